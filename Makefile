@@ -1,0 +1,58 @@
+# One command each. `make demo` and `make test` are all that a newcomer needs: python3, pip and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# ArcticDB holds pandas back, so the peers live apart.
+BENCH  := .venv-bench
+
+.PHONY: demo test quick search modes lint bench docs clean
+
+$(VENV)/.core: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,lint]"
+	touch $@
+
+demo: $(VENV)/.core   ## generate a small municipality, import it, ask it questions
+	$(BIN)/smartdata-ts demo
+
+test: $(VENV)/.test   ## the whole test suite
+	$(BIN)/python -m pytest
+
+quick: $(VENV)/.test  ## the test suite without what takes more than some seconds
+	$(BIN)/python -m pytest -m "not slow"
+
+search: $(VENV)/.test ## the property tests with examples never tried before
+	HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest
+
+# Every test of a kernel; the suite runs them compiled.
+KERNEL_TESTS := $(addprefix tests/test_, bits.py blocks.py checksum.py chunk_file.py codec.py csv_numbers.py \
+	csv_rows.py csv_times.py entropy.py floats.py integers.py local_time.py qualities.py readings.py reduce.py)
+
+modes: $(VENV)/.test  ## kernels as plain Python, with bounds checks, and by Numba's own compiler
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
+	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
+	SMARTDATA_TS_JIT=numba $(BIN)/python -m pytest $(KERNEL_TESTS)
+
+lint: $(VENV)/.test   ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.core   ## docs/cli.md from the commands' own help
+	$(BIN)/python -m smartdata_ts.cli._reference docs/cli.md
+
+$(BENCH)/.installed: pyproject.toml
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+	touch $@
+
+bench: $(BENCH)/.installed ## size and speed beside the peers'; writes docs/benchmarks.md
+	$(BENCH)/bin/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) $(BENCH) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo
