@@ -1,0 +1,140 @@
+"""A kernel as a callable of machine code: found on disk, or compiled and kept there.
+
+No failure here is an error to the caller. Where machine code cannot be had, `machine_code` says why
+in a warning and returns None, and plain Numba compiles in this process.
+"""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import _native
+from ._key import kernel_key
+from ._object_cache import Folder, RefusedError, folder_candidates, warn
+
+if TYPE_CHECKING:
+    from ._jit import Kernel
+
+
+class Bound(NamedTuple):
+    """The callable of a kernel, the object that it is in, and whether that is new."""
+
+    function: Callable[..., Any]
+    path: Path
+    is_new: bool
+
+
+def machine_code(kernel: "Kernel", is_compiled: bool = True) -> Bound | None:
+    """Return a callable for `kernel`, or None where it cannot be had.
+
+    Without `is_compiled`, look only.
+    """
+    if not _native.is_supported():
+        return None
+    search = _Search(kernel)
+    bound = search.found()
+    if not bound and is_compiled:
+        bound = search.built()
+    if search.problems:
+        place = f"using {bound.path.parent}" if bound else "compiling in each process"
+        warn(f"{'; '.join(search.problems)}; {place}")
+    return bound
+
+
+class _Search:
+    """One search for a kernel's object, and what stood in its way."""
+
+    def __init__(self, kernel: "Kernel") -> None:
+        self.kernel = kernel
+        self.place = f"{kernel.__module__}.{kernel.__name__}"
+        self.name = f"{self.place}-{kernel_key(kernel)}"
+        self.problems: list[str] = []
+        self.content: bytes | None = None
+
+    def found(self) -> Bound | None:
+        """Look in each folder."""
+        for candidate in folder_candidates():
+            try:
+                path = Folder(candidate).find(self.name)
+                if path:
+                    return self._loaded(path, is_new=False)
+            except (OSError, RefusedError) as problem:
+                self._note(problem)
+        return None
+
+    def built(self) -> Bound | None:
+        """Compile the kernel, once even if many processes want it, and keep it where we may."""
+        for candidate in folder_candidates():
+            folder = Folder(candidate)
+            try:
+                folder.prepare()
+                with folder.locked(self.place):
+                    # A refused file in a folder of ours is replaced.
+                    with contextlib.suppress(RefusedError):
+                        path = folder.find(self.name)
+                        if path:
+                            return self._loaded(path, is_new=False)
+                    path = folder.keep(self.name, self._compiled())
+                return self._loaded(path, is_new=True)
+            except (OSError, RefusedError) as problem:
+                self._note(problem)
+            except _NotCompiledError as problem:
+                self._note(problem)
+                break
+        return None
+
+    def _note(self, problem: Exception) -> None:
+        if str(problem) not in self.problems:
+            self.problems.append(str(problem))
+
+    def _loaded(self, path: Path, is_new: bool) -> Bound:
+        return Bound(_native.load(path, self.kernel.symbol), path, is_new)
+
+    def _compiled(self) -> bytes:
+        if self.content is None:
+            with _Note(self.place):
+                self.content = _compiled(self.kernel)
+        return self.content
+
+
+class _NotCompiledError(Exception):
+    """Machine code that stands alone could not be made."""
+
+
+def _compiled(kernel: "Kernel") -> bytes:
+    """Return the shared object of `kernel`; raise NumbaError if the kernel itself is wrong."""
+    from numba.core.errors import NumbaError
+
+    from ._compile import compile_object
+    from ._link import link
+
+    try:
+        return link(compile_object(kernel))
+    except NumbaError:
+        raise
+    except Exception as problem:  # a Numba or LLVM that does not behave as the one that we know
+        reason = f"{kernel} could not be compiled ahead: {type(problem).__name__}: {problem}"
+        raise _NotCompiledError(reason) from problem
+
+
+class _Note:
+    """A line on a terminal that says why the first call takes its time."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.is_wanted = sys.stderr is not None and sys.stderr.isatty()
+
+    def __enter__(self) -> None:
+        self.start = time.monotonic()
+        self._write(f"smartdata_ts: compiling {self.place} for this machine, once ... ")
+
+    def __exit__(self, *_: object) -> None:
+        self._write(f"{time.monotonic() - self.start:.1f} s\n")
+
+    def _write(self, text: str) -> None:
+        if self.is_wanted:
+            sys.stderr.write(text)
+            sys.stderr.flush()

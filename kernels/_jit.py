@@ -1,0 +1,191 @@
+"""The one place that knows how kernels are compiled and called.
+
+`@kernel` marks a function that Python enters: at most eight annotated parameters, each a contiguous
+array or a scalar; it returns a count or a status as an int, or a float. `@inner` marks a function
+that only kernels call: it may be generic over types and may return tuples.
+
+Importing a kernel module compiles nothing. A kernel's first call in a process binds it to one of:
+
+    machine code    from the cache on disk, compiled and kept there if it is not there yet
+    numba           SMARTDATA_TS_JIT=numba, NUMBA_BOUNDSCHECK=1, or where the above cannot be had
+    python          NUMBA_DISABLE_JIT=1
+
+Only compiling imports numba. docs/kernels.md tells the whole scheme.
+"""
+
+import os
+import threading
+import types
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+Int64Array = npt.NDArray[np.int64]
+Int32Array = npt.NDArray[np.int32]
+UInt64Array = npt.NDArray[np.uint64]
+UInt32Array = npt.NDArray[np.uint32]
+UInt16Array = npt.NDArray[np.uint16]
+UInt8Array = npt.NDArray[np.uint8]
+Float64Array = npt.NDArray[np.float64]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_NUMBA_TYPES = {
+    Int64Array: "int64[::1]",
+    Int32Array: "int32[::1]",
+    UInt64Array: "uint64[::1]",
+    UInt32Array: "uint32[::1]",
+    UInt16Array: "uint16[::1]",
+    UInt8Array: "uint8[::1]",
+    Float64Array: "float64[::1]",
+    int: "int64",
+    float: "float64",
+    bool: "boolean",
+}
+
+_bind_lock = threading.RLock()
+
+
+class Kernel:
+    """A function that is compiled at its first call; to a caller it is the plain function."""
+
+    def __init__(self, function: types.FunctionType, is_entry: bool) -> None:
+        self.function = function
+        self.is_entry = is_entry
+        self.parameters = _parameters(function) if is_entry else ()
+        self.signature = "(" + "".join(f"{kind}, " for _, kind in self.parameters) + ")"
+        self.symbol = f"kernel.{function.__name__}"
+        self.__doc__ = function.__doc__
+        self.__name__ = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__module__ = function.__module__
+        self.__wrapped__ = function
+        self.call: Callable[..., Any] = self._bind_and_call
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.call(*arguments)
+
+    def __repr__(self) -> str:
+        return f"<kernel {self.__module__}.{self.__qualname__}>"
+
+    def _bind_and_call(self, *arguments: Any) -> Any:
+        with _bind_lock:
+            if self.call == self._bind_and_call:
+                _bind(self)
+        return self.call(*arguments)
+
+
+def kernel(function: Function) -> Function:
+    """Mark a kernel that Python enters; its annotations are its signature."""
+    return cast(Function, Kernel(cast(types.FunctionType, function), is_entry=True))
+
+
+def inner(function: Function) -> Function:
+    """Mark a function that only kernels call."""
+    return cast(Function, Kernel(cast(types.FunctionType, function), is_entry=False))
+
+
+def _parameters(function: types.FunctionType) -> tuple[tuple[str, str], ...]:
+    """Return name and Numba type of each parameter."""
+    code = function.__code__
+    parameters = []
+    for name in code.co_varnames[: code.co_argcount]:
+        kind = _NUMBA_TYPES.get(function.__annotations__.get(name))  # type: ignore[arg-type]
+        if kind is None:
+            raise TypeError(
+                f"kernel {function.__qualname__}(): annotate {name} with int, float, bool or an "
+                "array type of _jit.py"
+            )
+        parameters.append((name, kind))
+    return tuple(parameters)
+
+
+def mode() -> str:
+    """Return how kernels run in this process: "machine code", "numba" or "python"."""
+    if os.environ.get("NUMBA_DISABLE_JIT") == "1":
+        return "python"
+    if os.environ.get("SMARTDATA_TS_JIT") == "numba" or os.environ.get("NUMBA_BOUNDSCHECK") == "1":
+        return "numba"
+    return "machine code"
+
+
+def _bind(entry: Kernel) -> None:
+    """Give `entry` what it calls."""
+    chosen = mode()
+    if chosen == "python":
+        entry.call = _in_python(entry)
+    elif chosen == "numba" or not entry.is_entry:
+        entry.call = _in_numba(entry)
+    else:
+        from ._binding import machine_code
+
+        bound = machine_code(entry)
+        entry.call = bound.function if bound else _in_numba(entry)
+
+
+def _in_python(kernel: Kernel) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        _check(kernel, arguments)
+        with np.errstate(all="ignore"):  # machine integers wrap and divide without a word
+            return kernel.function(*arguments)
+
+    return call
+
+
+@cache
+def _dispatchers(boundscheck: bool) -> Any:
+    from ._compile import Dispatchers
+
+    return Dispatchers(boundscheck=boundscheck)
+
+
+def _in_numba(kernel: Kernel) -> Callable[..., Any]:
+    dispatcher = _dispatchers(os.environ.get("NUMBA_BOUNDSCHECK") == "1").of(kernel)
+
+    def call(*arguments: Any) -> Any:
+        _check(kernel, arguments)
+        return dispatcher(*map(_writable, arguments))
+
+    return call
+
+
+def _check(kernel: Kernel, arguments: tuple[Any, ...]) -> None:
+    """Raise the TypeErrors that machine code raises."""
+    if not kernel.is_entry:
+        return
+    if len(arguments) != len(kernel.parameters):
+        raise TypeError(f"{kernel.__name__}() takes {len(kernel.parameters)} arguments")
+    for argument, (name, kind) in zip(arguments, kernel.parameters, strict=True):
+        item = kind.removesuffix("[::1]")
+        if kind != item and not _is_array_of(item, argument):
+            raise TypeError(f"{kernel.__name__}(): {name} must be a contiguous array of {item}")
+
+
+def _is_array_of(item: str, argument: Any) -> bool:
+    return (
+        isinstance(argument, np.ndarray)
+        and argument.ndim == 1
+        and argument.dtype == item
+        and argument.flags.c_contiguous
+        and argument.flags.aligned
+    )
+
+
+class _Alias:
+    def __init__(self, interface: dict[str, Any]) -> None:
+        self.__array_interface__ = interface
+
+
+def _writable(argument: Any) -> Any:
+    """Hide that a mapped file's array is read-only, which Numba takes for another type.
+
+    Kernels never write their inputs.
+    """
+    if isinstance(argument, np.ndarray) and not argument.flags.writeable:
+        interface = dict(argument.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        return np.asarray(_Alias(interface))
+    return argument

@@ -1,0 +1,343 @@
+"""One block of an int64 column: planned, then written in one of three ways, each self-describing.
+
+    byte 0          codec; bit 4 set where values sum up (carry)
+    LINEAR  0       varints zigzag(start), zigzag(step), unit, exception count; then, where there are
+                    exceptions: position width, residual width (a byte each) and a bit stream of
+                    (residuals skipped, zigzag(residual)), all other residuals being 0
+    ENTROPY 1       varints zigzag(start), zigzag(step), unit; model number (a byte); four states of
+                    two bytes; the bit stream of entropy.py
+    RAW     2       eight bytes a value
+
+    value[i] = (carry ? value[i-1] : 0) + step + unit * residual[i],  value[-1] = start
+
+A regular meter's times are LINEAR with its gaps as exceptions: no bytes a reading, no decoding. All
+arithmetic wraps at 64 bits, on both sides alike.
+"""
+
+import numpy as np
+
+from ._jit import inner
+from .bits import (
+    append_bits,
+    bit_length,
+    flush_bits,
+    load_word,
+    read_bits,
+    read_varint,
+    store_word,
+    unzigzag,
+    write_varint,
+    zigzag,
+)
+from .entropy import (
+    DIRECT_MAX,
+    DIRECT_MIN,
+    MALFORMED,
+    RESIDUAL_MAX,
+    STATE_COUNT,
+    decode_residuals,
+    encode_residuals,
+)
+
+LINEAR = 0
+ENTROPY = 1
+RAW = 2
+CARRY_FLAG = 16
+
+# What a plan holds of one block of one column, int64 each.
+PLAN_FORM = 0  # how the values become integers: see floats.py; 0 for integer columns
+PLAN_EXPONENT = 1
+PLAN_CODEC = 2
+PLAN_CARRY = 3
+PLAN_START = 4
+PLAN_STEP = 5
+PLAN_UNIT = 6
+PLAN_EXCEPTION_COUNT = 7
+PLAN_POSITION_WIDTH = 8
+PLAN_RESIDUAL_WIDTH = 9
+PLAN_SCORE = 10  # the sum of the residuals' bit lengths, for grouping blocks by likeness
+PLAN_ODD_COUNT = 11  # doubles kept apart; see floats.py
+PLAN_MODEL = 12
+PLAN_SIZE = 13  # bytes written
+PLAN_FIELD_COUNT = 14
+
+_SAMPLE_COUNT = 512
+
+
+@inner
+def plan_integers(source, may_be_plain, residuals, plan):
+    """Fill `residuals` and the plan of one block of int64 `source`; it has at least one value.
+
+    Values are summed up from their steps, unless `may_be_plain` and a sample is shorter without.
+    """
+    carry = np.int64(-1)
+    step, unit = _fit(source, carry)
+    if may_be_plain:
+        sample = source[: min(source.size, _SAMPLE_COUNT)]
+        plain_step, plain_unit = _fit(sample, np.int64(0))
+        sample_step, sample_unit = _fit(sample, carry)
+        if _score(sample, np.int64(0), plain_step, plain_unit) < _score(
+            sample, carry, sample_step, sample_unit
+        ):
+            carry = np.int64(0)
+            step, unit = _fit(source, carry)
+    plan[PLAN_CARRY] = carry
+    plan[PLAN_START] = source[0] - step if carry != 0 else np.int64(0)
+    plan[PLAN_STEP] = step
+    plan[PLAN_UNIT] = unit
+    _fill_residuals(source, residuals, plan)
+
+
+@inner
+def _term(source, i, carry):
+    """What the residual of value i has to explain: the step from its neighbour, or the value."""
+    return source[i] - (source[max(i - 1, 0)] & carry)
+
+
+@inner
+def _fit(source, carry):
+    """Return (step, unit): the term that most residuals are taken from, and the gcd of what is left."""
+    first = 1 if carry != 0 else 0
+    count = source.size - first
+    if count <= 0:
+        return np.int64(0), np.int64(1)
+    # Boyer and Moore's vote finds a majority in one pass, if there is one.
+    candidate = _term(source, first, carry)
+    votes = 0
+    total = 0.0
+    for i in range(first, source.size):
+        term = _term(source, i, carry)
+        total += np.float64(term)
+        if votes == 0:
+            candidate = term
+        votes += 1 if term == candidate else -1
+    agreeing = 0
+    nearest = candidate
+    distance_min = np.inf
+    mean = total / count
+    for i in range(first, source.size):
+        term = _term(source, i, carry)
+        if term == candidate:
+            agreeing += 1
+        distance = abs(np.float64(term) - mean)
+        if distance < distance_min:
+            distance_min = distance
+            nearest = term
+    step = np.int64(0)
+    if agreeing * 4 >= count:
+        step = candidate
+    elif not DIRECT_MIN / 2 <= mean <= DIRECT_MAX / 2:
+        # Far from zero, residuals are centred; near it, zero keeps its meaning of "no use".
+        step = nearest
+    unit = np.int64(0)
+    for i in range(first, source.size):
+        term = _term(source, i, carry)
+        if unit == 1:
+            break
+        unit = _common_divisor(unit, term - step)
+    return step, max(unit, np.int64(1))
+
+
+@inner
+def _common_divisor(a, b):
+    """The greatest common divisor, by Euclid; 1 where the least int64 makes it impossible to tell."""
+    a = abs(a)
+    b = abs(b)
+    if a < 0 or b < 0:
+        return np.int64(1)
+    while b != 0:
+        a, b = b, a % b
+    return a
+
+
+@inner
+def _score(source, carry, step, unit):
+    score = 0
+    for i in range(1, source.size):
+        score += bit_length(abs((_term(source, i, carry) - step) // unit))
+    return score
+
+
+@inner
+def _fill_residuals(source, residuals, plan):
+    carry = plan[PLAN_CARRY]
+    step = plan[PLAN_STEP]
+    unit = plan[PLAN_UNIT]
+    score = 0
+    exception_count = 0
+    skipped_max = 0
+    code_max = np.uint64(0)
+    behind_last = 0
+    previous = plan[PLAN_START]
+    for i in range(source.size):
+        rest = source[i] - (previous & carry) - step
+        previous = source[i]
+        # Most steps of a regular meter leave nothing, which needs no division.
+        residual = rest if unit == 1 or rest == 0 else rest // unit
+        residuals[i] = residual
+        if residual != 0:
+            score += bit_length(abs(residual))
+            exception_count += 1
+            skipped_max = max(skipped_max, i - behind_last)
+            behind_last = i + 1
+            code_max = max(code_max, zigzag(residual))
+    plan[PLAN_SCORE] = score
+    plan[PLAN_EXCEPTION_COUNT] = exception_count
+    plan[PLAN_POSITION_WIDTH] = bit_length(skipped_max)
+    plan[PLAN_RESIDUAL_WIDTH] = bit_length(code_max)
+    # zigzag(r) <= 2 |r|, so that this holds exactly where |r| <= RESIDUAL_MAX.
+    fits = code_max <= np.uint64(2 * RESIDUAL_MAX)
+    # LINEAR where no entropy code reaches, in place of eight bytes for all: a meter silent for a year.
+    plan[PLAN_CODEC] = ENTROPY if fits else RAW
+    if not fits and linear_bits(plan) < 64 * source.size:
+        plan[PLAN_CODEC] = LINEAR
+
+
+@inner
+def linear_bits(plan):
+    """What the exceptions of a LINEAR block cost, in bits."""
+    return plan[PLAN_EXCEPTION_COUNT] * (plan[PLAN_POSITION_WIDTH] + plan[PLAN_RESIDUAL_WIDTH])
+
+
+@inner
+def write_integers(source, residuals, plan, symbols, states, codes, data, offset):
+    """Write one block by its plan's codec; return the offset behind it."""
+    codec = plan[PLAN_CODEC]
+    flag = CARRY_FLAG if plan[PLAN_CARRY] != 0 else 0
+    data[offset] = codec | flag
+    offset += 1
+    if codec == RAW:
+        for i in range(source.size):
+            store_word(data, offset, np.uint64(source[i]))
+            offset += 8
+        return offset
+    offset = write_varint(data, offset, zigzag(plan[PLAN_START]))
+    offset = write_varint(data, offset, zigzag(plan[PLAN_STEP]))
+    offset = write_varint(data, offset, np.uint64(plan[PLAN_UNIT]))
+    if codec == ENTROPY:
+        data[offset] = plan[PLAN_MODEL]
+        return encode_residuals(residuals, plan[PLAN_MODEL], symbols, states, codes, data, offset + 1)
+    offset = write_varint(data, offset, np.uint64(plan[PLAN_EXCEPTION_COUNT]))
+    if plan[PLAN_EXCEPTION_COUNT] == 0:
+        return offset
+    data[offset] = plan[PLAN_POSITION_WIDTH]
+    data[offset + 1] = plan[PLAN_RESIDUAL_WIDTH]
+    return _write_exceptions(residuals, plan, data, offset + 2)
+
+
+@inner
+def _write_exceptions(residuals, plan, data, offset):
+    pending = np.uint64(0)
+    pending_count = 0
+    behind_last = 0
+    for i in range(residuals.size):
+        if residuals[i] == 0:
+            continue
+        skipped = np.uint64(i - behind_last)
+        behind_last = i + 1
+        offset, pending, pending_count = append_bits(
+            data, offset, pending, pending_count, skipped, plan[PLAN_POSITION_WIDTH]
+        )
+        offset, pending, pending_count = append_bits(
+            data, offset, pending, pending_count, zigzag(residuals[i]), plan[PLAN_RESIDUAL_WIDTH]
+        )
+    return flush_bits(data, offset, pending, pending_count)
+
+
+@inner
+def read_integers(data, offset, end, tables, values):
+    """Decode one block into `values`; return the offset behind it, or MALFORMED.
+
+    Needs end + 8 <= data.size; every byte is taken for hostile.
+    """
+    if not 0 <= offset < end or end > data.size - 8:
+        return MALFORMED
+    head = np.int64(data[offset])
+    codec = head & ~CARRY_FLAG
+    carry = np.int64(-1) if head & CARRY_FLAG else np.int64(0)
+    offset += 1
+    if codec == RAW:
+        if end - offset < 8 * values.size:
+            return MALFORMED
+        for i in range(values.size):
+            values[i] = np.int64(load_word(data, np.uint64(offset + 8 * i)))
+        return offset + 8 * values.size
+    start, offset = read_varint(data, offset, end)
+    step, offset = read_varint(data, offset, end)
+    unit, offset = read_varint(data, offset, end)
+    if not 0 <= offset < end:
+        return MALFORMED
+    if codec == LINEAR:
+        return _read_linear(data, offset, end, carry, unzigzag(start), unzigzag(step), np.int64(unit), values)
+    model = np.int64(data[offset])
+    if codec != ENTROPY or (model + 1) * STATE_COUNT > tables.size:
+        return MALFORMED
+    table = tables[model * STATE_COUNT : (model + 1) * STATE_COUNT]
+    if carry != 0 and unit == np.uint64(1):
+        return decode_residuals(data, offset + 1, end, table, unzigzag(start), unzigzag(step), values)
+    behind = decode_residuals(data, offset + 1, end, table, np.int64(0), np.int64(0), values)
+    _derive(values, carry, unzigzag(start), unzigzag(step), np.int64(unit))
+    return behind
+
+
+@inner
+def _derive(values, carry, start, step, unit):
+    """Turn running sums of residuals into the values that they stand for, in place."""
+    if carry != 0:
+        for i in range(values.size):
+            values[i] = start + step * np.int64(i + 1) + unit * values[i]
+        return
+    previous = np.int64(0)
+    for i in range(values.size):
+        total = values[i]
+        values[i] = step + unit * (total - previous)
+        previous = total
+
+
+@inner
+def _read_linear(data, offset, end, carry, start, step, unit, values):
+    exception_count, offset = read_varint(data, offset, end)
+    if offset < 0 or exception_count > np.uint64(values.size):
+        return MALFORMED
+    remaining = np.int64(exception_count)
+    if remaining == 0:
+        _fill_line(values, 0, values.size, carry, start, step)
+        return offset
+    if offset + 2 > end:
+        return MALFORMED
+    position_width = np.int64(data[offset])
+    residual_width = np.int64(data[offset + 1])
+    offset += 2
+    bit_count = remaining * (position_width + residual_width)
+    if max(position_width, residual_width) > 64 or (bit_count + 7) >> 3 > end - offset:
+        return MALFORMED
+    position = offset << 3
+    i = 0
+    value = start
+    while remaining > 0:
+        skipped = read_bits(data, position, position_width)
+        residual = unzigzag(read_bits(data, position + position_width, residual_width))
+        position += position_width + residual_width
+        if skipped >= np.uint64(values.size - i):
+            return MALFORMED
+        behind = i + np.int64(skipped)
+        value = _fill_line(values, i, behind, carry, value, step)
+        value = (value & carry) + step + unit * residual
+        values[behind] = value
+        i = behind + 1
+        remaining -= 1
+    _fill_line(values, i, values.size, carry, value, step)
+    return offset + ((bit_count + 7) >> 3)
+
+
+@inner
+def _fill_line(values, first, end, carry, value, step):
+    """Fill values[first:end] with residuals of 0 after `value`; return the last value."""
+    # A slice from zero on: LLVM then needs no test for negative indices, and vectorises.
+    line = values[first:end]
+    if carry == 0:
+        line[:] = step
+        return step if line.size > 0 else value
+    for i in range(line.size):
+        line[i] = value + step * np.int64(i + 1)
+    return value + step * np.int64(line.size)

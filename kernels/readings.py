@@ -1,0 +1,217 @@
+"""Columns of readings: sorted by series and time, repeats folded, matched against what is known.
+
+A series is given by a slot, a small int; readings of slot s stand at starts[s] to starts[s + 1].
+Among readings of one slot and one time, the later in order of arrival wins.
+"""
+
+import numpy as np
+
+from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+
+
+@kernel
+def are_sorted(slots: Int32Array, times: Int64Array) -> int:
+    """Return 1 where (slot, time) strictly increases from row to row, else 0."""
+    for i in range(1, slots.size):
+        if slots[i] < slots[i - 1] or (slots[i] == slots[i - 1] and times[i] <= times[i - 1]):
+            return 0
+    return 1
+
+
+@kernel
+def count_slots(slots: Int32Array, counts: Int64Array) -> int:
+    """Add each slot's rows to `counts`; returns the row count, or -1 where a slot is out of range."""
+    for i in range(slots.size):
+        if not 0 <= slots[i] < counts.size:
+            return -1
+        counts[slots[i]] += 1
+    return slots.size
+
+
+@kernel
+def scatter_to_groups(
+    slots: Int32Array,
+    times: Int64Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+    shift: int,
+    cursors: Int64Array,
+    records: Int64Array,
+) -> int:
+    """Move each row to the next place of its group of 2^shift slots, as a record of three words.
+
+    The first of two passes: ten thousand slots are ten thousand places to write to, which no cache
+    holds. A group's rows lie together afterwards, and fit one. Returns the row count.
+    """
+    bits = values.view(np.int64)
+    for i in range(slots.size):
+        slot = np.int64(slots[i])
+        at = cursors[slot >> shift]
+        cursors[slot >> shift] = at + 1
+        records[3 * at] = times[i]
+        records[3 * at + 1] = bits[i]
+        records[3 * at + 2] = (slot << 8) | np.int64(qualities[i])
+    return slots.size
+
+
+@kernel
+def scatter_to_slots(
+    records: Int64Array,
+    cursors: Int64Array,
+    times: Int64Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+) -> int:
+    """Move each record to its slot's next place; rows of one slot keep their order. Returns the row count."""
+    bits = values.view(np.int64)
+    for i in range(records.size // 3):
+        slot = records[3 * i + 2] >> 8
+        at = cursors[slot]
+        cursors[slot] = at + 1
+        times[at] = records[3 * i]
+        bits[at] = records[3 * i + 1]
+        qualities[at] = records[3 * i + 2] & 255
+    return records.size // 3
+
+
+@kernel
+def sort_slots(
+    starts: Int64Array,
+    times: Int64Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+    orders: Int64Array,
+    spare_times: Int64Array,
+    spare_values: Float64Array,
+    spare_qualities: UInt8Array,
+) -> int:
+    """Sort each slot's rows by time, stably, in place; returns how many slots were out of order.
+
+    `orders` is scratch of twice the largest slot's size, the spares of its size.
+    """
+    sorted_count = 0
+    for s in range(starts.size - 1):
+        first = starts[s]
+        count = starts[s + 1] - first
+        if _increases(times[first : first + count]):
+            continue
+        sorted_count += 1
+        order = _merge_sort(times[first : first + count], orders[:count], orders[count : 2 * count])
+        for i in range(count):
+            spare_times[i] = times[first + order[i]]
+            spare_values[i] = values[first + order[i]]
+            spare_qualities[i] = qualities[first + order[i]]
+        for i in range(count):
+            times[first + i] = spare_times[i]
+            values[first + i] = spare_values[i]
+            qualities[first + i] = spare_qualities[i]
+    return sorted_count
+
+
+@inner
+def _increases(times):
+    for i in range(1, times.size):
+        if times[i] < times[i - 1]:
+            return False
+    return True
+
+
+@inner
+def _merge_sort(keys, source, target):
+    """Return whichever of the two holds the stable order of `keys` at the end."""
+    for i in range(keys.size):
+        source[i] = i
+    width = 1
+    while width < keys.size:
+        for first in range(0, keys.size, 2 * width):
+            middle = min(first + width, keys.size)
+            end = min(first + 2 * width, keys.size)
+            a = first
+            b = middle
+            for k in range(first, end):
+                if a < middle and (b == end or keys[source[a]] <= keys[source[b]]):
+                    target[k] = source[a]
+                    a += 1
+                else:
+                    target[k] = source[b]
+                    b += 1
+        source, target = target, source
+        width *= 2
+    return source
+
+
+@kernel
+def fold_repeats(
+    starts: Int64Array,
+    times: Int64Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+    counts: Int64Array,
+) -> int:
+    """Keep the last of each run of equal times, moving rows and `starts` up; returns the rows left.
+
+    counts[0] grows by the rows that repeated the value and quality before them, counts[1] by those
+    that replaced another.
+    """
+    bits = values.view(np.int64)
+    filled = 0
+    first = starts[0]
+    for s in range(starts.size - 1):
+        end = starts[s + 1]
+        begin = filled
+        for i in range(first, end):
+            if filled > begin and times[i] == times[filled - 1]:
+                same = bits[i] == bits[filled - 1] and qualities[i] == qualities[filled - 1]
+                counts[0 if same else 1] += 1
+                filled -= 1
+            times[filled] = times[i]
+            bits[filled] = bits[i]
+            qualities[filled] = qualities[i]
+            filled += 1
+        first = end
+        starts[s + 1] = filled
+    return filled
+
+
+@kernel
+def match_times(
+    known_slots: Int32Array,
+    known_times: Int64Array,
+    slots: Int32Array,
+    times: Int64Array,
+    matches: Int64Array,
+) -> int:
+    """For each row the index of the known row of its slot and time, or -1; returns the match count.
+
+    Both sides are sorted by slot and time.
+    """
+    found = 0
+    k = 0
+    for i in range(slots.size):
+        while k < known_slots.size and (
+            known_slots[k] < slots[i] or (known_slots[k] == slots[i] and known_times[k] < times[i])
+        ):
+            k += 1
+        matches[i] = -1
+        if k < known_slots.size and known_slots[k] == slots[i] and known_times[k] == times[i]:
+            matches[i] = k
+            found += 1
+    return found
+
+
+@kernel
+def mark_stale(slots: Int32Array, times: Int64Array, newest: Int64Array, stale: UInt8Array) -> int:
+    """Mark the rows that are not newer than `newest` of their slot was, and raise it to their newest.
+
+    Rows are sorted by slot and time. Returns how many rows are stale.
+    """
+    count = 0
+    before = np.int64(0)
+    for i in range(slots.size):
+        slot = slots[i]
+        if i == 0 or slot != slots[i - 1]:
+            before = newest[slot]
+        stale[i] = 1 if times[i] <= before else 0
+        count += stale[i]
+        newest[slot] = max(newest[slot], times[i])
+    return count
