@@ -1,0 +1,47 @@
+"""An embedded time-series engine for meter and sensor readings: a directory on disk, no server.
+
+>>> import smartdata_ts as sd, tempfile
+>>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+>>> report = store.write({"series": "wm-17", "time": [0, 3_600_000_000], "value": [41.2, 41.9]})
+>>> store.query("wm-17").resample("1d", "max", tz="Europe/Oslo").to_arrow()["max"].to_pylist()
+[41.9]
+
+Names are loaded when they are first asked for, so that the import costs next to nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from smartdata_ts import errors
+
+if TYPE_CHECKING:
+    from smartdata_ts._query import Query
+    from smartdata_ts._store import Info, Store
+    from smartdata_ts._store import open_store as open
+    from smartdata_ts._writer import Writer, WriteReport
+
+__version__ = "0.1.0"
+
+__all__ = ["Info", "Query", "Store", "WriteReport", "Writer", "__version__", "errors", "open"]
+
+_HOMES = {
+    "Info": ("_store", "Info"),
+    "Query": ("_query", "Query"),
+    "Store": ("_store", "Store"),
+    "WriteReport": ("_writer", "WriteReport"),
+    "Writer": ("_writer", "Writer"),
+    "open": ("_store", "open_store"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    found = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,293 @@
+"""Chunk files: all of their bytes, and nothing else knows them. docs/format.md is the contract.
+
+A chunk is an Arrow IPC file with one record batch, uncompressed, one row a block, sorted by series and
+time. Schema metadata: `smartdata_ts.format` ("chunk"), `smartdata_ts.version`, the entropy models
+(`smartdata_ts.models`, base64, and `smartdata_ts.model_count`), and `smartdata_ts.checksum` over the
+models and all columns but the payloads. Each block's own `checksum` covers its payloads. The first is
+verified on opening, the others before their block is decoded, so that no byte is believed unverified.
+"""
+
+import base64
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts import _codec, _disk
+from smartdata_ts._readings import Readings
+from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
+from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
+from smartdata_ts.kernels.blocks import (
+    COUNT,
+    DESCRIPTOR_FIELDS,
+    QUALITIES_END,
+    QUALITIES_OFFSET,
+    SLOT,
+    TIMES_END,
+    TIMES_OFFSET,
+    VALUES_END,
+    VALUES_OFFSET,
+)
+from smartdata_ts.kernels.checksum import digest_ranges
+
+FORMAT_VERSION = 1
+
+_TIME = pa.timestamp("us", tz="UTC")
+_FIELDS = [
+    ("series", pa.int32()),
+    ("time_min", _TIME),
+    ("time_max", _TIME),
+    ("count", pa.int32()),
+    ("value_min", pa.float64()),
+    ("value_max", pa.float64()),
+    ("value_sum", pa.float64()),
+    ("value_first", pa.float64()),
+    ("value_last", pa.float64()),
+    ("quality_min", pa.uint8()),
+    ("quality_max", pa.uint8()),
+    ("checksum", pa.uint64()),
+    ("times", pa.binary()),
+    ("values", pa.binary()),
+    ("qualities", pa.binary()),
+]
+SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _FIELDS])
+_PAYLOAD_NAMES = ("times", "values", "qualities")
+_SUMMARY_TYPES: dict[str, np.dtype[Any]] = {
+    "series": np.dtype("<i4"),
+    "time_min": np.dtype("<i8"),
+    "time_max": np.dtype("<i8"),
+    "count": np.dtype("<i4"),
+    "value_min": np.dtype("<f8"),
+    "value_max": np.dtype("<f8"),
+    "value_sum": np.dtype("<f8"),
+    "value_first": np.dtype("<f8"),
+    "value_last": np.dtype("<f8"),
+    "quality_min": np.dtype("u1"),
+    "quality_max": np.dtype("u1"),
+    "checksum": np.dtype("<u8"),
+}
+_MODEL_COUNT_MAX = 255  # a block names its model in a byte
+_PAYLOAD_SIZE_MAX = 2**31 - 1  # of a column: Arrow's offsets are int32
+
+
+def write_chunk(path: Path, readings: Readings, sync: bool = True) -> int:
+    """Encode readings into a chunk file at `path`, durable on return; returns its size in bytes."""
+    assert len(readings) > 0
+    changes = np.flatnonzero(np.diff(readings.series)) + 1
+    series_starts = np.concatenate([[0], changes, [len(readings)]]).astype(np.int64)
+    starts = _codec.split_blocks(series_starts)
+    encoded = _codec.encode_blocks(readings.times, readings.values, readings.qualities, starts)
+    batch = _record_batch(_summaries(readings, starts, encoded.summaries), encoded)
+
+    def write(file: BinaryIO) -> None:
+        with pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write_batch(batch)
+
+    return _disk.write_durably(path, write, sync)
+
+
+def _summaries(readings: Readings, starts: Int64Array, extremes: Float64Array) -> dict[str, np.ndarray]:
+    """The columns of a chunk up to the checksum, which depends on the payloads."""
+    first, last = starts[:-1], starts[1:] - 1
+    value_min, value_max, value_sum = extremes.T
+    columns = {
+        "series": readings.series[first],
+        "time_min": readings.times[first],
+        "time_max": readings.times[last],
+        "count": np.diff(starts),
+        "value_min": value_min,
+        "value_max": value_max,
+        "value_sum": value_sum,
+        "value_first": readings.values[first],
+        "value_last": readings.values[last],
+        "quality_min": np.minimum.reduceat(readings.qualities, first),
+        "quality_max": np.maximum.reduceat(readings.qualities, first),
+    }
+    return {
+        name: np.ascontiguousarray(column, dtype=_SUMMARY_TYPES[name]) for name, column in columns.items()
+    }
+
+
+def _record_batch(columns: dict[str, np.ndarray], encoded: _codec.EncodedBlocks) -> pa.RecordBatch:
+    row_count = columns["series"].size
+    digests = np.zeros(row_count, np.uint64)
+    payloads = {"times": encoded.times, "values": encoded.values, "qualities": encoded.qualities}
+    arrays: dict[str, pa.Array] = {}
+    for name, column in payloads.items():
+        ends = np.cumsum(column.sizes)
+        assert ends[-1] <= _PAYLOAD_SIZE_MAX, "a chunk has more readings than its offsets can tell"
+        digest_ranges(column.data, ends - column.sizes, ends, digests)
+        offsets = np.concatenate([[0], ends]).astype(np.int32)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(column.data)]
+        arrays[name] = pa.Array.from_buffers(pa.binary(), row_count, buffers)
+    columns = {**columns, "checksum": digests}
+    for name, summary in columns.items():
+        buffers = [None, pa.py_buffer(summary)]
+        arrays[name] = pa.Array.from_buffers(SCHEMA.field(name).type, row_count, buffers)
+    metadata = {
+        "smartdata_ts.format": "chunk",
+        "smartdata_ts.version": str(FORMAT_VERSION),
+        "smartdata_ts.models": base64.b64encode(encoded.models).decode(),
+        "smartdata_ts.model_count": str(encoded.model_count),
+        "smartdata_ts.checksum": f"{_digest(encoded.models, columns):016x}",
+    }
+    return pa.record_batch([arrays[field.name] for field in SCHEMA], schema=SCHEMA.with_metadata(metadata))
+
+
+def _digest(models: bytes, columns: dict[str, np.ndarray]) -> int:
+    """The chained checksum of the models and of the bytes of all summary columns, in their order."""
+    digest = np.zeros(1, np.uint64)
+    zero = np.zeros(1, np.int64)
+    parts = [np.frombuffer(models, np.uint8), *(columns[name].view(np.uint8) for name in _SUMMARY_TYPES)]
+    for part in parts:
+        digest_ranges(part, zero, np.full(1, part.size), digest)
+    return int(digest[0])
+
+
+class ChunkFile:
+    """An open chunk: its blocks' summaries as arrays, and its bytes, mapped.
+
+    Raises CorruptChunkError where it is missing or damaged, StoreFormatError where a newer release
+    wrote it, StoreError where the system does not let it be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._buffer = self._mapped()
+        try:
+            self._load(pa.ipc.open_file(self._buffer))
+        # pyarrow raises plain Python errors too; int() and base64 raise ValueError.
+        except (
+            CorruptChunkError,
+            pa.ArrowException,
+            OSError,
+            KeyError,
+            ValueError,
+            TypeError,
+            OverflowError,
+        ) as problem:
+            raise CorruptChunkError(
+                f"{path}: not a chunk, or a damaged one: {problem}. Restore the file from a backup."
+            ) from problem
+
+    def _mapped(self) -> pa.Buffer:
+        try:
+            with pa.memory_map(str(self.path)) as source:
+                return source.read_buffer()
+        except FileNotFoundError as problem:
+            raise CorruptChunkError(
+                f"{self.path}: the chunk is missing. Restore the file from a backup."
+            ) from problem
+        except OSError as problem:
+            reason = os.strerror(problem.errno) if problem.errno else str(problem)
+            raise StoreError(f"{self.path}: the chunk cannot be read: {reason}.") from problem
+
+    def _load(self, reader: pa.ipc.RecordBatchFileReader) -> None:
+        metadata = reader.schema.metadata or {}
+        if metadata.get(b"smartdata_ts.format") != b"chunk":
+            raise ValueError("the schema metadata do not name it one")
+        self._check_version(metadata[b"smartdata_ts.version"].decode())
+        if reader.schema.remove_metadata() != SCHEMA or reader.num_record_batches != 1:
+            raise ValueError("its columns are not those of a chunk")
+        batch = reader.get_batch(0)
+        batch.validate(full=True)
+        if batch.num_rows == 0 or any(column.null_count for column in batch.columns):
+            raise ValueError("it has no blocks, or blocks without a summary")
+        columns = {name: self._summary(batch.column(name), kind) for name, kind in _SUMMARY_TYPES.items()}
+        models = base64.b64decode(metadata[b"smartdata_ts.models"], validate=True)
+        if _digest(models, columns) != int(metadata[b"smartdata_ts.checksum"], 16):
+            raise ValueError("the checksum of its summaries is wrong")
+        model_count = int(metadata[b"smartdata_ts.model_count"])
+        if not 0 <= model_count <= _MODEL_COUNT_MAX:
+            raise ValueError("the count of its models is out of range")
+        self.data: UInt8Array = np.frombuffer(self._buffer, np.uint8)
+        self.tables = _codec.decode_tables(models, model_count)
+        self._payload_offsets = {name: self._file_offsets(batch.column(name)) for name in _PAYLOAD_NAMES}
+        self._set_summaries(columns)
+
+    def _check_version(self, version: str) -> None:
+        if version != str(FORMAT_VERSION):
+            raise StoreFormatError(
+                f"{self.path}: chunk format version {version}; this release reads version {FORMAT_VERSION}. "
+                "Upgrade smartdata_ts."
+            )
+
+    def _set_summaries(self, columns: dict[str, np.ndarray]) -> None:
+        self.series: Int32Array = columns["series"]
+        self.time_min: Int64Array = columns["time_min"]
+        self.time_max: Int64Array = columns["time_max"]
+        self.count: Int64Array = columns["count"].astype(np.int64)
+        self.value_last: Float64Array = columns["value_last"]
+        self.quality_min: UInt8Array = columns["quality_min"]
+        self.quality_max: UInt8Array = columns["quality_max"]
+        self._checksum: UInt64Array = columns["checksum"]
+        if self.count.min() < 1 or self.count.max() > _codec.BLOCK_READINGS_MAX:
+            raise ValueError("a block's count of readings is out of range")
+
+    def _place(self, buffer: pa.Buffer) -> int:
+        """Where in the file a buffer stands; a compressed one stands elsewhere."""
+        place = buffer.address - self._buffer.address
+        if not 0 <= place <= self._buffer.size - buffer.size:
+            raise ValueError("a column is not in the file as it is")
+        return int(place)
+
+    def _summary(self, column: pa.Array, kind: np.dtype[Any]) -> np.ndarray:
+        """A copy of a fixed-width column, aligned whatever the file does."""
+        data = column.buffers()[1]
+        self._place(data)
+        return np.frombuffer(data, kind, len(column), column.offset * kind.itemsize).copy()
+
+    def _file_offsets(self, column: pa.Array) -> Int64Array:
+        """The offsets of a binary column's values in the file, one more than there are blocks."""
+        _, offsets, data = column.buffers()
+        base = self._place(data) if data is not None and data.size else 0
+        entries = np.frombuffer(offsets, np.int32, len(column) + 1, 4 * column.offset)
+        ends = entries.astype(np.int64) + base
+        if ends[0] < 0 or ends[-1] + _codec.SLACK_SIZE > self._buffer.size:
+            raise ValueError("a payload reaches behind the end of the file")
+        return ends
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return int(self._buffer.size)
+
+    @property
+    def block_count(self) -> int:
+        """The count of blocks."""
+        return int(self.series.size)
+
+    def descriptors(self, rows: Int64Array, slots: Int64Array) -> Int64Array:
+        """What the kernels need to read the blocks `rows`, each for the slot given; verified first."""
+        self.verify(rows)
+        fields = np.empty((rows.size, DESCRIPTOR_FIELDS), np.int64)
+        fields[:, SLOT] = slots
+        fields[:, COUNT] = self.count[rows]
+        for name, first, end in (
+            ("times", TIMES_OFFSET, TIMES_END),
+            ("values", VALUES_OFFSET, VALUES_END),
+            ("qualities", QUALITIES_OFFSET, QUALITIES_END),
+        ):
+            fields[:, first] = self._payload_offsets[name][rows]
+            fields[:, end] = self._payload_offsets[name][rows + 1]
+        return fields.reshape(-1)
+
+    def verify(self, rows: Int64Array) -> None:
+        """Raise CorruptChunkError unless the checksum of every block in `rows` is right."""
+        digests = np.zeros(rows.size, np.uint64)
+        for name in _PAYLOAD_NAMES:
+            offsets = self._payload_offsets[name]
+            digest_ranges(self.data, offsets[rows], offsets[rows + 1], digests)
+        wrong = np.flatnonzero(digests != self._checksum[rows])
+        if wrong.size:
+            raise self.corrupt(int(rows[wrong[0]]), "its checksum is wrong")
+
+    def corrupt(self, row: int, problem: str) -> CorruptChunkError:
+        """The error that says which block of this file is damaged."""
+        first, last = (np.datetime64(int(column[row]), "us") for column in (self.time_min, self.time_max))
+        return CorruptChunkError(
+            f"{self.path}: block {row} (series id {self.series[row]}, {first}Z to {last}Z) is damaged: "
+            f"{problem}. Restore the file from a backup."
+        )

@@ -1,0 +1,110 @@
+"""New chunks of a commit: cut by partition and size, encoded on threads, and gone if it fails.
+
+The partition is the UTC year: a block's summary costs some ninety bytes, which a year of hourly
+readings carries easily and a month does not.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from smartdata_ts import _disk
+from smartdata_ts._catalog import ChunkRow
+from smartdata_ts._chunk_file import write_chunk
+from smartdata_ts._readings import Readings
+
+CHUNK_READINGS_MAX = 2_097_152
+_THREAD_COUNT = 2
+
+
+class ChunkOutput:
+    """Encodes sorted readings into chunk files; `finish` or `abandon` ends it, and its threads."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._names: list[str] = []  # whether complete or not
+        self._pending: list[Future[ChunkRow]] = []
+        self._rows: list[ChunkRow] = []
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __len__(self) -> int:
+        """The count of chunks, those not yet complete included."""
+        return len(self._names)
+
+    def add(self, readings: Readings) -> None:
+        """Encode readings, sorted and folded, as chunks of no (series, time) in common with others."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-encode")
+        for year, part in by_year(readings):
+            for first in range(0, len(part), CHUNK_READINGS_MAX):
+                piece = part.select(slice(first, first + CHUNK_READINGS_MAX))
+                name = f"{year}-{os.urandom(8).hex()}.arrow"
+                self._names.append(name)
+                self._settle(_THREAD_COUNT)
+                self._pending.append(self._pool.submit(_encode, self._directory, name, piece))
+
+    def rows(self) -> tuple[ChunkRow, ...]:
+        """All chunks so far, complete and durable."""
+        self._settle(0)
+        return tuple(self._rows)
+
+    def _settle(self, pending_max: int) -> None:
+        while len(self._pending) > pending_max:
+            self._rows.append(self._pending.pop(0).result())
+
+    def finish(self) -> tuple[ChunkRow, ...]:
+        """All chunks, complete and durable; no thread is left."""
+        rows = self.rows()
+        self._close_pool()
+        return rows
+
+    def abandon(self) -> None:
+        """Remove every file that was made; no thread is left."""
+        self._close_pool()
+        for name in self._names:
+            _disk.remove(self._directory / name)
+
+    def _close_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+
+def by_year(readings: Readings) -> Iterator[tuple[int, Readings]]:
+    """The readings of each UTC year; mostly there is but one."""
+    first, last = (year_of(int(time)) for time in (readings.times.min(), readings.times.max()))
+    if first == last:
+        yield first, readings
+        return
+    edges = [year_start(year) for year in range(first + 1, last + 1)]
+    years = np.searchsorted(np.array(edges, np.int64), readings.times, "right")
+    for year in np.unique(years).tolist():
+        yield first + year, readings.select(years == year)
+
+
+def year_of(time_us: int) -> int:
+    """The UTC year of a time in microseconds."""
+    # The least int64 is NumPy's NaT, and far from any edge of a year.
+    time = np.int64(max(time_us, -(2**63) + 1)).view("datetime64[us]")
+    return int(time.astype("datetime64[Y]").astype(np.int64)) + 1970
+
+
+def year_start(year: int) -> int:
+    """The first microsecond of a UTC year."""
+    return int(np.int64(year - 1970).view("datetime64[Y]").astype("datetime64[us]").astype(np.int64))
+
+
+def _encode(directory: Path, name: str, readings: Readings) -> ChunkRow:
+    size = write_chunk(directory / name, readings)
+    return ChunkRow(
+        name=name,
+        series_min=int(readings.series[0]),
+        series_max=int(readings.series[-1]),
+        time_min=int(readings.times.min()),
+        time_max=int(readings.times.max()),
+        reading_count=len(readings),
+        size=size,
+    )

@@ -1,0 +1,198 @@
+"""The airlock to the block kernels: allocates, calls them, and turns what they find into exceptions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from smartdata_ts.errors import CorruptChunkError
+from smartdata_ts.kernels import blocks as kernel_blocks
+from smartdata_ts.kernels._jit import (
+    Float64Array,
+    Int64Array,
+    UInt8Array,
+    UInt16Array,
+    UInt32Array,
+)
+from smartdata_ts.kernels.entropy import (
+    MALFORMED,
+    STATE_COUNT,
+    TOKEN_COUNT,
+    build_decode_tables,
+    build_encode_tables,
+    decode_frequencies,
+    encode_frequencies,
+    normalize_counts,
+)
+from smartdata_ts.kernels.integers import (
+    ENTROPY,
+    PLAN_CODEC,
+    PLAN_FIELD_COUNT,
+    PLAN_SCORE,
+    PLAN_SIZE,
+)
+
+BLOCK_READINGS_MAX = 8192
+# Kernels read whole words, so that bytes must stand behind the last payload; in a chunk file the
+# footer does.
+SLACK_SIZE = 8
+
+_MODEL_READINGS = 131_072  # readings for one model more: its bytes must pay for themselves
+_MODEL_COUNT_MAX = 12
+
+
+@dataclass(frozen=True)
+class PayloadColumn:
+    """The encoded blocks of one column, behind each other, and the size of each in bytes."""
+
+    data: UInt8Array
+    sizes: Int64Array
+
+
+@dataclass(frozen=True)
+class EncodedBlocks:
+    """What `encode_blocks` makes of readings; `models` are the bytes that decoding needs beside."""
+
+    models: bytes
+    model_count: int
+    times: PayloadColumn
+    values: PayloadColumn
+    qualities: PayloadColumn
+    summaries: Float64Array  # blocks x (min, max, sum)
+
+
+def split_blocks(series_starts: Int64Array) -> Int64Array:
+    """Cut each series' readings into blocks of like size, none over BLOCK_READINGS_MAX.
+
+    `series_starts` (series + 1) are the readings' offsets of each series; returns blocks + 1 offsets.
+    """
+    counts = np.diff(series_starts)
+    block_counts = -(-counts // BLOCK_READINGS_MAX)
+    block_series = np.repeat(np.arange(counts.size), block_counts)
+    within = np.arange(block_series.size) - np.repeat(np.cumsum(block_counts) - block_counts, block_counts)
+    starts = series_starts[block_series] + counts[block_series] * within // block_counts[block_series]
+    return np.append(starts, series_starts[-1]).astype(np.int64)
+
+
+def encode_blocks(
+    times: Int64Array, values: Float64Array, qualities: UInt8Array, starts: Int64Array
+) -> EncodedBlocks:
+    """Encode blocks of readings; times (us UTC) increase within each of `starts` (blocks + 1 offsets)."""
+    time_plans = _Plans(starts)
+    kernel_blocks.plan_times(times, starts, time_plans.residuals, time_plans.fields)
+    value_plans = _Plans(starts)
+    scratch = np.empty(BLOCK_READINGS_MAX, np.int64)
+    kernel_blocks.plan_values(values, starts, scratch, value_plans.residuals, value_plans.fields)
+    frequencies = _train(time_plans, value_plans)
+    models = _EncodeModels(frequencies)
+    summaries = np.empty(3 * time_plans.block_count)
+    kernel_blocks.summarize_values(values, starts, summaries)
+    return EncodedBlocks(
+        models=_pack_frequencies(frequencies),
+        model_count=frequencies.size // TOKEN_COUNT,
+        times=_write(kernel_blocks.write_time_blocks, times, time_plans, models),
+        values=_write(kernel_blocks.write_value_blocks, values, value_plans, models),
+        qualities=_write_qualities(qualities, starts),
+        summaries=summaries.reshape(-1, 3),
+    )
+
+
+def decode_tables(models: bytes, model_count: int) -> UInt32Array:
+    """The decode tables (models x STATE_COUNT) of a chunk's models; CorruptChunkError if they are none."""
+    frequencies = np.empty(model_count * TOKEN_COUNT, np.uint16)
+    tables = np.empty(model_count * STATE_COUNT, np.uint32)
+    packed = np.frombuffer(models, np.uint8)
+    if (
+        decode_frequencies(packed, frequencies) == MALFORMED
+        or build_decode_tables(frequencies, np.empty(TOKEN_COUNT, np.int64), tables) == MALFORMED
+    ):
+        raise CorruptChunkError("the entropy models are not what was written")
+    return tables
+
+
+class _Plans:
+    """One column's residuals and what the kernels plan of each block."""
+
+    def __init__(self, starts: Int64Array) -> None:
+        self.starts = starts
+        self.block_count = starts.size - 1
+        self.residuals = np.empty(int(starts[-1]), np.int64)
+        self.fields = np.zeros(self.block_count * PLAN_FIELD_COUNT, np.int64)
+
+    def field(self, index: int) -> Int64Array:
+        return self.fields[index::PLAN_FIELD_COUNT]
+
+    def groups(self) -> Int64Array:
+        """Number each block by likeness: the mean bit length of its residuals, in groups of like weight."""
+        coded = self.field(PLAN_CODEC) == ENTROPY
+        counts = np.where(coded, np.diff(self.starts), 0)
+        group_count = int(np.clip(counts.sum() // _MODEL_READINGS, 1, _MODEL_COUNT_MAX))
+        order = np.argsort(self.field(PLAN_SCORE) / np.maximum(counts, 1), kind="stable")
+        groups = np.zeros(self.block_count, np.int64)
+        before = np.cumsum(counts[order]) - counts[order]
+        groups[order] = before * group_count // max(int(counts.sum()), 1)
+        return np.minimum(groups, group_count - 1)
+
+
+class _EncodeModels:
+    """The tables that the encoder needs of every model, and each token's cost in it."""
+
+    def __init__(self, frequencies: UInt16Array) -> None:
+        model_count = frequencies.size // TOKEN_COUNT
+        self.symbols = np.empty(2 * frequencies.size, np.int64)
+        self.states = np.empty(model_count * STATE_COUNT, np.uint16)
+        build_encode_tables(frequencies, np.empty(STATE_COUNT, np.uint32), self.symbols, self.states)
+        with np.errstate(divide="ignore"):
+            bits = np.log2(STATE_COUNT) - np.log2(frequencies.astype(np.float64))
+        unit = kernel_blocks.COST_UNIT
+        self.costs = np.where(frequencies > 0, np.rint(np.minimum(bits, 64) * unit), 0).astype(np.int64)
+        self.costs[frequencies == 0] = kernel_blocks.COST_UNKNOWN
+
+
+def _train(*columns: _Plans) -> UInt16Array:
+    """One model a group of like blocks, as frequencies (models x TOKEN_COUNT); at least one model."""
+    counts = []
+    for plans in columns:
+        groups = plans.groups()
+        column = np.zeros((int(groups.max()) + 1) * TOKEN_COUNT, np.int64)
+        kernel_blocks.count_group_tokens(plans.residuals, plans.starts, plans.fields, groups, column)
+        counts.append(column.reshape(-1, TOKEN_COUNT))
+    used = np.concatenate(counts)
+    used = used[used.any(axis=1)]
+    if used.shape[0] == 0:
+        return np.empty(0, np.uint16)
+    frequencies = np.empty(used.size, np.uint16)
+    assert normalize_counts(np.ascontiguousarray(used).reshape(-1), frequencies) != MALFORMED
+    return frequencies
+
+
+def _pack_frequencies(frequencies: UInt16Array) -> bytes:
+    packed = np.empty(4 * frequencies.size, np.uint8)
+    return packed[: encode_frequencies(frequencies, packed)].tobytes()
+
+
+def _write(
+    write_blocks: Callable[..., int],
+    source: Int64Array | Float64Array,
+    plans: _Plans,
+    models: _EncodeModels,
+) -> PayloadColumn:
+    """Choose each block's model and write one column with the kernel given."""
+    counts = np.zeros(2 * TOKEN_COUNT, np.int64)
+    kernel_blocks.choose_models(plans.residuals, plans.starts, plans.fields, models.costs, counts)
+    # Room for the worst case, which the system lends only where it is written: eight bytes a reading
+    # with eight more for an odd double, nine of low bits and states, and the headers.
+    room = 18 * source.size + 96 * plans.block_count + SLACK_SIZE
+    data = np.empty(room, np.uint8)
+    codes = np.empty(2 * BLOCK_READINGS_MAX, np.uint64)
+    size = write_blocks(
+        source, plans.residuals, plans.starts, plans.fields, models.symbols, models.states, codes, data
+    )
+    return PayloadColumn(data[:size], plans.field(PLAN_SIZE))
+
+
+def _write_qualities(qualities: UInt8Array, starts: Int64Array) -> PayloadColumn:
+    data = np.empty(3 * qualities.size + SLACK_SIZE, np.uint8)
+    sizes = np.empty(starts.size - 1, np.int64)
+    size = kernel_blocks.write_quality_blocks(qualities, starts, data, sizes)
+    return PayloadColumn(data[:size], sizes)

@@ -1,0 +1,130 @@
+"""Columns of readings, and the airlock to the kernels that sort, fold and match them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from smartdata_ts.kernels import readings as kernel_readings
+from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
+
+_GROUP_COUNT_LOG2 = 7
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Equally long columns; `series` is an id or a slot, as whoever makes them says."""
+
+    series: Int32Array
+    times: Int64Array  # us UTC
+    values: Float64Array
+    qualities: UInt8Array
+
+    def __len__(self) -> int:
+        return int(self.times.size)
+
+    def select(self, index: slice | npt.NDArray[np.bool_ | np.int64]) -> "Readings":
+        """The readings at an index, in its order."""
+        return Readings(self.series[index], self.times[index], self.values[index], self.qualities[index])
+
+
+def concatenate(parts: list[Readings]) -> Readings:
+    """The readings of all parts, behind each other."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Readings(
+            np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.uint8)
+        )
+    return Readings(
+        np.concatenate([part.series for part in parts]),
+        np.concatenate([part.times for part in parts]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.qualities for part in parts]),
+    )
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Readings sorted by series and time, each (series, time) once, and what that folded away."""
+
+    readings: Readings
+    duplicate_count: int
+    replaced_count: int
+
+
+def fold(parts: list[Readings]) -> Folded:
+    """Sort by series and time; of a repeated (series, time) the later row, of a later part, stays."""
+    if _are_sorted(parts):
+        return Folded(concatenate(parts), 0, 0)
+    slot_count = max(int(part.series.max(initial=0)) for part in parts) + 1
+    slot_counts = np.zeros(slot_count, np.int64)
+    for part in parts:
+        counted = kernel_readings.count_slots(part.series, slot_counts)
+        assert counted == len(part), "a series number is negative"
+    starts = np.concatenate([[0], np.cumsum(slot_counts)])
+    times, values, qualities = _scatter(parts, starts)
+    largest = int(slot_counts.max())
+    kernel_readings.sort_slots(
+        starts,
+        times,
+        values,
+        qualities,
+        np.empty(2 * largest, np.int64),
+        np.empty(largest, np.int64),
+        np.empty(largest, np.float64),
+        np.empty(largest, np.uint8),
+    )
+    counts = np.zeros(2, np.int64)
+    kept = kernel_readings.fold_repeats(starts, times, values, qualities, counts)
+    series = np.repeat(np.arange(slot_count, dtype=np.int32), np.diff(starts))
+    folded = Readings(series, times[:kept], values[:kept], qualities[:kept])
+    return Folded(folded, int(counts[0]), int(counts[1]))
+
+
+def _are_sorted(parts: list[Readings]) -> bool:
+    previous: Readings | None = None
+    for part in parts:
+        if len(part) == 0:
+            continue
+        if previous is not None:
+            before, after = previous.select(slice(-1, None)), part.select(slice(0, 1))
+            if (before.series[0], before.times[0]) >= (after.series[0], after.times[0]):
+                return False
+        if not kernel_readings.are_sorted(part.series, part.times):
+            return False
+        previous = part
+    return True
+
+
+def _scatter(parts: list[Readings], starts: Int64Array) -> tuple[Int64Array, Float64Array, UInt8Array]:
+    """The columns with each slot's rows at its place in `starts`, in order of arrival."""
+    row_count, slot_count = int(starts[-1]), starts.size - 1
+    shift = max(0, (slot_count - 1).bit_length() - _GROUP_COUNT_LOG2)
+    cursors = starts[: -1 : 1 << shift].copy()
+    records = np.empty(3 * row_count, np.int64)
+    for part in parts:
+        kernel_readings.scatter_to_groups(
+            part.series, part.times, part.values, part.qualities, shift, cursors, records
+        )
+    times = np.empty(row_count, np.int64)
+    values = np.empty(row_count, np.float64)
+    qualities = np.empty(row_count, np.uint8)
+    kernel_readings.scatter_to_slots(records, starts[:-1].copy(), times, values, qualities)
+    return times, values, qualities
+
+
+def drop_known(readings: Readings, known: Readings) -> Folded:
+    """Leave out of `readings` what `known` holds already; both are sorted and folded."""
+    matches = np.empty(len(readings), np.int64)
+    kernel_readings.match_times(known.series, known.times, readings.series, readings.times, matches)
+    matched = matches >= 0
+    at = matches[matched]
+    same = (known.values.view(np.int64)[at] == readings.values[matched].view(np.int64)) & (
+        known.qualities[at] == readings.qualities[matched]
+    )
+    duplicate = np.zeros(len(readings), np.bool_)
+    duplicate[matched] = same
+    duplicate_count = int(same.sum())
+    kept = readings.select(~duplicate) if duplicate_count else readings
+    return Folded(kept, duplicate_count, int(matched.sum()) - duplicate_count)

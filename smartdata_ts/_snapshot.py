@@ -1,0 +1,148 @@
+"""What a reader sees: the chunks and recent writes of one commit, pinned; and where readings stand.
+
+A snapshot never changes. Its chunk files are opened when first needed and shared between snapshots.
+"""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from smartdata_ts._catalog import ChunkRow, State
+from smartdata_ts._chunk_file import ChunkFile
+from smartdata_ts._readings import Readings
+from smartdata_ts.kernels._jit import Int64Array
+
+# One reading in the head: packed, little-endian, 21 bytes.
+HEAD_TYPE = np.dtype([("series", "<i4"), ("time", "<i8"), ("value", "<f8"), ("quality", "u1")])
+
+
+def pack_head(readings: Readings) -> bytes:
+    """Readings as a head blob."""
+    records = np.empty(len(readings), HEAD_TYPE)
+    records["series"] = readings.series
+    records["time"] = readings.times
+    records["value"] = readings.values
+    records["quality"] = readings.qualities
+    return records.tobytes()
+
+
+def unpack_head(blobs: tuple[bytes, ...]) -> Readings:
+    """The head's readings, in the order of their writing: not sorted, and later ones win."""
+    records = np.frombuffer(b"".join(blobs), HEAD_TYPE)
+    # Copies: packed fields are neither contiguous nor aligned.
+    return Readings(
+        records["series"].astype(np.int32),
+        records["time"].astype(np.int64),
+        records["value"].astype(np.float64),
+        records["quality"].astype(np.uint8),
+    )
+
+
+class ChunkFiles:
+    """The open chunk files of a store, by name; safe for threads."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._open: dict[str, ChunkFile] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> ChunkFile:
+        """The chunk file of this name, opened if it is not."""
+        with self._lock:
+            chunk = self._open.get(name)
+            if chunk is None:
+                chunk = self._open[name] = ChunkFile(self.directory / name)
+            return chunk
+
+    def keep_only(self, names: set[str]) -> None:
+        """Let go of files that no new snapshot names; a reader that still holds one keeps it mapped."""
+        with self._lock:
+            for name in self._open.keys() - names:
+                del self._open[name]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of one chunk: their rows in it, and the position of each one's series in the selection."""
+
+    chunk: ChunkFile
+    rows: Int64Array
+    positions: Int64Array
+
+
+class Snapshot:
+    """The readings of one commit."""
+
+    def __init__(
+        self,
+        commit: int,
+        reading_count: int,
+        chunks: tuple[ChunkRow, ...],
+        head: Readings,
+        files: ChunkFiles,
+    ) -> None:
+        self.commit = commit
+        self.reading_count = reading_count  # each (series, time) once
+        self.chunks = chunks  # lowest precedence first
+        self.head = head  # in order of writing
+        self._files = files
+
+    @classmethod
+    def of(cls, state: State, files: ChunkFiles) -> "Snapshot":
+        """The snapshot of what the catalog told."""
+        return cls(state.commit, state.reading_count, state.chunks, unpack_head(state.head), files)
+
+    def blocks(self, ids: Int64Array, time_min: int, time_max: int) -> list[Blocks]:
+        """The blocks that hold readings of the series `ids` within [time_min, time_max], chunk by chunk.
+
+        A later chunk's readings win over those of the chunks before it, and the head's over all.
+        `ids` are in the order of the result, any order; a position is an index into them.
+        """
+        order = np.argsort(ids, kind="stable")
+        ascending = ids[order]
+        found = []
+        for row in self.chunks:
+            if row.time_max < time_min or row.time_min > time_max:
+                continue
+            first, end = np.searchsorted(ascending, (row.series_min, row.series_max + 1))
+            if first == end:
+                continue
+            chunk = self._files.get(row.name)
+            rows, positions = _rows_of(chunk, ascending[first:end], order[first:end])
+            within = (chunk.time_max[rows] >= time_min) & (chunk.time_min[rows] <= time_max)
+            if within.any():
+                found.append(Blocks(chunk, rows[within], positions[within]))
+        return found
+
+    def with_chunks(self, chunks: tuple[ChunkRow, ...]) -> "Snapshot":
+        """The same with more chunks on top; for a writer, of its own."""
+        return Snapshot(self.commit, self.reading_count, self.chunks + chunks, self.head, self._files)
+
+    def of_chunks(self, chunks: tuple[ChunkRow, ...]) -> "Snapshot":
+        """What these chunks alone hold."""
+        return Snapshot(self.commit, self.reading_count, chunks, unpack_head(()), self._files)
+
+    def series_ids(self) -> Int64Array:
+        """The ids of all series that have readings in chunks, ascending."""
+        ids = [np.unique(self._files.get(row.name).series) for row in self.chunks]
+        return np.unique(np.concatenate([np.empty(0, np.int32), *ids])).astype(np.int64)
+
+    def watermarks(self, series_count: int) -> Int64Array:
+        """The newest time of every series, by id; the least int64 where it has no reading."""
+        newest = np.full(series_count + 1, np.iinfo(np.int64).min)
+        for row in self.chunks:
+            chunk = self._files.get(row.name)
+            np.maximum.at(newest, chunk.series, chunk.time_max)
+        np.maximum.at(newest, self.head.series, self.head.times)
+        return newest
+
+
+def _rows_of(chunk: ChunkFile, ascending: Int64Array, order: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """The rows of the ascending series ids, and each one's position through `order`."""
+    firsts = np.searchsorted(chunk.series, ascending, "left")
+    counts = np.searchsorted(chunk.series, ascending, "right") - firsts
+    total = int(counts.sum())
+    within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(firsts, counts) + within, np.repeat(order, counts)

@@ -1,0 +1,402 @@
+"""The facade: open a store, write to it, query it, look at it."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from smartdata_ts import _disk
+from smartdata_ts._calendar import Calendar
+from smartdata_ts._catalog import FILE_NAME, INTEGER_FACTS, SERIES_FACTS, Catalog
+from smartdata_ts._instant import parse_instant
+from smartdata_ts._query import Query, as_keys, as_tags
+from smartdata_ts._snapshot import ChunkFiles, Snapshot
+from smartdata_ts.errors import (
+    ClosedError,
+    DataError,
+    ReadOnlyError,
+    StoreFormatError,
+    StoreNotFoundError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from smartdata_ts._compact import CompactReport
+    from smartdata_ts._writer import WriteAccess, Writer, WriteReport
+
+CHUNK_DIRECTORY = "chunks"
+KINDS = ("register", "interval", "gauge")
+
+
+@dataclass(frozen=True)
+class Info:
+    """A store at a glance; times are microseconds UTC, None where there are no readings."""
+
+    path: str
+    series: int
+    readings: int
+    bytes: int
+    time_min: int | None
+    time_max: int | None
+    chunks: int
+    head_readings: int
+    commit: int
+
+    @property
+    def bytes_per_reading(self) -> float | None:
+        """Everything on disk over the readings; None in an empty store."""
+        return self.bytes / self.readings if self.readings else None
+
+
+def open_store(path: str | os.PathLike[str], mode: str = "a", timeout_s: float = 60.0) -> "Store":
+    """Open the store at `path`, a directory; creates it unless `mode` is "r".
+
+    Mode "r" reads only and raises StoreNotFoundError where there is no store. `timeout_s` is how long a
+    write waits for another process's. Raises StoreFormatError where something else is at `path`.
+
+    >>> import smartdata_ts as sd, tempfile
+    >>> with sd.open(tempfile.mkdtemp() + "/city.sdts") as store:
+    ...     store.info().readings
+    0
+    """
+    if mode not in ("a", "r"):
+        raise UsageError(f"mode must be 'a' (read and write) or 'r' (read only), not {mode!r}")
+    directory = Path(path).absolute()  # so that the host may change its own
+    if mode == "r" and not (directory / FILE_NAME).is_file():
+        raise StoreNotFoundError(f"{directory}: there is no store; mode 'a' creates one")
+    if mode == "a":
+        _create_directory(directory)
+    return Store(directory, mode, timeout_s)
+
+
+def _create_directory(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise StoreFormatError(f"{directory}: a file, not the directory of a store")
+    if directory.is_dir() and not (directory / FILE_NAME).exists():
+        # Another process may be creating the store at this moment.
+        ours = (CHUNK_DIRECTORY, FILE_NAME, f"{FILE_NAME}-journal", f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")
+        others = [entry.name for entry in directory.iterdir() if entry.name not in ours]
+        if others:
+            raise StoreFormatError(
+                f"{directory}: a directory that is no store (it holds {others[0]!r}); name another"
+            )
+    (directory / CHUNK_DIRECTORY).mkdir(parents=True, exist_ok=True)
+
+
+class Store:
+    """A handle on a store; `smartdata_ts.open` makes one. Threads may share it, processes may not."""
+
+    def __init__(self, directory: Path, mode: str, timeout_s: float) -> None:
+        self._directory = directory
+        self._mode = mode
+        self._timeout_s = timeout_s
+        self._pid = os.getpid()
+        self._files = ChunkFiles(directory / CHUNK_DIRECTORY)
+        # Readers have a connection of their own, so that none waits for this handle's writer.
+        self._write_catalog = Catalog(directory, False, timeout_s) if mode == "a" else None
+        self._access: WriteAccess | None = None
+        self._access_lock = threading.Lock()
+        self._catalog = Catalog(directory, True, timeout_s)
+        self._snapshot: Snapshot | None = None
+        self._closed = False
+
+    # -- writing
+
+    def write(
+        self,
+        data: object,
+        series: str = "series",
+        time: str = "time",
+        value: str = "value",
+        quality: str | None = None,
+        note: str | None = None,
+    ) -> "WriteReport":
+        """Store readings, durably when this returns, all or none of them.
+
+        `data` is anything that can be read as Arrow (pyarrow, polars, DuckDB results, pandas 2.2 and
+        later), or a mapping of column names to arrays; a text in place of an array stands for all rows.
+        `series`, `time`, `value` and `quality` name its columns: keys; timestamps (without a zone: UTC)
+        or int64 microseconds UTC; numbers; codes 0 to 255 (0 = measured, and so is null). Rows may come
+        in any order. Of rows with the same series and time the later wins, also over what is stored.
+
+        Rows that cannot be readings are rejected, counted by reason, and listed in the report. Raises
+        DataError where a column is missing or of a type that cannot serve, ReadOnlyError, StoreBusyError.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> rows = {"meter": ["wm-17", "wm-18"], "ts": [0, 0], "m3": [1.5, None]}
+        >>> report = store.write(rows, series="meter", time="ts", value="m3")
+        >>> report.stored, report.rejections
+        (1, {'null value': 1})
+        """
+        with self.writer(note) as writer:
+            writer.write(data, series, time, value, quality)
+        return writer.report
+
+    def writer(self, note: str | None = None) -> "Writer":
+        """One write of any size in bounded memory: commits at the end of the block, or not at all.
+
+        It holds the store's write lock; other writers wait. `note` says who, why, from which file.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> with store.writer(note="two days") as writer:
+        ...     for day in (0, 1):
+        ...         writer.write({"series": "wm-17", "time": [day * 86_400_000_000], "value": [day]})
+        >>> writer.report.stored
+        2
+        """
+        from smartdata_ts._writer import Writer
+
+        return Writer(self._for_writing(), note)
+
+    def describe(
+        self,
+        series: object,
+        quantity: str | None = None,
+        unit: str | None = None,
+        kind: str | None = None,
+        interval: str | None = None,
+        decimals: int | None = None,
+        register_digits: int | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Say what series are; creates those that are new. What is not named stays as it was.
+
+        `series` is a key, or a list of keys of which the same is said. `kind` is "register", "interval" or
+        "gauge", `unit` a UCUM code, `interval` the nominal spacing of readings ("1h"). In bulk: `series`
+        may be a table (Arrow, pandas, polars) with a column `series`; columns with the names of the
+        parameters are facts, all others tags.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.describe("wm-17", quantity="water", unit="L", kind="register", tags={"zone": "DMA-7"})
+        >>> store.series()["series"].to_pylist()
+        ['wm-17']
+        """
+        if isinstance(series, str | list | tuple):
+            facts = _facts(
+                "describe",
+                {
+                    "quantity": quantity,
+                    "unit": unit,
+                    "kind": kind,
+                    "interval": interval,
+                    "decimals": decimals,
+                    "register_digits": register_digits,
+                },
+            )
+            keys = [series] if isinstance(series, str) else series
+            described = [(_key(key), facts, _tags("describe", tags or {})) for key in keys]
+        else:
+            described = [
+                (_key(key), _facts(f"series {key!r}", given), _tags(f"series {key!r}", named))
+                for key, given, named in _described_rows(series)
+            ]
+        catalog = self._for_writing().catalog
+        with catalog.transaction():
+            keys = [key for key, _, _ in described]
+            ids = catalog.series_ids(keys).tolist()
+            catalog.add_series(sorted({key for key, number in zip(keys, ids, strict=True) if not number}))
+            for (_, given, named), number in zip(described, catalog.series_ids(keys).tolist(), strict=True):
+                catalog.set_facts(number, given, named)
+
+    def compact(self) -> "CompactReport":
+        """Fold chunks that overlap, or are small, into few; sweep what killed writers left.
+
+        Time-ordered and late readings make many short blocks; this makes long ones of them, which are
+        smaller and faster to read, and drops readings that were replaced. Queries go on meanwhile, writers
+        wait.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.compact().chunks_after
+        1
+        """
+        from smartdata_ts._compact import compact
+
+        access = self._for_writing()
+        report = compact(access.catalog, self._files)
+        access.state = None
+        return report
+
+    def _for_writing(self) -> "WriteAccess":
+        self._check()
+        if self._write_catalog is None:
+            raise ReadOnlyError(f"{self._directory}: opened for reading; open it with mode 'a' to write")
+        with self._access_lock:
+            if self._access is None:
+                # Whoever only reads does not load what writes.
+                from smartdata_ts._writer import WriteAccess
+
+                self._access = WriteAccess(self._write_catalog, self._files)
+        return self._access
+
+    # -- reading
+
+    def query(
+        self,
+        series: str | Sequence[str] | None = None,
+        tags: Mapping[str, str | Sequence[str]] | None = None,
+        start: object = None,
+        end: object = None,
+        tz: str = "UTC",
+    ) -> Query:
+        """Describe a query; nothing is read yet.
+
+        `series` is a key or many; `tags` maps a name to a value or to many of which one must match; both
+        narrow. The span is [start, end): texts ("2024-10-27", "2024-10-27T02:30+02:00"), dates, datetimes
+        or np.datetime64; what has no offset is local time in `tz`.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.query("wm-17", end="1970-01-02").to_arrow().num_rows
+        1
+        """
+        self._check()
+        return Query(
+            self,
+            as_keys(series),
+            as_tags(tags),
+            None if start is None else parse_instant(start, tz),
+            None if end is None else parse_instant(end, tz),
+        )
+
+    def pin(self) -> tuple[Catalog, Snapshot]:
+        """The catalog, and the readings of the newest commit, which stay as they are."""
+        self._check()
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.commit != self._catalog.last_commit():
+            snapshot = Snapshot.of(self._catalog.state(), self._files)
+            self._files.keep_only({chunk.name for chunk in snapshot.chunks})
+            self._snapshot = snapshot
+        return self._catalog, snapshot
+
+    def series(self) -> pa.Table:
+        """Every series with its facts and tags, sorted by key.
+
+        Columns: series, quantity, unit, kind, interval_us, decimals, register_digits, tags (a map).
+        """
+        self._check()
+        rows = self._catalog.series_rows()
+        _, keys, *facts, tags = zip(*rows, strict=True) if rows else [()] * (len(SERIES_FACTS) + 3)
+        columns = {"series": pa.array(keys, pa.string())}
+        for name, values in zip(SERIES_FACTS, facts, strict=True):
+            columns[name] = pa.array(values, pa.int64() if name in INTEGER_FACTS else pa.string())
+        pairs = [list(json.loads(text).items()) for text in tags]
+        columns["tags"] = pa.array(pairs, pa.map_(pa.string(), pa.string()))
+        return pa.table(columns)
+
+    def info(self) -> Info:
+        """Count series, readings and bytes; cheap, whatever the store's size."""
+        catalog, snapshot = self.pin()
+        times = [(chunk.time_min, chunk.time_max) for chunk in snapshot.chunks]
+        if len(snapshot.head):
+            times.append((int(snapshot.head.times.min()), int(snapshot.head.times.max())))
+        return Info(
+            path=str(self._directory),
+            series=catalog.series_count(),
+            readings=snapshot.reading_count,
+            bytes=_disk.size_of(self._directory),
+            time_min=min((first for first, _ in times), default=None),
+            time_max=max((last for _, last in times), default=None),
+            chunks=len(snapshot.chunks),
+            head_readings=len(snapshot.head),
+            commit=snapshot.commit,
+        )
+
+    # -- the handle
+
+    def close(self) -> None:
+        """Let go of the store's files; the handle cannot be used any more. Closing twice is no error."""
+        if not self._closed and self._pid == os.getpid():
+            self._closed = True
+            self._catalog.close()
+            if self._write_catalog is not None:
+                self._write_catalog.close()
+            self._snapshot = None
+            self._files.keep_only(set())
+
+    def _check(self) -> None:
+        if self._pid != os.getpid():
+            raise ClosedError(
+                f"{self._directory}: this handle was opened before a fork; open the store again in the child"
+            )
+        if self._closed:
+            raise ClosedError(f"{self._directory}: this handle is closed; open the store again")
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<smartdata_ts.Store {str(self._directory)!r}, mode {self._mode!r}>"
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        """Pickle as a path, read only: what a query needs in another process."""
+        return open_store, (str(self._directory), "r")
+
+
+def _described_rows(table: object) -> Iterator[tuple[str, dict[str, object], dict[str, str]]]:
+    names = ("quantity", "unit", "kind", "interval", "decimals", "register_digits")
+    if not hasattr(table, "__arrow_c_stream__"):
+        raise DataError(f"describe takes a series key or a table, not a {type(table).__name__}")
+    for row in pa.table(table).to_pylist():
+        key = row.pop("series", None)
+        facts = {name: row.pop(name, None) for name in names}
+        yield key, facts, {name: str(value) for name, value in row.items() if value is not None}
+
+
+def _key(key: object) -> str:
+    if not _is_text(key) or not key:
+        raise DataError(f"a series key must be a text that is not empty, not {key!r}")
+    return str(key)
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is text that UTF-8 and SQLite's JSON can hold."""
+    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
+
+
+def _tags(where: str, tags: Mapping[str, str]) -> dict[str, str]:
+    for name, value in tags.items():
+        if not _is_text(name) or not _is_text(value):
+            raise DataError(f"{where}: a tag's name and value must be texts, not {name!r} and {value!r}")
+    return dict(tags)
+
+
+def _facts(where: str, facts: Mapping[str, object]) -> dict[str, object]:
+    """Check what is said of a series; leaves out what is not."""
+    kind = facts.get("kind")
+    if kind is not None and kind not in KINDS:
+        raise DataError(f"{where}: kind must be one of {', '.join(KINDS)}, not {kind!r}")
+    given = {name: value for name, value in facts.items() if value is not None}
+    for name, value in given.items():
+        if name in ("decimals", "register_digits"):
+            if not isinstance(value, Integral):
+                raise DataError(f"{where}: {name} must be a whole number, not {value!r}")
+            given[name] = int(value)
+        elif not _is_text(value):
+            raise DataError(f"{where}: {name} must be a text, not {value!r}")
+    if "interval" in given:
+        width = Calendar.parse(str(given.pop("interval"))).fixed_width_us
+        if width is None:
+            raise DataError(f"{where}: interval must be a fixed width such as '15min' or '1h'")
+        given["interval_us"] = width
+    return given

@@ -1,0 +1,306 @@
+"""Writes: buffered, sorted, folded against what is known, encoded on threads, committed at once.
+
+A writer holds the store's write lock from beginning to end; it commits whole or not at all. Few
+readings go to the head, inside the catalog; many become chunk files, which are durable before the
+transaction that names them. The head wins over every chunk, so that whoever makes chunks first
+flushes it.
+"""
+
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from smartdata_ts._arrow_arrays import fixed_array, text_array
+from smartdata_ts._catalog import Catalog
+from smartdata_ts._chunk_output import ChunkOutput
+from smartdata_ts._execute import read_series
+from smartdata_ts._ingest import REASONS, ColumnNames, Rows, read_rows
+from smartdata_ts._readings import Readings, drop_known, fold
+from smartdata_ts._snapshot import ChunkFiles, Snapshot, pack_head
+from smartdata_ts.errors import UsageError
+from smartdata_ts.kernels._jit import Int32Array, Int64Array
+from smartdata_ts.kernels.readings import mark_stale
+
+# Fewer readings than this go to the head, which is flushed when it holds as many.
+HEAD_READINGS_MAX = 65_536
+HEAD_BLOBS_MAX = 1024
+# Time-ordered input is sorted by the buffer: the larger, the longer its blocks.
+BUFFER_READINGS = 4_194_304
+KEPT_KEYS_MAX = 65_536
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What became of every row: rows == stored + duplicates + replaced + rejected."""
+
+    rows: int = 0
+    stored: int = 0  # new (series, time)
+    duplicates: int = 0  # same series, time, value and quality: nothing to store
+    replaced: int = 0  # same series and time, other value or quality: the later write won
+    rejected: int = 0
+    rejections: dict[str, int] = field(default_factory=dict)  # reason -> rows
+    series_created: int = 0
+    commit: int | None = None  # None where nothing had to be stored
+    rejected_rows: pa.Table | None = None  # row (from 0, over all writes) and reason
+
+
+class WriteState:
+    """What a writer must know of the store at a commit, kept from write to write by the handle."""
+
+    def __init__(self, catalog: Catalog, files: ChunkFiles) -> None:
+        state = catalog.state()
+        snapshot = Snapshot.of(state, files)
+        self.commit = state.commit
+        self.reading_count = state.reading_count
+        self.head_blob_count = len(state.head)
+        self.head_reading_count = len(snapshot.head)
+        # By series id; grown ahead of new series.
+        self.newest = snapshot.watermarks(catalog.series_id_max())
+        self.ids: dict[str, int] = {}
+        # The keys of the batch before, and their ids (0: not known).
+        self.dictionary: tuple[pa.StringArray, Int32Array] | None = None
+
+    def make_room(self, series_id_max: int) -> None:
+        """Let every series up to this id have a watermark."""
+        if series_id_max >= self.newest.size:
+            grown = np.full(2 * series_id_max + 1024, np.iinfo(np.int64).min)
+            grown[: self.newest.size] = self.newest
+            self.newest = grown
+
+    def forget_many_keys(self) -> None:
+        """Keep keys for the next write only where they are few; a million take 200 MB."""
+        if len(self.ids) > KEPT_KEYS_MAX:
+            self.ids = {}
+            self.dictionary = None
+
+
+@dataclass
+class WriteAccess:
+    """What a handle writes with; `state` is None where nothing is known of the store."""
+
+    catalog: Catalog
+    files: ChunkFiles
+    state: WriteState | None = None
+
+
+class Writer:
+    """One all-or-nothing write of any size; a context manager that `Store.writer` makes."""
+
+    def __init__(self, access: WriteAccess, note: str | None) -> None:
+        self._access = access
+        self._catalog = access.catalog
+        self._files = access.files
+        self._note = note
+        self._is_open = False
+        self._report: WriteReport | None = None
+        self._buffer: list[Readings] = []
+        self._buffered = 0
+        self._counts = dict.fromkeys(("rows", "duplicates", "replaced", "rejected", "series_created"), 0)
+        self._rejects: list[tuple[Int64Array, npt.NDArray[np.uint8]]] = []
+        self._output = ChunkOutput(access.files.directory)
+
+    def __enter__(self) -> "Writer":
+        if self._is_open or self._report is not None:
+            raise UsageError("a writer serves for one `with` block; begin another")
+        self._catalog.begin()
+        try:
+            # Whatever ends this block but a commit leaves nothing that could be relied upon.
+            kept, self._access.state = self._access.state, None
+            if kept is None or kept.commit != self._catalog.last_commit():
+                kept = WriteState(self._catalog, self._files)
+        except BaseException:
+            self._catalog.roll_back()
+            raise
+        self.state = kept
+        self._is_open = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._is_open = False
+        if error is not None:
+            self._abandon()
+            return
+        try:
+            report = self._finish()
+            self._access.state = self.state
+            self._catalog.commit()
+        except BaseException:
+            self._access.state = None
+            self._abandon()
+            raise
+        self._report = report
+
+    @property
+    def report(self) -> WriteReport:
+        """What became of every row; complete once the writer has committed."""
+        if self._report is None:
+            raise UsageError("the report of a write is complete only after its `with` block")
+        return self._report
+
+    def write(
+        self,
+        data: object,
+        series: str = "series",
+        time: str = "time",
+        value: str = "value",
+        quality: str | None = None,
+    ) -> None:
+        """Add readings; see `Store.write` for what `data` may be.
+
+        Rows of all calls count as one write: a later one replaces an earlier one of its series and time.
+        """
+        if not self._is_open:
+            raise UsageError("a writer takes readings within its `with` block only; begin another")
+        names = ColumnNames(series, time, value, quality)
+        for rows in read_rows(data, names):
+            self._take(rows)
+            if self._buffered >= BUFFER_READINGS:
+                self._spill()
+
+    def _take(self, rows: Rows) -> None:
+        if rows.rejected_rows.size:
+            self._rejects.append((rows.rejected_rows + self._counts["rows"], rows.rejected_reasons))
+        self._counts["rows"] += rows.row_count
+        self._counts["rejected"] += rows.rejected_rows.size
+        if len(rows.readings):
+            readings = rows.readings
+            ids = self._ids_of(rows)
+            self._buffer.append(Readings(ids, readings.times, readings.values, readings.qualities))
+            self._buffered += len(readings)
+
+    def _ids_of(self, rows: Rows) -> Int32Array:
+        """The series id of each row; keys that rows use and the store lacks are created."""
+        if isinstance(rows.keys, list):
+            known = [self.state.ids.get(key, 0) for key in rows.keys]
+            if all(known):
+                return np.array(known, np.int32)[rows.readings.series]
+            return self._ids_of(replace(rows, keys=text_array(rows.keys)))
+        series = rows.readings.series
+        if self.state.dictionary is not None and self.state.dictionary[0].equals(rows.keys):
+            ids = np.take(self.state.dictionary[1], series)
+            if ids.min() > 0:
+                return ids
+        keys = rows.keys.to_pylist()
+        numbers = self._known_ids(keys)
+        if not numbers.all():
+            used = np.bincount(series, minlength=len(keys)) > 0
+            unknown = sorted({keys[i] for i in np.flatnonzero(used & (numbers == 0)).tolist()})
+            if unknown:
+                self._create(unknown)
+                numbers = self._known_ids(keys)
+        self.state.dictionary = (rows.keys, numbers)
+        return np.take(numbers, series)
+
+    def _known_ids(self, keys: list[str]) -> Int32Array:
+        return np.array([self.state.ids.get(key, 0) for key in keys], np.int32)
+
+    def _create(self, keys: list[str]) -> None:
+        """Learn the ids of keys that are sorted; those that the store lacks become series."""
+        found = self._catalog.series_ids(keys)
+        new = [key for key, number in zip(keys, found.tolist(), strict=True) if number == 0]
+        if new:
+            found[found == 0] = self._catalog.add_series(new)
+            self._counts["series_created"] += len(new)
+        self.state.ids.update(zip(keys, found.tolist(), strict=True))
+
+    def _drain(self) -> Readings:
+        """Take the buffer, sorted and folded in itself and against all that is known."""
+        folded = fold(self._buffer)
+        self._buffer, self._buffered = [], 0
+        self._counts["duplicates"] += folded.duplicate_count
+        self._counts["replaced"] += folded.replaced_count
+        readings = folded.readings
+        if len(readings) == 0:
+            return readings
+        self.state.make_room(int(readings.series[-1]))
+        stale = np.empty(len(readings), np.bool_)
+        if mark_stale(readings.series, readings.times, self.state.newest, stale.view(np.uint8)):
+            fresh = drop_known(readings, self._known(readings.select(stale)))
+            self._counts["duplicates"] += fresh.duplicate_count
+            self._counts["replaced"] += fresh.replaced_count
+            readings = fresh.readings
+        return readings
+
+    def _known(self, readings: Readings) -> Readings:
+        """What the store and this writer hold of the same series over the same times."""
+        snapshot = self._snapshot().with_chunks(self._output.rows())
+        ids = np.unique(readings.series).astype(np.int64)
+        return read_series(snapshot, ids, int(readings.times.min()), int(readings.times.max()))
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot.of(self._catalog.state(), self._files)
+
+    def _spill(self) -> None:
+        """Turn the buffer into chunks."""
+        readings = self._drain()
+        if len(readings):
+            self._flush_head()
+            self._output.add(readings)
+
+    def _flush_head(self) -> None:
+        """Turn the head into chunks, if there is one."""
+        if self.state.head_reading_count:
+            self._output.add(fold([self._snapshot().head]).readings)
+            self._catalog.clear_head()
+            self.state.head_blob_count = self.state.head_reading_count = 0
+
+    def _finish(self) -> WriteReport:
+        for_head: Readings | None = None
+        if len(self._output) or self._buffered > HEAD_READINGS_MAX:
+            self._spill()
+        else:
+            readings = self._drain()
+            if len(readings) + self.state.head_reading_count > HEAD_READINGS_MAX:
+                self._flush_head()
+                self._output.add(readings)
+            else:
+                for_head = readings
+        chunks = self._output.finish()
+        counts = self._counts
+        new = counts["rows"] - counts["duplicates"] - counts["replaced"] - counts["rejected"]
+        commit = None
+        if new or counts["replaced"] or counts["series_created"]:
+            self.state.reading_count += new
+            commit = self.state.commit = self.state.commit + 1
+            self._catalog.add_commit(commit, self._note, self.state.reading_count)
+            for chunk in chunks:
+                self._catalog.add_chunk(commit, chunk)
+            if for_head is not None and len(for_head):
+                self._add_head(commit, for_head)
+        self.state.forget_many_keys()
+        return self._make_report(new, commit)
+
+    def _add_head(self, commit: int, readings: Readings) -> None:
+        state = self.state
+        self._catalog.add_head(commit, len(readings), pack_head(readings))
+        state.head_reading_count += len(readings)
+        state.head_blob_count += 1
+        if state.head_blob_count > HEAD_BLOBS_MAX:
+            self._catalog.merge_head(commit)
+            state.head_blob_count = 1
+
+    def _make_report(self, stored: int, commit: int | None) -> WriteReport:
+        counts = WriteReport(**self._counts, stored=stored, commit=commit)  # type: ignore[arg-type]
+        if not counts.rejected:
+            return counts
+        rows = np.concatenate([rows for rows, _ in self._rejects])
+        codes = np.concatenate([reasons for _, reasons in self._rejects])
+        rejections = {REASONS[code]: int((codes == code).sum()) for code in np.unique(codes)}
+        reasons = text_array([REASONS[code] for code in codes])
+        rejected_rows = pa.table({"row": fixed_array(rows), "reason": reasons})
+        return replace(counts, rejections=rejections, rejected_rows=rejected_rows)
+
+    def _abandon(self) -> None:
+        """Leave nothing behind of a write that failed."""
+        try:
+            self._catalog.roll_back()
+        finally:
+            self._output.abandon()

@@ -1,0 +1,73 @@
+"""What can go wrong, as a tree.
+
+SmartDataError
+├── UsageError              an argument that cannot be right
+│   ├── UnknownSeriesError      a series key that the store does not hold
+│   └── UnknownTimeZoneError    a name that is no IANA zone
+├── DataError               input that cannot be taken: a file, a table, a column
+│   └── DialectError            a text file whose layout could not be told
+├── StoreError              the store on disk
+│   ├── StoreNotFoundError      nothing is there, and reading only was asked for
+│   ├── StoreFormatError        not a store, or of a version that this release does not know
+│   ├── StoreBusyError          another process held the store for longer than the timeout
+│   ├── ReadOnlyError           a write to a store opened for reading
+│   ├── ClosedError             a handle that was closed, or carried across fork
+│   └── CorruptChunkError       bytes on disk that are not what was written
+└── MissingDependencyError  an optional package that is not installed
+"""
+
+
+class SmartDataError(Exception):
+    """The base of every error that this package raises on purpose."""
+
+
+class UsageError(SmartDataError):
+    """An argument that cannot be right."""
+
+
+class UnknownSeriesError(UsageError):
+    """A series key that the store does not hold."""
+
+
+class UnknownTimeZoneError(UsageError):
+    """A name that is no IANA time zone."""
+
+
+class DataError(SmartDataError):
+    """Input that cannot be taken."""
+
+
+class DialectError(DataError):
+    """A text file whose layout could not be told."""
+
+
+class StoreError(SmartDataError):
+    """The store on disk."""
+
+
+class StoreNotFoundError(StoreError):
+    """No store is there, and reading only was asked for."""
+
+
+class StoreFormatError(StoreError):
+    """Not a store, or of a version that this release does not know."""
+
+
+class StoreBusyError(StoreError):
+    """Another process held the store for longer than the timeout."""
+
+
+class ReadOnlyError(StoreError):
+    """A write to a store that was opened for reading."""
+
+
+class ClosedError(StoreError):
+    """A handle that was closed, or carried across fork."""
+
+
+class CorruptChunkError(StoreError):
+    """Bytes on disk that are not what was written."""
+
+
+class MissingDependencyError(SmartDataError):
+    """An optional package that is not installed."""
