@@ -1,0 +1,112 @@
+"""Text files with a reading a row."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts._arrow_arrays import text_array
+from smartdata_ts.kernels import csv_keys, csv_status
+from smartdata_ts.kernels._jit import UInt8Array
+
+from ._dialect import Dialect
+from ._key_column import KeyColumn
+from ._rejects import RejectSink
+from ._row_blocks import BLOCK_SIZE, Block
+from ._settled_rows import NO_ROWS, Rows, SettledRows, good_batch
+from ._slabs import Slabs
+from ._source import Source
+from ._text_reader import TextReader, failed_rows
+
+_SLAB_ROWS = 16_384  # so many rows' spans and columns stay in the second-level cache
+_TIME, _VALUE, _SERIES, _QUALITY, _CLOCK = range(1, 6)
+
+
+class LongReader(TextReader):
+    """Reads a text file with a reading a row."""
+
+    def __init__(
+        self,
+        source: Source,
+        dialect: Dialect,
+        sink: RejectSink | None,
+        block_size: int = BLOCK_SIZE,
+    ) -> None:
+        super().__init__(source, dialect, sink, block_size)
+        columns = (dialect.time, dialect.values[0], dialect.series, dialect.quality, dialect.clock)
+        self._slabs = Slabs(dialect, columns, _SLAB_ROWS)
+        self._keys = KeyColumn(dialect.encoding, dialect.quote)
+        self._qualities = KeyColumn(dialect.encoding, dialect.quote)
+        self._quality_codes = dict(dialect.quality_codes)
+        self._one_key = text_array([dialect.series_key])
+        self._settled = SettledRows(self.times)
+
+    def read_block(self, block: Block) -> Iterator[pa.RecordBatch]:
+        """The readings of a block, and of rows that waited for it."""
+        rows = _empty_rows(block.line_count)
+        row_spans = np.empty(2 * block.line_count, np.int32)
+        row_count = 0
+        for statuses in self._slabs.split(block):
+            place = slice(row_count, row_count + statuses.size)
+            self._read_slab(block, rows.select(place), statuses)
+            row_spans[2 * place.start : 2 * place.stop] = self._slabs.spans(0)[: 2 * statuses.size]
+            row_count = place.stop
+        self.rows += row_count
+        waited = self._settled.waiting
+        rows = self._settled.settle(rows.select(slice(0, row_count)))
+        for row in failed_rows(rows.statuses[waited:]):
+            status = int(rows.statuses[waited + row])
+            if status == csv_status.EMPTY_ROW:
+                self.empty += 1
+            else:
+                self.reject_row(block, row_spans[2 * row : 2 * row + 2], status)
+        yield from self._batch(rows)
+
+    def finish(self) -> Iterator[pa.RecordBatch]:
+        """The readings of rows that still wait."""
+        yield from self._batch(self._settled.settle(NO_ROWS, final=True))
+
+    def _read_slab(self, block: Block, rows: Rows, statuses: UInt8Array) -> None:
+        slabs, buffer = self._slabs, block.buffer
+        if self.dialect.series is not None:
+            self._keys.encode(buffer, slabs.spans(_SERIES), rows.codes)
+            csv_keys.mark_rows(rows.codes, statuses)
+        if self.dialect.quality is not None:
+            self._read_qualities(buffer, rows.qualities, statuses)
+        self.numbers.parse(buffer, slabs.spans(_VALUE), rows.values, statuses)
+        clock_spans = slabs.spans(_CLOCK) if self.dialect.clock is not None else None
+        self.parse_times(block, slabs.spans(_TIME), clock_spans, rows.times, rows.instants, statuses)
+        rows.statuses[:] = statuses
+
+    def _read_qualities(self, buffer: UInt8Array, qualities: UInt8Array, statuses: UInt8Array) -> None:
+        """Qualities are few texts, each said to be a code or being one; an empty cell is 0."""
+        texts = np.empty(qualities.size, np.int32)
+        self._qualities.encode(buffer, self._slabs.spans(_QUALITY), texts)
+        known = [self._quality_code(text) for text in self._qualities.texts]
+        codes = np.array([*known, -1, 0], np.int16)[texts]  # NO_TEXT is -2, NO_KEY is -1
+        statuses[(codes < 0) & (statuses == csv_status.OK)] = csv_status.UNREADABLE_QUALITY
+        qualities[:] = np.maximum(codes, 0)
+
+    def _quality_code(self, text: str) -> int:
+        if text in self._quality_codes:
+            return self._quality_codes[text]
+        is_code = text.isascii() and text.isdecimal() and int(text) <= 255
+        return int(text) if is_code else -1
+
+    def _batch(self, rows: Rows) -> Iterator[pa.RecordBatch]:
+        dictionary = self._one_key if self.dialect.series is None else self._keys.dictionary
+        self.ambiguous = self._settled.ambiguous
+        for batch in good_batch(rows, dictionary, self.dialect.quality is not None):
+            self.taken += batch.num_rows
+            yield batch
+
+
+def _empty_rows(capacity: int) -> Rows:
+    return Rows(
+        codes=np.zeros(capacity, np.int32),
+        times=np.empty(capacity, np.int64),
+        instants=np.empty(capacity, np.uint8),
+        values=np.empty(capacity, np.float64),
+        qualities=np.zeros(capacity, np.uint8),
+        statuses=np.empty(capacity, np.uint8),
+    )

@@ -1,0 +1,176 @@
+"""How a text file writes its times: a small description, guessed from samples or given as a pattern."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from smartdata_ts.errors import DialectError, UsageError
+from smartdata_ts.kernels import csv_times
+from smartdata_ts.kernels._jit import Int64Array
+
+_EPOCH_UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+_ORDERS = {"Ymd": csv_times.YEAR_FIRST, "dmY": csv_times.DAY_FIRST, "mdY": csv_times.MONTH_FIRST}
+_PATTERN = re.compile(
+    r"%([YymdB])([-/. ]?)%([md])\2%([Yymd])"
+    r"(?P<clock>(?P<gap>[T ]?)%(?P<hour>[HI])(?P<separator>[:.]?)%M((?P=separator)%S(\.%f)?)?"
+    r"(?P<half> ?%p)?( ?%z|Z)?)?"
+)
+_CLOCK_TEXT = r"(?P<hour>\d{1,2})(?P<clock_separator>[:.])\d{2}((?P=clock_separator)\d{2}([.,]\d+)?)?"
+_TAIL_TEXT = r"(?P<half> ?[AaPp][Mm])?(?P<offset> ?([Zz]|UTC|[+-]\d{2}:?(\d{2})?))?"
+_SEPARATED = re.compile(
+    r"(?P<first>\d{1,4})(?P<separator>[-/.])(?P<second>\d{1,2})(?P=separator)(?P<third>\d{1,4})"
+    rf"((?P<gap>[Tt ]){_CLOCK_TEXT}{_TAIL_TEXT})?"
+)
+_COMPACT = re.compile(
+    r"(?P<year>[12]\d{3})(?P<month>[01]\d)(?P<day>[0-3]\d)((?P<gap>[Tt ]?)[0-2]\d[0-5]\d([0-5]\d)?)?"
+)
+_CLOCK = re.compile(_CLOCK_TEXT + _TAIL_TEXT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeFormat:
+    """The order and the separators of a written time; the parts of `spec` by name.
+
+    gap stands between date and time of day: "T" admits a blank too, "" means none, and None a date
+    alone. A seconds part, a fraction and an offset may follow wherever there is a time of day.
+    """
+
+    order: int = csv_times.YEAR_FIRST
+    date_separator: str = "-"
+    gap: str | None = "T"
+    clock_separator: str = ":"
+    twelve_hours: bool = False
+    year_digits: int = 4
+    epoch_unit_us: int = 0
+
+    def spec(self) -> Int64Array:
+        """The description as the kernel reads it."""
+        spec = np.zeros(csv_times.SPEC_SIZE, np.int64)
+        spec[csv_times.ORDER] = self.order
+        spec[csv_times.DATE_SEPARATOR] = _byte(self.date_separator)
+        spec[csv_times.GAP] = csv_times.NO_CLOCK if self.gap is None else _byte(self.gap)
+        spec[csv_times.CLOCK_SEPARATOR] = _byte(self.clock_separator)
+        spec[csv_times.TWELVE_HOURS] = self.twelve_hours
+        spec[csv_times.EPOCH_UNIT] = self.epoch_unit_us
+        spec[csv_times.YEAR_DIGITS] = self.year_digits
+        separators = (self.date_separator, self.gap, self.clock_separator)
+        if all(separators) and self.year_digits == 4 and not self.twelve_hours:
+            spec[csv_times.PICTURE : csv_times.PICTURE + 4] = self._pictures()
+        return spec
+
+    def _pictures(self) -> tuple[int, int, int, int]:
+        """Words of the first sixteen bytes, up to the minutes, where all digits are written."""
+        year_first = self.order == csv_times.YEAR_FIRST
+        date = self.date_separator.join(["0000", "00", "00"] if year_first else ["00", "00", "0000"])
+        shape = f"{date}\0" + self.clock_separator.join(["00", "00"])
+        return (*csv_times.picture(shape[:8].encode()), *csv_times.picture(shape[8:].encode()))
+
+    def __str__(self) -> str:
+        for name, unit in _EPOCH_UNITS.items():
+            if self.epoch_unit_us == unit:
+                return name
+        year = "yyyy" if self.year_digits == 4 else "yy"
+        parts = [[year, "mm", "dd"], ["dd", "mm", year], ["mm", "dd", year]][self.order]
+        date = self.date_separator.join(parts)
+        if self.gap is None:
+            return date
+        clock = self.clock_separator.join(["hh", "mm", "ss"] if self.clock_separator else ["hhmm"])
+        return date + self.gap + clock + (" am/pm" if self.twelve_hours else "")
+
+
+def time_format_of(pattern: str) -> TimeFormat:
+    """The format that a user named: "iso", "epoch_s", "epoch_ms", "epoch_us", or a strptime pattern.
+
+    Raises UsageError for a pattern beyond year, month and day (in digits), hour, minute, second.
+    """
+    if pattern == "iso":
+        return TimeFormat()
+    if pattern in _EPOCH_UNITS:
+        return TimeFormat(epoch_unit_us=_EPOCH_UNITS[pattern])
+    match = _PATTERN.fullmatch(pattern)
+    order = "".join(match.group(1, 3, 4)) if match else ""
+    if match is None or order.replace("y", "Y") not in _ORDERS:
+        raise UsageError(
+            f"time_format={pattern!r} is not known: pass 'iso', 'epoch_s', 'epoch_ms', 'epoch_us', or a"
+            " pattern such as '%d.%m.%Y %H:%M', '%d/%m/%Y %H:%M:%S', '%m/%d/%Y %I:%M %p', '%Y%m%d%H%M'"
+        )
+    return TimeFormat(
+        order=_ORDERS[order.replace("y", "Y")],
+        date_separator=match[2],
+        gap=match["gap"] if match["clock"] else None,
+        clock_separator=match["separator"] or "",
+        twelve_hours=match["half"] is not None,
+        year_digits=2 if "y" in order else 4,
+    )
+
+
+def guess_time_format(cells: Sequence[str], where: str) -> TimeFormat | None:
+    """The format that all `cells` share, or None where they are no times.
+
+    Raises DialectError where the cells are dates whose order of day and month cannot be told.
+    """
+    cells = [cell for cell in cells if cell]
+    if not cells:
+        return None
+    compact = _COMPACT.fullmatch(cells[0])
+    if compact and 2 * sum(_COMPACT.fullmatch(cell) is not None for cell in cells) > len(cells):
+        gap = compact["gap"] if len(cells[0]) > 8 else None
+        return TimeFormat(date_separator="", gap=gap, clock_separator="")
+    matches = [_SEPARATED.fullmatch(cell) for cell in cells]
+    found = [match for match in matches if match]
+    # A head may hold broken rows; they will be rejected with their line numbers.
+    if 2 * len(found) < len(cells):
+        return None
+    first = found[0]
+    order = _order([(m["first"], m["second"], m["third"]) for m in found], first["separator"], where)
+    return TimeFormat(
+        order=order,
+        date_separator=first["separator"],
+        gap="T" if first["gap"] else None,
+        clock_separator=first["clock_separator"] or ":",
+        twelve_hours=first["half"] is not None,
+        year_digits=4 if max(len(first["first"]), len(first["third"])) == 4 else 2,
+    )
+
+
+def guess_epoch(cells: Sequence[str]) -> TimeFormat | None:
+    """The unit of `cells` that count since 1970-01-01, taken for times from 1973 to 2200."""
+    numbers = [cell.split(".")[0] for cell in cells if cell]
+    if not numbers or not all(number.isdecimal() for number in numbers):
+        return None
+    for name, unit in _EPOCH_UNITS.items():
+        if all(10**8 <= int(number) * unit // 10**6 <= 7_258_118_400 for number in numbers):
+            return time_format_of(name)
+    return None
+
+
+def is_clock(cells: Sequence[str]) -> bool:
+    """Whether all cells are times of day."""
+    return any(cells) and all(_CLOCK.fullmatch(cell) for cell in cells if cell)
+
+
+def lacks_offset(cell: str) -> bool:
+    """Whether a cell is a time that does not tell its offset from UTC."""
+    match = _SEPARATED.fullmatch(cell)
+    if match is None:
+        return _COMPACT.fullmatch(cell) is not None
+    return not match["offset"]
+
+
+def _order(dates: list[tuple[str, str, str]], separator: str, where: str) -> int:
+    if len(dates[0][0]) == 4:
+        return csv_times.YEAR_FIRST
+    if separator == "." or max(int(first) for first, _, _ in dates) > 12:
+        return csv_times.DAY_FIRST
+    if max(int(second) for _, second, _ in dates) > 12:
+        return csv_times.MONTH_FIRST
+    raise DialectError(
+        f"{where}: dates such as {separator.join(dates[0])} leave open which number is the day:"
+        " pass time_format='%d/%m/%Y ...' or '%m/%d/%Y ...'"
+    )
+
+
+def _byte(text: str) -> int:
+    return ord(text) if text else 0
