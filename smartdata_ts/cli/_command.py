@@ -1,0 +1,111 @@
+"""How commands are found and how their help looks; unused parameters are click's."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+# In the order of their use; each is a file of this folder, and the function in it.
+COMMANDS = {
+    "demo": "demo",
+    "import": "import_",
+    "export": "export",
+    "info": "info",
+    "series": "series",
+    "describe": "describe",
+    "read": "read",
+    "resample": "resample",
+    "last": "last",
+    "warmup": "warmup",
+}
+
+
+@dataclass
+class Invocation:
+    """What holds for one run of the program."""
+
+    debug: bool = False
+
+
+class Option(click.Option):
+    """An option that stands under a heading of the help."""
+
+    def __init__(self, *arguments: Any, section: str = "Options", **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.section = section
+
+
+class Command(click.Command):
+    """A command with examples in its help."""
+
+    def __init__(self, *arguments: Any, examples: tuple[str, ...] = (), **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.examples = examples
+        self.params.append(
+            Option(
+                ["--debug"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_set_debug,
+                help="Show the traceback of an error.",
+            )
+        )
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options section by section."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(context):
+            record = parameter.get_help_record(context)
+            if record is not None and isinstance(parameter, click.Option):
+                sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
+        last = sections.pop("Options", [])
+        for name, records in [*sections.items(), ("Options", last)]:
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the examples as they would be typed."""
+        with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
+            for example in self.examples:
+                formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+class Group(click.Group):
+    """The program: loads the file of a command when it is named."""
+
+    def list_commands(self, context: click.Context) -> list[str]:  # noqa: ARG002
+        """The commands' names."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of this name."""
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__package__}.{COMMANDS[name]}")
+        found: click.Command = getattr(module, COMMANDS[name])
+        return found
+
+
+def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a command of a function, whose docstring is its help; it may return an exit status."""
+    return click.command(
+        name,
+        cls=Command,
+        examples=examples,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+def option(
+    *names: str, section: str = "Options", **settings: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add an option under a heading of the help."""
+    return click.option(*names, cls=Option, section=section, **settings)
+
+
+def _set_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and isinstance(context.obj, Invocation):
+        context.obj.debug = True

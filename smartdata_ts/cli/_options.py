@@ -1,0 +1,192 @@
+"""Options that several commands share, and what they come to."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._command import option
+
+if TYPE_CHECKING:
+    from smartdata_ts import Query, Store
+
+Function = Callable[..., Any]
+
+PRINT_FORMATS = ("table", "csv", "jsonl")
+_SELECTION, _BUCKETS, _OUTPUT = "Which readings", "Buckets", "Output"
+
+store_argument = click.argument("store", type=click.Path(path_type=Path))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which readings: of which series, over which span."""
+
+    series: tuple[str, ...]
+    tags: dict[str, list[str]]
+    start: str | None
+    end: str | None
+    tz: str
+
+    def query(self, store: "Store") -> "Query":
+        """The query for these readings."""
+        return store.query(list(self.series) or None, self.tags or None, self.start, self.end, self.tz)
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """How readings are aggregated; `every` is None where they are not."""
+
+    every: str | None
+    aggregates: tuple[str, ...]
+    offset: str | None
+    empty: bool
+
+    def apply(self, query: "Query", tz: str) -> "Query":
+        """The query with this step, if there is one."""
+        if self.every is None:
+            return query
+        return query.resample(self.every, self.aggregates, tz, self.offset, self.empty)
+
+
+@dataclass(frozen=True)
+class Printing:
+    """How results are printed; `format` None is a table on a terminal and CSV in a pipe."""
+
+    format: str | None
+    limit: int | None
+
+
+def tags_of(context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> dict[str, list[str]]:
+    """Turn NAME=VALUE texts into the values by name."""
+    tags: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE", context, parameter)
+        tags.setdefault(name, []).append(value)
+    return tags
+
+
+def single_tags_of(
+    context: click.Context, parameter: click.Parameter, texts: Sequence[str]
+) -> dict[str, str]:
+    """Turn NAME=VALUE texts into one value by name."""
+    tags = tags_of(context, parameter, texts)
+    for name, values in tags.items():
+        if len(values) > 1:
+            raise click.BadParameter(f"{name!r} is named twice; a tag has one value", context, parameter)
+    return {name: values[0] for name, values in tags.items()}
+
+
+series_option = option(
+    "-s", "--series", multiple=True, metavar="KEY", section=_SELECTION, help="Series of this key. Repeatable."
+)
+tag_option = option(
+    "-t",
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=tags_of,
+    section=_SELECTION,
+    help="Series with this tag. Repeatable: one value of each name must match.",
+)
+tz_option = option(
+    "--tz",
+    default="UTC",
+    metavar="ZONE",
+    section=_SELECTION,
+    help="IANA time zone of --start, --end, of local days, and of the times shown.  [default: UTC]",
+)
+
+
+def selection(function: Function) -> Function:
+    """Add the options that select readings; the function gets them as `selection`."""
+
+    @functools.wraps(function)
+    def call(**options: Any) -> Any:
+        chosen = Selection(*(options.pop(name) for name in ("series", "tags", "start", "end", "tz")))
+        return function(selection=chosen, **options)
+
+    start = option(
+        "--start", metavar="TIME", section=_SELECTION, help="From here: 2025-10-26 or 2025-10-26T02:30."
+    )
+    end = option("--end", metavar="TIME", section=_SELECTION, help="Up to, but not including, this time.")
+    return series_option(tag_option(start(end(tz_option(call)))))
+
+
+def buckets(required: bool) -> Callable[[Function], Function]:
+    """Add the options of a resample step; the function gets them as `buckets`."""
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def call(
+            every: str | None, aggregates: tuple[str, ...], offset: str | None, empty: bool, **options: Any
+        ) -> Any:
+            names = tuple(name.strip() for text in aggregates for name in text.split(","))
+            return function(buckets=Buckets(every, names, offset, empty), **options)
+
+        decorated: Function = call
+        for add in (
+            option("--empty", is_flag=True, section=_BUCKETS, help="Give buckets without readings too."),
+            option(
+                "--offset",
+                metavar="WIDTH",
+                section=_BUCKETS,
+                help="Move the edges: --every 1d --offset 6h is the gas day.",
+            ),
+            option(
+                "-a",
+                "--aggregate",
+                "aggregates",
+                multiple=True,
+                default=("count,min,mean,max",),
+                metavar="NAMES",
+                section=_BUCKETS,
+                help="Any of count, sum, min, max, mean, first, last, std. Repeatable, or with commas."
+                "  [default: count,min,mean,max]",
+            ),
+            option(
+                "-e",
+                "--every",
+                required=required,
+                metavar="WIDTH",
+                section=_BUCKETS,
+                help="Width of a bucket on the wall of --tz: 15min, 1h, 1d, 1w, 1mo, 1q, 1y.",
+            ),
+        ):
+            decorated = add(decorated)
+        return decorated
+
+    return decorate
+
+
+def printing(function: Function) -> Function:
+    """Add the options of printed results; the function gets them as `printing`."""
+
+    @functools.wraps(function)
+    def call(format: str | None, limit: int | None, **options: Any) -> Any:
+        return function(printing=Printing(format, limit), **options)
+
+    limit = option(
+        "-n",
+        "--limit",
+        type=click.IntRange(min=0),
+        metavar="N",
+        section=_OUTPUT,
+        help="Print so many rows, 0 for all.  [default: 40 in a table, else all]",
+    )
+    return print_format_option(limit(call))
+
+
+print_format_option = option(
+    "-f",
+    "--format",
+    type=click.Choice(PRINT_FORMATS),
+    section=_OUTPUT,
+    help="How to print.  [default: table on a terminal, csv in a pipe]",
+)

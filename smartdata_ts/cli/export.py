@@ -1,0 +1,64 @@
+"""Write readings, or aggregates, to a file."""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from ._command import command, option
+from ._options import Buckets, Selection, buckets, selection, store_argument
+
+
+@command(
+    "export",
+    "smartdata-ts export city.sdts year.parquet --start 2025-01-01 --end 2026-01-01 --tz Europe/Oslo",
+    "smartdata-ts export city.sdts days.csv --every 1d -a first,last --tz Europe/Oslo",
+    "smartdata-ts export city.sdts - --format arrow | other-program",
+)
+@store_argument
+@click.argument("file", type=click.Path())
+@selection
+@buckets(required=False)
+@option(
+    "--format",
+    type=click.Choice(["csv", "parquet", "arrow"]),
+    section="Output",
+    help="The file's format.  [default: by its name, else csv]",
+)
+@option("--delimiter", default=",", section="Output", help="Between the columns of CSV.  [default: ,]")
+@option(
+    "--no-guard",
+    is_flag=True,
+    section="Output",
+    help="Leave texts of CSV that a spreadsheet would take for formulas as they are.",
+)
+def export(
+    store: Path,
+    file: str,
+    selection: Selection,
+    buckets: Buckets,
+    format: str | None,
+    delimiter: str,
+    no_guard: bool,
+) -> None:
+    """Write readings to a file.
+
+    Or, with --every, their aggregates. The file is CSV, Parquet or Arrow, by its name or --format; FILE
+    "-" is standard output. A file gets its name once it is whole. Exports of any size take little memory.
+    """
+    from smartdata_ts import formats
+    from smartdata_ts import open as open_store
+
+    from ._output import size_text
+
+    start = time.perf_counter()
+    is_text = formats.format_of(file, format) == "csv"
+    options = {"delimiter": delimiter, "tz": selection.tz, "guard": not no_guard} if is_text else {}
+    with open_store(store, "r") as opened:
+        batches = buckets.apply(selection.query(opened), selection.tz).to_batches()
+        row_count = formats.write(file, batches, format, **options)
+    if file != "-" and sys.stderr.isatty():
+        seconds = time.perf_counter() - start
+        size = size_text(Path(file).stat().st_size)
+        click.echo(f"{row_count:,} rows, {size} in {seconds:.1f} s", err=True)
