@@ -1,0 +1,96 @@
+"""How the golden chunk of format version 1 was written, once. Never run again: see README.md."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from smartdata_ts._chunk_file import write_chunk
+from smartdata_ts._readings import Readings
+
+HOUR = 3_600_000_000
+START = 1_735_689_600_000_000  # 2025-01-01
+
+
+def golden_readings() -> Readings:
+    """Seven series that take every codec and form: what the golden chunk holds."""
+    parts = [
+        _register(),
+        _register_with_odd_values(),
+        _gauge_in_single_precision(),
+        _plain_doubles(),
+        _whole_range(),
+        _constant(),
+        _one_reading(),
+    ]
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    series = np.repeat(
+        np.array([1, 2, 5, 8, 9, 70_000, 2**31 - 1], np.int32), [part[0].size for part in parts]
+    )
+    return Readings(series, columns[0], columns[1], columns[2])
+
+
+def _noise(count: int, seed: int) -> np.ndarray:
+    """The same on any machine and with any NumPy: a linear congruential generator."""
+    state, out = seed, []
+    for _ in range(count):
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        out.append(state >> 33)
+    return np.array(out, np.int64)
+
+
+def _register():
+    count = 600
+    steps = 1 + (_noise(count, 1) % 50 == 0)
+    return (
+        START + np.cumsum(steps) * HOUR,
+        np.cumsum(_noise(count, 2) % 9 * (_noise(count, 3) % 3 == 0)) / 1000,
+        np.repeat(np.array([0, 3, 0], np.uint8), [300, 200, 100]),
+    )
+
+
+def _register_with_odd_values():
+    count = 300
+    values = np.cumsum(_noise(count, 4) % 700) / 10
+    bits = values.view(np.uint64)
+    bits[[0, 7, 8, 9, 200]] = [
+        0x7FF8000000000000,  # NaN
+        0x8000000000000000,  # -0.0
+        0x7FF0000000000001,  # a signalling NaN with a payload
+        0xFFF0000000000000,  # minus infinity
+        0x0000000000000001,  # the smallest subnormal
+    ]
+    jitter = _noise(count, 5) % 7 * 1_000_000
+    return START + np.arange(count) * HOUR + jitter, values, (_noise(count, 6) % 5).astype(np.uint8)
+
+
+def _gauge_in_single_precision():
+    values = (_noise(100, 7) % 10_000 / np.float64(777)).astype(np.float32).astype(np.float64)
+    return START + np.arange(100) * HOUR // 4, values, np.zeros(100, np.uint8)
+
+
+def _plain_doubles():
+    words = _noise(60, 8).astype(np.uint64) << np.uint64(33) ^ _noise(60, 9).astype(np.uint64)
+    return START + np.arange(60) * 7, words.view(np.float64), np.full(60, 255, np.uint8)
+
+
+def _whole_range():
+    words = _noise(200, 10) << np.int64(33) ^ _noise(200, 11)
+    times = np.unique(np.concatenate([words, [-(2**63), -1, 0, 1, 2**63 - 1]]))
+    extremes = [1.7976931348623157e308, -(2.0**53), 2.0**53, 2.2250738585072014e-308, -1 / 3]
+    return times, np.resize(extremes, times.size), np.zeros(times.size, np.uint8)
+
+
+def _constant():
+    return START + np.arange(50) * 24 * HOUR, np.full(50, 21.5), np.full(50, 1, np.uint8)
+
+
+def _one_reading():
+    return np.array([START]), np.array([-12.34]), np.zeros(1, np.uint8)
+
+
+if __name__ == "__main__":
+    target = Path(__file__).parent / "chunk-v1.arrow"
+    if target.exists():
+        sys.exit(f"{target} is there; it is never written again")
+    write_chunk(target, golden_readings())

@@ -1,0 +1,57 @@
+"""Arrow arrays made by hand are what pyarrow would have made."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from smartdata_ts._arrow_arrays import fixed_array, numbers_of, text_array
+
+
+@pytest.mark.parametrize(
+    "texts", [[], ["a"], [None], ["", "å", None, "x" * 70_000, None], [None] * 9 + ["end"]]
+)
+def test_texts(texts):
+    made = text_array(texts)
+    made.validate(full=True)
+    assert made.equals(pa.array(texts, pa.string()))
+
+
+@pytest.mark.parametrize(
+    "values", [np.arange(5), np.array([], np.float64), np.arange(9, dtype=np.uint8)[::2]]
+)
+def test_fixed_widths(values):
+    made = fixed_array(values)
+    made.validate(full=True)
+    assert made.equals(pa.array(values))
+
+
+def test_integers_as_times():
+    made = fixed_array(np.arange(3), pa.timestamp("us", "UTC"))
+    assert made.equals(pa.array([0, 1, 2], pa.timestamp("us", "UTC")))
+
+
+def test_no_pandas_is_loaded():
+    code = (
+        "import sys, numpy as np\n"
+        "from smartdata_ts._arrow_arrays import fixed_array, numbers_of, text_array\n"
+        "fixed_array(np.arange(3)), text_array(['a', None])\n"
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_nulls_stand_where_they_were_said_to_be():
+    array = fixed_array(np.array([1.0, 2.0, 3.0]), nulls=np.array([False, True, False]))
+    array.validate(full=True)
+    assert array.to_pylist() == [1.0, None, 3.0]
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.int32(), pa.int64(), pa.uint64(), pa.float64()])
+def test_numbers_are_read_from_the_memory_of_an_array_and_of_a_slice(kind):
+    array = pa.array([3, 1, 4, 1, 5], kind)
+    assert numbers_of(array).tolist() == [3, 1, 4, 1, 5]
+    assert numbers_of(array.slice(1, 3)).tolist() == [1, 4, 1]
+    assert numbers_of(array.slice(2, 0)).tolist() == []

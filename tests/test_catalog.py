@@ -1,0 +1,151 @@
+"""The catalog: identity of the file, transactions, series and tags by the thousand."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smartdata_ts._catalog import APPLICATION_ID, FILE_NAME, Catalog, ChunkRow
+from smartdata_ts.errors import ClosedError, StoreBusyError, StoreError, StoreFormatError, UsageError
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    catalog = Catalog(tmp_path, False, 0.05)
+    yield catalog
+    catalog.close()
+
+
+def chunk(name: str) -> ChunkRow:
+    return ChunkRow(name, 1, 2, -5, 5, 100, 1000)
+
+
+def test_a_new_catalog_says_whose_it_is(catalog: Catalog, tmp_path: Path) -> None:
+    header = (tmp_path / FILE_NAME).read_bytes()[:100]
+    assert header.startswith(b"SQLite format 3\0")
+    with sqlite3.connect(tmp_path / FILE_NAME) as raw:
+        assert raw.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert raw.execute("SELECT * FROM store").fetchall() == [("format_version", "1")]
+    raw.close()
+    assert catalog.state().commit == catalog.last_commit() == 0
+
+
+def test_someone_elses_database_is_left_alone(tmp_path: Path) -> None:
+    raw = sqlite3.connect(tmp_path / FILE_NAME)
+    raw.execute("CREATE TABLE mine (x)")
+    raw.commit()
+    raw.close()
+    for read_only in (False, True):
+        with pytest.raises(StoreFormatError, match="not of a smartdata_ts store"):
+            Catalog(tmp_path, read_only, 1.0)
+    raw = sqlite3.connect(tmp_path / FILE_NAME)
+    assert raw.execute("SELECT name FROM sqlite_master").fetchall() == [("mine",)]
+    raw.close()
+
+
+@pytest.mark.parametrize("version", ["2", "0", "x"])
+def test_an_unknown_format_version_is_refused(tmp_path: Path, version: str) -> None:
+    Catalog(tmp_path, False, 1.0).close()
+    raw = sqlite3.connect(tmp_path / FILE_NAME)
+    raw.execute("UPDATE store SET value = ?", (version,))
+    raw.commit()
+    raw.close()
+    with pytest.raises(StoreFormatError, match=f"version {version}.*Upgrade"):
+        Catalog(tmp_path, True, 1.0)
+
+
+def test_a_damaged_file_is_a_format_error(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"\1" * 5000)
+    with pytest.raises(StoreFormatError, match="not the catalog"):
+        Catalog(tmp_path, False, 1.0)
+
+
+def test_a_reader_cannot_write_and_a_closed_catalog_says_so(catalog: Catalog, tmp_path: Path) -> None:
+    reader = Catalog(tmp_path, True, 1.0)
+    with pytest.raises(StoreError):
+        reader.add_series(["a"])
+    reader.close()
+    with pytest.raises(ClosedError):
+        reader.last_commit()
+    assert catalog.series_count() == 0
+
+
+def test_transactions_are_exclusive_and_whole(catalog: Catalog, tmp_path: Path) -> None:
+    other = Catalog(tmp_path, False, 0.05)
+    with catalog.transaction():
+        catalog.add_series(["a"])
+        with pytest.raises(UsageError, match="within a write already"):
+            catalog.begin()
+        with pytest.raises(StoreBusyError):
+            other.begin()
+        assert other.series_count() == 0
+    assert other.series_count() == 1
+    with pytest.raises(ZeroDivisionError), other.transaction():
+        other.add_series([f"b{1 // len([])}"])
+    with other.transaction():
+        other.add_series(["b"])
+    assert catalog.series_count() == 2
+    other.close()
+
+
+def test_state_tells_chunks_and_head_in_order(catalog: Catalog) -> None:
+    with catalog.transaction():
+        catalog.add_commit(1, "one", 3)
+        catalog.add_chunk(1, chunk("x"))
+        catalog.add_head(1, 1, b"1")
+    with catalog.transaction():
+        catalog.add_commit(2, None, 7)
+        catalog.add_chunk(2, chunk("y"))
+        catalog.add_head(2, 2, b"22")
+    state = catalog.state()
+    assert (state.commit, state.reading_count) == (2, 7)
+    assert (state.chunks, state.head) == ((chunk("x"), chunk("y")), (b"1", b"22"))
+    with catalog.transaction():
+        catalog.merge_head(2)
+        catalog.remove_chunks(["x", "unknown"])
+        assert catalog.state().head == (b"122",)
+    assert catalog.state().chunks == (chunk("y"),)
+    with catalog.transaction():
+        catalog.clear_head()
+    assert catalog.state().head == ()
+
+
+def test_ids_by_the_thousand_in_the_order_asked_for(catalog: Catalog) -> None:
+    keys = [f"wm-{k:05}" for k in range(20_000)]
+    with catalog.transaction():
+        ids = catalog.add_series(keys)
+    assert np.array_equal(np.sort(ids), np.arange(1, 20_001))
+    assert np.array_equal(catalog.series_ids(["none", *keys[::-1]]), np.concatenate([[0], ids[::-1]]))
+    assert catalog.series_id_max() == catalog.series_count() == 20_000
+    assert catalog.series_ids([]).size == 0
+    found, names = catalog.select_series(None, {})
+    assert np.array_equal(found, ids)
+    assert names.to_pylist() == keys
+
+
+def test_series_are_selected_by_key_and_tag_in_the_order_of_utf8(catalog: Catalog) -> None:
+    keys = ["b", "Å", "a", "z,", "日本", "💧", "'"]
+    with catalog.transaction():
+        catalog.add_series(keys)
+        for key in keys[:4]:
+            number = catalog.series_id(key)
+            assert number is not None
+            catalog.set_facts(number, {"unit": "L"}, {"zone": key, "all": "yes"})
+    assert catalog.series_id("none") is None
+    assert catalog.select_series(None, {})[1].to_pylist() == sorted(keys)
+    assert catalog.select_series(["💧", "a", "none"], {})[1].to_pylist() == ["a", "💧"]
+    assert catalog.select_series(None, {"zone": ["Å", "z,"], "all": ["yes"]})[1].to_pylist() == ["z,", "Å"]
+    assert catalog.select_series(["a"], {"zone": ["b"]})[1].to_pylist() == []
+    assert catalog.select_series([], {})[0].size == 0
+
+
+@pytest.mark.parametrize("name", ["../x.arrow", "/etc/passwd", "a/b", "..", "a\\b"])
+def test_a_chunk_outside_of_the_store_is_refused(catalog: Catalog, name: str) -> None:
+    with catalog.transaction():
+        catalog.add_commit(1, None, 100)
+        catalog.add_chunk(1, chunk(name))
+    with pytest.raises(StoreFormatError, match="no file of this store"):
+        catalog.state()

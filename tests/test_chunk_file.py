@@ -1,0 +1,304 @@
+"""Chunk files: they come back whole, or say what is wrong; no byte is believed unverified."""
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from encoded_blocks import (
+    GOLDEN,
+    INT64_MAX,
+    INT64_MIN,
+    IS_PYTHON,
+    bits_of,
+    code_columns,
+    doubles,
+    example_reader,
+    examples,
+    increasing_times,
+)
+from golden.write_golden import golden_readings
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartdata_ts import _chunk_file
+from smartdata_ts._chunk_file import ChunkFile, write_chunk
+from smartdata_ts._codec import BLOCK_READINGS_MAX
+from smartdata_ts._readings import Readings
+from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
+from smartdata_ts.kernels.blocks import read_blocks
+
+reader = example_reader()
+
+
+def small_readings() -> Readings:
+    rng = np.random.default_rng(1)
+    return Readings(
+        np.repeat(np.array([3, 4, 9], np.int32), 12),
+        np.tile(np.cumsum(rng.integers(1, 10**7, 12)), 3),
+        np.round(rng.normal(20, 5, 36), 2),
+        rng.integers(0, 3, 36).astype(np.uint8),
+    )
+
+
+def read_all(chunk: ChunkFile) -> Readings:
+    """Verify and decode every block."""
+    rows = np.arange(chunk.block_count)
+    descriptors = chunk.descriptors(rows, chunk.series.astype(np.int64))
+    count = int(chunk.count.sum())
+    span = np.empty(2 + BLOCK_READINGS_MAX, np.int64)
+    span[:2] = INT64_MIN, INT64_MAX
+    columns = (
+        np.empty(count, np.int32),
+        np.empty(count, np.int64),
+        np.empty(count),
+        np.empty(count, np.uint8),
+    )
+    kept = read_blocks(chunk.data, descriptors, chunk.tables, span, *columns)
+    if kept < 0:
+        raise chunk.corrupt(-1 - kept, "it does not decode")
+    assert kept == count
+    return Readings(*columns)
+
+
+def assert_same(readings: Readings, expected: Readings) -> None:
+    assert np.array_equal(readings.series, expected.series)
+    assert np.array_equal(readings.times, expected.times)
+    assert np.array_equal(bits_of(readings.values), bits_of(expected.values))
+    assert np.array_equal(readings.qualities, expected.qualities)
+
+
+def read_by_example(path: Path) -> Readings:
+    """What examples/read_chunk.py reads."""
+    blocks = list(reader.read_chunk(str(path)))
+    return Readings(
+        np.concatenate([np.full(len(times), series, np.int32) for series, times, _, _ in blocks]),
+        np.concatenate([np.array(times, np.int64) for _, times, _, _ in blocks]),
+        np.concatenate([np.array(values, np.float64) for _, _, values, _ in blocks]),
+        np.concatenate([np.array(qualities, np.uint8) for _, _, _, qualities in blocks]),
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "small.arrow"
+    write_chunk(path, small_readings())
+    return path
+
+
+@st.composite
+def any_readings(draw):
+    sizes = draw(st.lists(st.integers(1, 40), min_size=1, max_size=4))
+    ids = sorted(draw(st.sets(st.integers(0, 2**31 - 1), min_size=len(sizes), max_size=len(sizes))))
+    return Readings(
+        np.repeat(np.array(ids, np.int32), sizes),
+        np.concatenate([draw(increasing_times(size)) for size in sizes]),
+        np.concatenate([draw(doubles(size)) for size in sizes]),
+        np.concatenate([draw(code_columns(size)) for size in sizes]),
+    )
+
+
+@examples(100)
+@given(any_readings())
+def test_readings_come_back_by_the_library_and_by_the_example(tmp_path_factory, readings):
+    path = tmp_path_factory.mktemp("chunk") / "any.arrow"
+    assert write_chunk(path, readings, sync=False) == path.stat().st_size
+    assert_same(read_all(ChunkFile(path)), readings)
+    assert_same(read_by_example(path), readings)
+
+
+def test_the_golden_chunk_decodes_forever():
+    assert_same(read_all(ChunkFile(GOLDEN)), golden_readings())
+
+
+def test_the_golden_chunk_decodes_without_the_library():
+    assert_same(read_by_example(GOLDEN), golden_readings())
+
+
+def test_the_example_prints_every_reading_and_does_not_know_the_library():
+    code = "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
+    code += "assert not [name for name in sys.modules if name.startswith(('smartdata_ts', 'numba'))]"
+    command = [sys.executable, "-c", code, str(reader.__file__), str(GOLDEN)]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert len(lines) == len(golden_readings())
+    assert lines[-1] == "2147483647 1735689600000000 -12.34 0"
+
+
+def test_any_arrow_reader_opens_a_chunk(path):
+    table = pa.ipc.open_file(path).read_all()
+    assert table.schema.remove_metadata() == _chunk_file.SCHEMA
+    readings = small_readings()
+    assert table["series"].to_pylist() == [3, 4, 9]
+    assert table["count"].to_pylist() == [12, 12, 12]
+    assert table["value_min"].to_pylist() == [readings.values[k : k + 12].min() for k in (0, 12, 24)]
+    assert table["value_first"].to_pylist() == readings.values[::12].tolist()
+    assert table["quality_max"].to_pylist() == [readings.qualities[k : k + 12].max() for k in (0, 12, 24)]
+
+
+def test_summaries_are_at_hand_without_decoding(path):
+    chunk, readings = ChunkFile(path), small_readings()
+    assert chunk.block_count == 3
+    assert chunk.size == path.stat().st_size
+    assert chunk.time_min.tolist() == readings.times[::12].tolist()
+    assert chunk.time_max.tolist() == readings.times[11::12].tolist()
+    assert chunk.value_last.tolist() == readings.values[11::12].tolist()
+
+
+# -- damage
+
+
+def assert_told_or_right(path: Path, content: bytes, good: Readings) -> None:
+    """Either an error of ours with the file's name, or exactly the right answer."""
+    # A new file each time: the old one may still be mapped.
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    try:
+        chunk = ChunkFile(path)
+        readings = read_all(chunk)
+    except (CorruptChunkError, StoreFormatError) as problem:
+        named = str(path) in str(problem)
+    else:
+        named = True
+        assert_same(readings, good)
+        assert chunk.time_min.tolist() == good.times[::12].tolist()
+        assert chunk.value_last.tolist() == good.values[11::12].tolist()
+    assert named
+
+
+@pytest.mark.parametrize("mask", [0x01, 0xFF])
+def test_a_flip_of_any_byte_is_told_or_does_no_harm(path, mask):
+    content, good = path.read_bytes(), small_readings()
+    for at in range(mask % 40, len(content), 40) if IS_PYTHON else range(len(content)):
+        flipped = bytearray(content)
+        flipped[at] ^= mask
+        assert_told_or_right(path, bytes(flipped), good)
+
+
+def test_a_chunk_cut_short_anywhere_is_told(path):
+    content, good = path.read_bytes(), small_readings()
+    for size in range(len(content)):
+        assert_told_or_right(path, content[:size], good)
+        with pytest.raises(CorruptChunkError):
+            ChunkFile(path)
+
+
+@examples(300)
+@given(st.data())
+def test_several_wounds_at_once_are_told_or_do_no_harm(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("chunk") / "wounded.arrow"
+    write_chunk(path, small_readings(), sync=False)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 8))
+        word = data.draw(
+            st.sampled_from([b"\0", b"\xff", b"\0" * 8, b"\xff" * 8, b"\xff\xff\xff\x7f", b"\1"])
+        )
+        content[at : at + len(word)] = word
+    assert_told_or_right(path, bytes(content), small_readings())
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"ARROW1\0\0", b"ARROW1\0\0" * 9 + b"ARROW1", b"SQLite format 3\0" * 9]
+)
+def test_what_is_no_arrow_file_is_told(tmp_path, content):
+    (tmp_path / "x.arrow").write_bytes(content)
+    with pytest.raises(CorruptChunkError, match="not a chunk"):
+        ChunkFile(tmp_path / "x.arrow")
+
+
+def test_a_missing_chunk_is_told(tmp_path):
+    with pytest.raises(CorruptChunkError, match=r"gone\.arrow: the chunk is missing"):
+        ChunkFile(tmp_path / "gone.arrow")
+
+
+def test_a_chunk_that_the_system_does_not_let_us_read_is_told(path, monkeypatch):
+    def refuse(_: str) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    monkeypatch.setattr(pa, "memory_map", refuse)
+    with pytest.raises(StoreError, match=re.escape(os.strerror(errno.EACCES))):
+        ChunkFile(path)
+
+
+def rewrite(path: Path, change, **options) -> None:
+    """Write the chunk's table again, changed, as any Arrow program might."""
+    table = change(pa.ipc.open_file(path.read_bytes()).read_all())
+    path.unlink()
+    with pa.ipc.new_file(path, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
+        writer.write_table(table)
+
+
+def with_metadata(table: pa.Table, **changes: str | None) -> pa.Table:
+    metadata = {key.decode(): text.decode() for key, text in table.schema.metadata.items()}
+    for name, text in changes.items():
+        metadata[f"smartdata_ts.{name}"] = text
+    return table.replace_schema_metadata({key: text for key, text in metadata.items() if text is not None})
+
+
+@pytest.mark.parametrize("version", ["2", "0", "99", "1.1", "one", ""])
+def test_an_unknown_version_is_refused_with_a_way_out(path, version):
+    rewrite(path, lambda table: with_metadata(table, version=version))
+    with pytest.raises(StoreFormatError, match="Upgrade smartdata_ts"):
+        ChunkFile(path)
+
+
+@pytest.mark.parametrize("name", ["format", "version", "models", "model_count", "checksum"])
+@pytest.mark.parametrize("text", [None, "-1", "1e9", "999999999999999999999"])
+def test_metadata_that_lack_or_lie_are_told(path, name, text):
+    rewrite(path, lambda table: with_metadata(table, **{name: text}))
+    with pytest.raises((CorruptChunkError, StoreFormatError)):
+        ChunkFile(path)
+
+
+def test_a_chunk_rewritten_by_another_program_is_as_good(path):
+    rewrite(path, lambda table: table)
+    assert_same(read_all(ChunkFile(path)), small_readings())
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (lambda table: table, {"compression": "zstd"}),
+        (lambda table: table, {"compression": "lz4"}),
+        (lambda table: table.slice(0, 2), {}),
+        (lambda table: table.slice(1), {}),
+        (lambda table: table.slice(0, 0), {}),
+        (lambda table: pa.concat_tables([table, table]), {}),
+        (lambda table: table.drop_columns("count"), {}),
+        (lambda table: table.take([2, 1, 0]), {}),
+        (lambda table: table.set_column(3, "count", pa.array([12, 12, 13], pa.int32())), {}),
+        (lambda table: table.append_column("more", pa.array([1, 2, 3])), {}),
+    ],
+)
+def test_a_chunk_that_was_changed_is_told(path, change, options):
+    rewrite(path, change, **options)
+    with pytest.raises(CorruptChunkError):
+        ChunkFile(path)
+
+
+def test_a_damaged_block_is_named_and_leaves_the_others_readable(path):
+    chunk = ChunkFile(path)
+    offset = int(chunk.descriptors(np.arange(3), np.zeros(3, np.int64)).reshape(3, -1)[1, 2])
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    damaged = path.with_name("damaged.arrow")
+    damaged.write_bytes(content)
+    chunk = ChunkFile(damaged)
+    chunk.verify(np.array([0, 2]))
+    with pytest.raises(
+        CorruptChunkError, match=r"damaged\.arrow: block 1 \(series id 4, 1970-01-01T.*checksum"
+    ):
+        chunk.verify(np.arange(3))
+
+
+def test_an_open_chunk_outlives_the_removal_of_its_file(path):
+    chunk = ChunkFile(path)
+    shutil.copy(path, path.with_name("copy.arrow"))
+    path.unlink()
+    assert_same(read_all(chunk), small_readings())

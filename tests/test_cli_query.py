@@ -1,0 +1,186 @@
+"""Asking from the command line: read, resample, last, series, describe, info, export."""
+
+import csv
+import io
+import json
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from command_line import run
+
+import smartdata_ts as sd
+
+OSLO = ZoneInfo("Europe/Oslo")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Three meters, hourly over the autumn change of 2025; wm-3 has no tags."""
+    path = tmp_path_factory.mktemp("store") / "city.sdts"
+    start = datetime(2025, 10, 24, 22, tzinfo=ZoneInfo("UTC"))
+    with sd.open(path) as opened:
+        for number in (1, 2, 3):
+            times = [start + timedelta(hours=hour) for hour in range(73)]
+            values = [number * 1000 + hour / 4 for hour in range(73)]
+            opened.write({"series": f"wm-{number}", "time": times, "value": values})
+        opened.describe(
+            "wm-1", unit="m3", kind="register", interval="1h", tags={"zone": "Harbour", "type": "home"}
+        )
+        opened.describe(
+            "wm-2", unit="m3", kind="register", interval="1h", tags={"zone": "Hillside", "type": "home"}
+        )
+    return path
+
+
+def rows(*arguments):
+    done = run(*arguments)
+    assert (done.status, done.err) == (0, "")
+    return list(csv.DictReader(io.StringIO(done.out)))
+
+
+def test_days_are_those_of_the_wall(store):
+    days = rows(
+        "resample", store, "-s", "wm-1", "-e", "1d", "-a", "count,first", "-a", "last", "--tz", "Europe/Oslo"
+    )
+    assert days == [
+        {
+            "series": "wm-1",
+            "time": "2025-10-25T00:00:00+02:00",
+            "count": "24",
+            "first": "1000",
+            "last": "1005.75",
+        },
+        {
+            "series": "wm-1",
+            "time": "2025-10-26T00:00:00+02:00",
+            "count": "25",
+            "first": "1006",
+            "last": "1012",
+        },
+        {
+            "series": "wm-1",
+            "time": "2025-10-27T00:00:00+01:00",
+            "count": "24",
+            "first": "1012.25",
+            "last": "1018",
+        },
+    ]
+
+
+def test_a_gas_day_and_empty_buckets(store):
+    (first, *_) = rows(
+        "resample", store, "-s", "wm-1", "-e", "1d", "--offset", "6h", "-a", "count", "--tz", "Europe/Oslo"
+    )
+    assert (first["time"], first["count"]) == ("2025-10-24T06:00:00+02:00", "6")
+    arguments = ("resample", store, "-s", "wm-1", "-e", "15min", "-a", "count", "--end", "2025-10-25")
+    assert [row["count"] for row in rows(*arguments)] == ["1", "1"]
+    assert [row["count"] for row in rows(*arguments, "--empty")][:5] == ["1", "0", "0", "0", "1"]
+
+
+def test_a_span_is_half_open_and_on_the_wall(store):
+    arguments = ("read", store, "-s", "wm-2", "--start", "2025-10-26T02:00", "--end", "2025-10-26T04:00")
+    times = [row["time"] for row in rows(*arguments, "--tz", "Europe/Oslo")]
+    assert times == ["2025-10-26T02:00:00+02:00", "2025-10-26T02:00:00+01:00", "2025-10-26T03:00:00+01:00"]
+
+
+def test_tags_narrow_and_their_values_widen(store):
+    def keys(*tags):
+        return [row["series"] for row in rows("last", store, *(text for tag in tags for text in ("-t", tag)))]
+
+    assert keys("zone=Harbour") == ["wm-1"]
+    assert keys("zone=Harbour", "zone=Hillside") == ["wm-1", "wm-2"]
+    assert keys("zone=Harbour", "type=shop") == []
+    assert [row["series"] for row in rows("series", store, "-t", "type=home")] == ["wm-1", "wm-2"]
+    assert [row["series"] for row in rows("series", store, "-s", "wm-3")] == ["wm-3"]
+
+
+def test_last_of_a_span(store):
+    (row,) = rows("last", store, "-s", "wm-3", "--end", "2025-10-25T02:00", "--tz", "Europe/Oslo")
+    assert (row["time"], row["value"]) == ("2025-10-25T01:00:00+02:00", "3000.25")
+    (row,) = rows("last", store, "-s", "wm-3")
+    assert (row["time"], row["value"]) == ("2025-10-27T22:00:00Z", "3018")
+
+
+def test_info_agrees_with_the_store(store):
+    (row,) = rows("info", store)
+    with sd.open(store, mode="r") as opened:
+        info = opened.info()
+    assert (int(row["readings"]), int(row["series"]), int(row["bytes"])) == (219, 3, info.bytes)
+    assert (row["first"], row["last"]) == ("2025-10-24T22:00:00Z", "2025-10-27T22:00:00Z")
+    assert "219" in run("info", store, "--format", "table").out
+
+
+def test_info_of_an_empty_store(tmp_path):
+    sd.open(tmp_path / "s.sdts").close()
+    (row,) = rows("info", tmp_path / "s.sdts")
+    assert (row["readings"], row["first"], row["bytes_per_reading"]) == ("0", "", "")
+    assert run("info", tmp_path / "s.sdts", "--format", "table").status == 0
+    assert "nothing found" in run("read", tmp_path / "s.sdts", "--format", "table").out
+    assert run("read", tmp_path / "s.sdts").out == "series,time,value,quality\n"
+    assert run("read", tmp_path / "s.sdts", "--format", "jsonl").out == ""
+    assert run("series", tmp_path / "s.sdts").out.startswith("series,quantity,unit,kind,")
+
+
+def test_a_limit_holds_everywhere(store):
+    assert len(rows("read", store, "--limit", "5")) == 5
+    assert len(run("read", store, "--limit", "5", "--format", "jsonl").out.splitlines()) == 5
+    assert len(rows("read", store, "--limit", "0")) == 219
+
+
+def test_series_and_describe_are_inverse(store, tmp_path):
+    table, copy = tmp_path / "series.csv", tmp_path / "copy.sdts"
+    table.write_text(run("series", store).out)
+    assert run("describe", copy, "--from", table).status == 0
+    assert rows("series", copy) == rows("series", store)
+
+
+def test_describe_keeps_what_is_not_named(tmp_path):
+    path = tmp_path / "s.sdts"
+    facts = ("--quantity", "heat", "--decimals", "3", "--register-digits", "5")
+    assert run("describe", path, "a", "b", *facts, "-t", "zone=x").status == 0
+    assert run("describe", path, "a", "--unit", "kW.h", "-t", "floor=2").status == 0
+    first, second = rows("series", path)
+    assert (first["quantity"], first["unit"], first["zone"], first["floor"]) == ("heat", "kW.h", "x", "2")
+    assert (second["unit"], second["decimals"], second["register_digits"], second["floor"]) == (
+        "",
+        "3",
+        "5",
+        "",
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "arrow"])
+def test_an_export_of_aggregates(store, tmp_path, suffix):
+    file = tmp_path / f"days.{suffix}"
+    done = run("export", store, file, "-e", "1d", "-a", "count", "--tz", "Europe/Oslo", "-t", "type=home")
+    assert done == (0, "", "")
+    if suffix == "csv":
+        counts = [int(row["count"]) for row in csv.DictReader(file.read_text().splitlines())]
+    else:
+        table = pq.read_table(file) if suffix == "parquet" else pa.ipc.open_file(file).read_all()
+        counts = table["count"].to_pylist()
+    assert counts == [24, 25, 24] * 2
+
+
+def test_an_export_guards_spreadsheets_unless_told_not_to(tmp_path):
+    path = tmp_path / "s.sdts"
+    with sd.open(path) as opened:
+        opened.write({"series": "=cmd|' /C calc'!A0", "time": [0], "value": [-1.5]})
+    assert "\n'=cmd|' /C calc'!A0,1970-01-01T00:00:00Z,-1.5,0\n" in run("export", path, "-").out
+    assert "\n=cmd|' /C calc'!A0;1970" in run("export", path, "-", "--no-guard", "--delimiter", ";").out
+
+
+def test_json_lines_agree_with_csv(store):
+    arguments = ("resample", store, "-e", "1d", "--tz", "Europe/Oslo")
+    texts = [
+        {name: value if isinstance(value, str) else f"{value:g}" for name, value in json.loads(line).items()}
+        for line in run(*arguments, "--format", "jsonl").out.splitlines()
+    ]
+    numbers = [
+        {name: text if name in ("series", "time") else f"{float(text):g}" for name, text in row.items()}
+        for row in rows(*arguments)
+    ]
+    assert texts == numbers

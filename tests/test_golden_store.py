@@ -1,0 +1,73 @@
+"""The golden store of format version 1: written once, read by every release for ever."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import smartdata_ts as sd
+
+GOLDEN = Path(__file__).parent / "golden"
+Row = tuple[str, int, str, int]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A copy, which opening may change."""
+    shutil.copytree(GOLDEN / "store-v1", tmp_path / "store-v1")
+    return tmp_path / "store-v1"
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[Row]:
+    with (GOLDEN / "store-v1.csv").open(encoding="utf-8", newline="") as file:
+        return [(key, int(time), bits, int(quality)) for key, time, bits, quality in csv.reader(file)]
+
+
+def rows_of(result: pa.Table) -> list[Row]:
+    bits = [f"{pattern:016x}" for pattern in np.asarray(result["value"]).view(np.uint64).tolist()]
+    times = result["time"].cast(pa.int64()).to_pylist()
+    columns = (result["series"].to_pylist(), times, bits, result["quality"].to_pylist())
+    return list(zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_every_reading_comes_back_to_the_bit(path: Path, expected: list[Row], mode: str) -> None:
+    with sd.open(path, mode=mode) as store:
+        assert rows_of(store.query().to_arrow()) == expected
+        newest = {row[0]: row for row in expected}
+        assert rows_of(store.query().last().to_arrow()) == list(newest.values())
+        info = store.info()
+        assert (info.readings, info.series, info.commit) == (len(expected), 8, 5)
+        assert info.chunks > 4
+        assert info.head_readings > 10
+
+
+def test_series_keep_what_was_said_of_them(path: Path) -> None:
+    with sd.open(path, mode="r") as store:
+        rows = {row.pop("series"): row for row in store.series().to_pylist()}
+    assert rows["register/Ødegård"] == {
+        "quantity": "water",
+        "unit": "m3",
+        "kind": "register",
+        "interval_us": 3_600_000_000,
+        "decimals": 3,
+        "register_digits": 8,
+        "tags": [("zone", "DMA-7")],
+    }
+    assert rows["described/only"]["unit"] == "kWh"
+
+
+def test_it_can_be_written_to_and_compacted(path: Path, expected: list[Row]) -> None:
+    with sd.open(path) as store:
+        times = np.array([row[1] for row in expected])
+        values = np.array([int(row[2], 16) for row in expected], np.uint64).view(np.float64)
+        qualities = np.array([row[3] for row in expected], np.uint8)
+        again = {"series": [row[0] for row in expected], "time": times, "value": values, "q": qualities}
+        assert store.write(again, quality="q").duplicates == len(expected)
+        store.compact()
+        assert rows_of(store.query().to_arrow()) == expected
+        assert store.write({"series": "new", "time": [1], "value": [1.0]}).commit == 7

@@ -1,0 +1,135 @@
+"""Sorting, folding and matching readings against sorted() and a dict."""
+
+import numpy as np
+import pytest
+from encoded_blocks import INT64_MAX, INT64_MIN, bits_of, doubles_as_bits, examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartdata_ts._readings import Readings, concatenate, drop_known, fold
+from smartdata_ts.kernels.readings import are_sorted, count_slots, mark_stale, match_times
+
+Row = tuple[int, int, int, int]  # series, time, bits of the value, quality
+
+rows = st.lists(
+    st.tuples(
+        st.one_of(st.integers(0, 3), st.integers(0, 300)),
+        st.one_of(st.integers(-3, 3), st.sampled_from([INT64_MIN, INT64_MAX])),
+        st.one_of(st.integers(0, 2), doubles_as_bits),
+        st.integers(0, 2),
+    ),
+    max_size=60,
+)
+
+
+def columns_of(table: list[Row]) -> Readings:
+    series, times, bits, qualities = zip(*table, strict=True) if table else ([], [], [], [])
+    return Readings(
+        np.array(series, np.int32),
+        np.array(times, np.int64),
+        np.array(bits, np.uint64).view(np.float64),
+        np.array(qualities, np.uint8),
+    )
+
+
+def rows_of(readings: Readings) -> list[Row]:
+    columns = (readings.series, readings.times, bits_of(readings.values), readings.qualities)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def naive_fold(table: list[Row]) -> tuple[list[Row], int, int]:
+    kept: dict[tuple[int, int], tuple[int, int]] = {}
+    duplicates = replaced = 0
+    for series, time, *content in table:
+        before = kept.get((series, time))
+        duplicates += before == tuple(content)
+        replaced += before is not None and before != tuple(content)
+        kept[series, time] = tuple(content)
+    return [(*key, *kept[key]) for key in sorted(kept)], duplicates, replaced
+
+
+@examples(300)
+@given(rows)
+def test_fold_sorts_and_keeps_the_later_of_repeats(table):
+    folded = fold([columns_of(table)])
+    assert (rows_of(folded.readings), folded.duplicate_count, folded.replaced_count) == naive_fold(table)
+
+
+@examples(200)
+@given(st.lists(rows, max_size=4))
+def test_fold_takes_later_parts_for_later(tables):
+    folded = fold([columns_of(table) for table in tables])
+    together = [row for table in tables for row in table]
+    assert (rows_of(folded.readings), folded.duplicate_count, folded.replaced_count) == naive_fold(together)
+
+
+def test_fold_of_many_series_in_time_order():
+    series_count, size = 1000, 5
+    table = [(s, t, s * 10 + t, 0) for t in range(size) for s in range(series_count)]
+    assert rows_of(fold([columns_of(table)]).readings) == sorted(table)
+
+
+@examples(200)
+@given(rows, rows)
+def test_known_rows_are_duplicates_or_replacements(table, known_table):
+    known = fold([columns_of(known_table)]).readings
+    new = fold([columns_of(table)]).readings
+    dropped = drop_known(new, known)
+    by_key = {row[:2]: row for row in rows_of(known)}
+    expected = [row for row in rows_of(new) if by_key.get(row[:2]) != row]
+    assert rows_of(dropped.readings) == expected
+    assert dropped.duplicate_count == len(new) - len(expected)
+    assert dropped.replaced_count == sum(row[:2] in by_key for row in expected)
+
+
+@examples(200)
+@given(rows, rows)
+def test_each_row_is_matched_with_the_known_row_of_its_time(table, known_table):
+    known = fold([columns_of(known_table)]).readings
+    new = fold([columns_of(table)]).readings
+    matches = np.full(len(new), 77, np.int64)
+    found = match_times(known.series, known.times, new.series, new.times, matches)
+    places = {row[:2]: place for place, row in enumerate(rows_of(known))}
+    assert matches.tolist() == [places.get(row[:2], -1) for row in rows_of(new)]
+    assert found == sum(row[:2] in places for row in rows_of(new))
+
+
+@examples(150)
+@given(rows)
+def test_are_sorted_wants_strictly_increasing_rows(table):
+    keys = [row[:2] for row in table]
+    columns = columns_of(table)
+    assert are_sorted(columns.series, columns.times) == (sorted(set(keys)) == keys)
+
+
+@examples(150)
+@given(rows, st.lists(st.integers(-3, 3), min_size=301, max_size=301))
+def test_stale_rows_are_those_no_newer_than_the_newest_before(table, newest):
+    readings = fold([columns_of(table)]).readings
+    watermarks = np.array(newest, np.int64)
+    stale = np.full(len(readings), 77, np.uint8)
+    count = mark_stale(readings.series, readings.times, watermarks, stale)
+    expected = [time <= newest[series] for series, time, _, _ in rows_of(readings)]
+    assert stale.tolist() == expected
+    assert count == sum(expected)
+    for series, time, _, _ in rows_of(readings):
+        newest[series] = max(newest[series], time)
+    assert watermarks.tolist() == newest
+
+
+@pytest.mark.parametrize("slot", [-1, 3, 2**31 - 1, -(2**31)])
+def test_a_slot_out_of_range_is_told(slot):
+    assert count_slots(np.array([0, slot, 1], np.int32), np.zeros(3, np.int64)) == -1
+
+
+def test_nothing_folds_to_nothing():
+    assert len(fold([]).readings) == 0
+    assert len(concatenate([])) == 0
+    assert concatenate([columns_of([]), columns_of([])]).values.dtype == np.float64
+
+
+def test_select_takes_slices_masks_and_places():
+    readings = columns_of([(0, 1, 0, 0), (1, 2, 1, 1), (2, 3, 2, 2)])
+    assert rows_of(readings.select(slice(1, None))) == rows_of(readings)[1:]
+    assert rows_of(readings.select(np.array([True, False, True]))) == rows_of(readings)[::2]
+    assert rows_of(readings.select(np.array([2, 0]))) == rows_of(readings)[::-2]

@@ -1,0 +1,327 @@
+"""Random lives of a store against a plain dict of readings: (series, time) -> (value's bits, quality)."""
+
+import math
+import shutil
+import struct
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+import smartdata_ts as sd
+from smartdata_ts import _chunk_output, _execute, _writer
+from smartdata_ts._calendar import Calendar
+
+HOUR = 3_600_000_000
+YEAR = 365 * 24 * HOUR
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+KEYS = ["wm-1", "wm-2", "Ødegård", "a", "~"]
+AGGREGATES = ["count", "sum", "min", "max", "mean", "first", "last", "std"]
+
+Row = tuple[str, int, float, int]  # series, time, value, quality
+Model = dict[tuple[str, int], tuple[int, int]]
+
+
+def bits(value: float) -> int:
+    return int(struct.unpack("<q", struct.pack("<d", value))[0])
+
+
+def double(pattern: int) -> float:
+    return float(struct.unpack("<d", struct.pack("<q", pattern))[0])
+
+
+def instant(time: int) -> datetime:
+    return EPOCH + timedelta(microseconds=time)
+
+
+def table(rows: list[Row]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    kinds = [pa.string(), pa.timestamp("us", "UTC"), pa.float64(), pa.uint8()]
+    names = ["series", "time", "value", "quality"]
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
+    return pa.table(arrays, names=names)
+
+
+def rows_of(result: pa.Table) -> list[tuple[str, int, int, int]]:
+    return list(
+        zip(
+            result["series"].to_pylist(),
+            result["time"].cast(pa.int64()).to_pylist(),
+            np.asarray(result["value"]).view(np.int64).tolist(),
+            result["quality"].to_pylist(),
+            strict=True,
+        )
+    )
+
+
+times = st.builds(
+    lambda year, hour, extra: year * YEAR + hour * HOUR + extra,
+    st.integers(-1, 2),
+    st.integers(0, 60),
+    st.sampled_from([0, 0, 0, 1, 17 * 60_000_000]),
+)
+values = st.one_of(
+    st.integers(0, 2000).map(lambda n: n / 10),
+    st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf, 5e-324, 1e15, -1.25]),
+    st.sampled_from([double(0x7FF8_0000_0000_1234), double(0x7FF0_0000_0000_0001)]),
+)
+rows = st.tuples(st.sampled_from(KEYS), times, values, st.sampled_from([0, 0, 0, 1, 255]))
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> list[Row]:
+    """One series' regular readings: enough of them to go to chunks, perhaps in the wrong order."""
+    key, first, count = draw(st.sampled_from(KEYS)), draw(times), draw(st.integers(1, 300))
+    step = draw(st.sampled_from([HOUR, HOUR // 4, 1, 40 * 24 * HOUR]))
+    base, quality = draw(st.integers(0, 50)), draw(st.integers(0, 1))
+    made = [(key, first + k * step, (base + k * k % 7) / 10, quality) for k in range(count)]
+    return made[::-1] if draw(st.booleans()) else made
+
+
+spans = st.one_of(st.none(), times)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.mkdtemp()
+        self.model: Model = {}
+        self.described: dict[str, str] = {}
+        self.known: set[str] = set()
+        self.commit = 0
+
+    @initialize()
+    def open(self) -> None:
+        self.store = sd.open(f"{self.folder}/city.sdts")
+        self.other = sd.open(f"{self.folder}/city.sdts")
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.other.close()
+        shutil.rmtree(self.folder)
+
+    # -- changes
+
+    def put(self, written: Iterable[Row], report: sd.WriteReport, exact: bool = True) -> None:
+        """Write to the model, and hold the report to what became of each row there."""
+        written = list(written)
+        before = dict(self.model)
+        counts: Counter[str] = Counter()
+        buffer: Model = {}
+        for key, time, value, quality in written:
+            new = (bits(value), quality)
+            if (key, time) in buffer:
+                counts["duplicates" if buffer[key, time] == new else "replaced"] += 1
+            buffer[key, time] = new
+        for place, new in buffer.items():
+            if place in before:
+                counts["duplicates" if before[place] == new else "replaced"] += 1
+        self.model.update(buffer)
+        assert report.rows == len(written)
+        assert report.rows == report.stored + report.duplicates + report.replaced + report.rejected
+        assert report.rejected == 0
+        assert report.stored == len(self.model) - len(before)
+        if exact:
+            assert (report.duplicates, report.replaced) == (counts["duplicates"], counts["replaced"])
+        new_keys = {key for key, _, _, _ in written} - self.known
+        assert report.series_created == len(new_keys)
+        self.known |= new_keys
+        if report.commit is not None:
+            assert report.commit == self.commit + 1
+            self.commit = report.commit
+
+    @rule(written=st.lists(rows, max_size=12))
+    def write_few(self, written: list[Row]) -> None:
+        self.put(written, self.store.write(table(written), quality="quality"))
+
+    @rule(row=rows)
+    def write_one_plain(self, row: Row) -> None:
+        key, time, value, _ = row
+        report = self.other.write({"series": key, "time": [time], "value": [value]})
+        self.put([(key, time, value, 0)], report)
+
+    @rule(written=runs())
+    def write_run(self, written: list[Row]) -> None:
+        # The buffer may spill within one table: it is cut at batches only.
+        self.put(written, self.store.write(table(written), quality="quality"))
+
+    @rule(parts=st.lists(st.one_of(runs(), st.lists(rows, max_size=20)), min_size=1, max_size=4))
+    def write_bulk(self, parts: list[list[Row]]) -> None:
+        with self.other.writer(note="bulk") as writer:
+            for part in parts:
+                writer.write(table(part), quality="quality")
+        self.put((row for part in parts for row in part), writer.report, exact=False)
+
+    @rule(part=runs(), more=st.lists(rows, max_size=5))
+    def fail_to_write(self, part: list[Row], more: list[Row]) -> None:
+        def write_and_fail() -> None:
+            with self.store.writer() as writer:
+                writer.write(table(part + part), quality="quality")
+                writer.write(table(more), quality="quality")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            write_and_fail()
+
+    @rule(key=st.sampled_from(KEYS), zone=st.sampled_from(["north", "south"]))
+    def describe(self, key: str, zone: str) -> None:
+        self.store.describe(key, quantity="water", unit="L", tags={"zone": zone})
+        self.described[key] = zone
+        self.known.add(key)
+
+    @rule()
+    def compact(self) -> None:
+        report = self.other.compact()
+        assert report.files_swept == 0
+        info = self.other.info()
+        assert info.chunks == report.chunks_after
+        assert info.commit - self.commit in (0, 1)
+        self.commit = info.commit
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self.store = sd.open(f"{self.folder}/city.sdts")
+
+    @rule()
+    def close_all(self) -> None:
+        self.store.close()
+        self.other.close()
+        self.open()
+
+    # -- looks
+
+    def selected(self, keys: set[str], start: int | None, end: int | None) -> list[tuple[str, int, int, int]]:
+        return sorted(
+            (key, time, *reading)
+            for (key, time), reading in self.model.items()
+            if key in keys and (start is None or time >= start) and (end is None or time < end)
+        )
+
+    def query(self, start: int | None, end: int | None, **selection: object) -> sd.Query:
+        return self.other.query(
+            start=None if start is None else instant(start),
+            end=None if end is None else instant(end),
+            **selection,  # type: ignore[arg-type]
+        )
+
+    @invariant()
+    def all_is_there(self) -> None:
+        if not hasattr(self, "store"):
+            return
+        expected = self.selected(set(KEYS), None, None)
+        assert rows_of(self.store.query().to_arrow()) == expected
+        info = self.store.info()
+        assert (info.readings, info.series, info.commit) == (len(self.model), len(self.known), self.commit)
+        found = [time for _, time in self.model]
+        # Chunks know their first and last time; nothing is ever taken away.
+        assert (info.time_min, info.time_max) == ((min(found), max(found)) if found else (None, None))
+
+    @rule(start=spans, end=spans, keys=st.sets(st.sampled_from(KEYS), min_size=1))
+    def read_span_of_keys(self, start: int | None, end: int | None, keys: set[str]) -> None:
+        if keys <= self.known:
+            result = self.query(start, end, series=list(keys)).to_arrow()
+            assert rows_of(result) == self.selected(keys, start, end)
+        else:
+            with pytest.raises(sd.errors.UnknownSeriesError):
+                self.query(start, end, series=list(keys)).to_arrow()
+
+    @rule(start=spans, end=spans, zone=st.sampled_from(["north", "south", "nowhere"]))
+    def read_by_tag(self, start: int | None, end: int | None, zone: str) -> None:
+        keys = {key for key, tagged in self.described.items() if tagged == zone}
+        result = self.query(start, end, tags={"zone": zone}).to_arrow()
+        assert rows_of(result) == self.selected(keys, start, end)
+
+    @rule(start=spans, end=spans)
+    def last(self, start: int | None, end: int | None) -> None:
+        newest = {row[0]: row for row in self.selected(set(KEYS), start, end)}
+        assert rows_of(self.query(start, end).last().to_arrow()) == sorted(newest.values())
+
+    @rule(
+        start=spans,
+        end=spans,
+        every=st.sampled_from(["15min", "1h", "1d", "1w", "1mo", "1y"]),
+        tz=st.sampled_from(["UTC", "Europe/Oslo", "Asia/Kathmandu"]),
+    )
+    def resample(self, start: int | None, end: int | None, every: str, tz: str) -> None:
+        found = self.selected(set(KEYS), start, end)
+        result = self.query(start, end).resample(every, AGGREGATES, tz=tz).to_arrow()
+        check_buckets(found, Calendar.parse(every, tz), result)
+
+
+def check_buckets(found: list[tuple[str, int, int, int]], calendar: Calendar, result: pa.Table) -> None:
+    """Hold aggregates to sums of fsum and to Python's min and max."""
+    if not found:
+        assert result.num_rows == 0
+        return
+    edges = calendar.edges(min(row[1] for row in found), max(row[1] for row in found) + 1)
+    buckets: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for key, time, pattern, _ in found:
+        if not math.isnan(double(pattern)):
+            start = int(edges[np.searchsorted(edges, time, "right") - 1])
+            buckets[key, start].append(double(pattern))
+    starts = result["time"].cast(pa.int64()).to_pylist()
+    assert list(zip(result["series"].to_pylist(), starts, strict=True)) == sorted(buckets)
+    for row, (_, readings) in zip(result.to_pylist(), sorted(buckets.items()), strict=True):
+        check_aggregates(readings, row)
+
+
+def check_aggregates(readings: list[float], row: dict[str, float | None]) -> None:
+    assert row["count"] == len(readings)
+    assert (row["min"], row["max"]) == (min(readings), max(readings))
+    assert row["first"] is not None
+    assert bits(row["first"]) == bits(readings[0])
+    assert row["last"] is not None
+    assert bits(row["last"]) == bits(readings[-1])
+    if not all(map(math.isfinite, readings)):
+        total = sum(readings)
+        assert row["sum"] == row["mean"] == (None if math.isnan(total) else total)
+        return
+    total = math.fsum(readings)
+    slack = math.ulp(total) + len(readings) ** 2 * 2.0**-100 * max(map(abs, readings))
+    assert row["sum"] is not None
+    assert abs(row["sum"] - total) <= slack
+    assert row["mean"] is not None
+    assert abs(row["mean"] - total / len(readings)) <= 2 * slack
+    if len(readings) == 1:
+        assert row["std"] is None
+    else:
+        mean = total / len(readings)
+        expected = math.sqrt(math.fsum((value - mean) ** 2 for value in readings) / (len(readings) - 1))
+        assert row["std"] == pytest.approx(expected, rel=1e-9, abs=1e-12 * max(map(abs, readings)))
+
+
+@pytest.fixture(params=["small limits", "true limits"])
+def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few readings make chunks, spills, merges of the head, slices and threads."""
+    if request.param == "small limits":
+        monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 100)
+        monkeypatch.setattr(_writer, "HEAD_BLOBS_MAX", 3)
+        monkeypatch.setattr(_chunk_output, "CHUNK_READINGS_MAX", 90)
+        monkeypatch.setattr(_writer, "BUFFER_READINGS", 350)
+        monkeypatch.setattr(_writer, "KEPT_KEYS_MAX", 3)
+        monkeypatch.setattr(_execute, "_SLICE_READINGS", 128)  # more than a head holds
+        monkeypatch.setattr(_execute, "_SLICE_CELLS", 100)
+        monkeypatch.setattr(_execute, "_BATCH_CELLS", 400)
+        monkeypatch.setattr(_execute, "_THREADS_FROM_READINGS", 250)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("limits")
+def test_store_agrees_with_a_dict_of_readings_whatever_happens() -> None:
+    run_state_machine_as_test(
+        StoreMachine,
+        settings=settings(
+            max_examples=30,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
