@@ -1,0 +1,93 @@
+"""Micro-benchmarks of the kernels: `python -m pytest benchmarks --benchmark-only`.
+
+A hundred meters with a year of hourly registers, so that a figure in nanoseconds over 867,240 is one
+reading's. Run on one core.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from smartdata_ts import _codec
+from smartdata_ts._calendar import Calendar
+from smartdata_ts._chunk_file import ChunkFile, write_chunk
+from smartdata_ts._readings import Readings, fold
+from smartdata_ts.kernels import blocks as kernel_blocks
+from smartdata_ts.kernels import reduce as kernel_reduce
+from smartdata_ts.kernels.checksum import digest_ranges
+
+HOUR_US = 3_600_000_000
+METERS, HOURS = 100, 8_760
+
+
+@pytest.fixture(scope="module")
+def readings() -> Readings:
+    """Registers in m3 with three decimals, a daily profile, and one hour in a hundred missing."""
+    generator = np.random.default_rng(17)
+    profile = 1.2 + np.sin(np.arange(HOURS) % 24 / 24 * 2 * np.pi)
+    litres = generator.poisson(9 * profile, (METERS, HOURS)).cumsum(axis=1)
+    kept = generator.random((METERS, HOURS)) > 0.01
+    series = np.repeat(np.arange(1, METERS + 1, dtype=np.int32), HOURS).reshape(METERS, HOURS)
+    times = np.broadcast_to(1_704_067_200_000_000 + HOUR_US * np.arange(HOURS), (METERS, HOURS))
+    values = litres[kept] / 1000
+    return Readings(series[kept], times[kept], values, np.zeros(values.size, np.uint8))
+
+
+@pytest.fixture(scope="module")
+def starts(readings: Readings) -> np.ndarray:
+    """The blocks' offsets."""
+    ends = np.flatnonzero(np.diff(readings.series)) + 1
+    return _codec.split_blocks(np.concatenate([[0], ends, [len(readings)]]))
+
+
+@pytest.fixture(scope="module")
+def chunk(readings: Readings, tmp_path_factory: pytest.TempPathFactory) -> ChunkFile:
+    """The readings in a chunk file."""
+    path = tmp_path_factory.mktemp("chunk") / "bench.arrow"
+    write_chunk(path, readings)
+    return ChunkFile(path)
+
+
+def descriptors(chunk: ChunkFile) -> np.ndarray:
+    """Every block of the chunk, for the slot of its series."""
+    return chunk.descriptors(np.arange(chunk.block_count), chunk.series.astype(np.int64) - 1)
+
+
+def test_encode_blocks(benchmark: BenchmarkFixture, readings: Readings, starts: np.ndarray) -> None:
+    benchmark(_codec.encode_blocks, readings.times, readings.values, readings.qualities, starts)
+
+
+def test_read_blocks(benchmark: BenchmarkFixture, readings: Readings, chunk: ChunkFile) -> None:
+    span = np.empty(2 + _codec.BLOCK_READINGS_MAX, np.int64)
+    span[:2] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    columns = [np.empty(len(readings), kind) for kind in (np.int32, np.int64, np.float64, np.uint8)]
+    wanted = descriptors(chunk)
+    count = benchmark(kernel_blocks.read_blocks, chunk.data, wanted, chunk.tables, span, *columns)
+    assert count == len(readings)
+
+
+def test_reduce_blocks_by_day(benchmark: BenchmarkFixture, readings: Readings, chunk: ChunkFile) -> None:
+    edges = Calendar.parse("1d").edges(int(readings.times.min()), int(readings.times.max()) + 1)
+    control = np.zeros(kernel_reduce.CONTROL_FIELDS + 2 * _codec.BLOCK_READINGS_MAX, np.int64)
+    control[:2] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    values = np.empty(_codec.BLOCK_READINGS_MAX)
+    cells = np.zeros(METERS * (edges.size - 1) * kernel_reduce.CELL_FIELDS)
+    wanted = descriptors(chunk)
+    count = benchmark(
+        kernel_reduce.reduce_blocks, chunk.data, wanted, chunk.tables, edges, control, values, cells
+    )
+    assert count == len(readings)
+
+
+def test_checksum(benchmark: BenchmarkFixture) -> None:
+    data = np.zeros(1 << 24, np.uint8)
+    ends = np.array([data.size])
+    benchmark(digest_ranges, data, np.zeros(1, np.int64), ends, np.zeros(1, np.uint64))
+
+
+def test_sort_time_ordered_readings(benchmark: BenchmarkFixture, readings: Readings) -> None:
+    by_time = readings.select(np.argsort(readings.times, kind="stable"))
+    folded = benchmark(fold, [by_time])
+    assert len(folded.readings) == len(readings)
