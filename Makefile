@@ -38,6 +38,7 @@ modes: $(VENV)/.test  ## kernels as plain Python, with bounds checks, and by Num
 	SMARTDATA_TS_JIT=numba $(BIN)/python -m pytest $(KERNEL_TESTS)
 
 lint: $(VENV)/.test   ## format, lint, types, layers
+	test -L smartdata_ts/kernels || ln -sfn ../kernels smartdata_ts/kernels # a checkout may lack links
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
-from smartdata_ts import _execute
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._catalog import Catalog
+from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
+from smartdata_ts._scan import READINGS_SCHEMA, reading_batches
 from smartdata_ts._snapshot import Snapshot
+from smartdata_ts._steps.last import last_batch
+from smartdata_ts._steps.resample import AGGREGATES, resample_batches, resample_schema
 from smartdata_ts.errors import CorruptChunkError, MissingDependencyError, UnknownSeriesError, UsageError
 
 if TYPE_CHECKING:
@@ -84,9 +87,9 @@ class Query:
         """
         self._need_no_step("resample")
         names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
-        unknown = [name for name in names if name not in _execute.AGGREGATES]
+        unknown = [name for name in names if name not in AGGREGATES]
         if unknown or not names:
-            known = ", ".join(_execute.AGGREGATES)
+            known = ", ".join(AGGREGATES)
             raise UsageError(f"aggregates must be among {known}, not {unknown or 'none'}")
         if len(set(names)) < len(names):
             raise UsageError(f"an aggregate is named twice: {', '.join(names)}")
@@ -112,8 +115,8 @@ class Query:
     def schema(self) -> pa.Schema:
         """The schema of the result."""
         if isinstance(self.step, Resample):
-            return _execute.resample_schema(self.step.aggregates)
-        return _execute.READINGS_SCHEMA
+            return resample_schema(self.step.aggregates)
+        return READINGS_SCHEMA
 
     def to_batches(self) -> pa.RecordBatchReader:
         """The result, batch by batch, in bounded memory; a stable view of the store as of this call.
@@ -123,14 +126,14 @@ class Query:
         plan = self._plan()
         if isinstance(self.step, Resample):
             step = self.step
-            batches = _execute.resample_batches(plan, step.calendar, step.aggregates, step.empty)
+            batches = resample_batches(plan, step.calendar, step.aggregates, step.empty)
         elif isinstance(self.step, Last):
-            batches = iter([_execute.last_batch(plan)])
+            batches = iter([last_batch(plan)])
         else:
-            batches = _execute.reading_batches(plan)
+            batches = reading_batches(plan)
         return pa.RecordBatchReader.from_batches(self.schema, batches)
 
-    def _plan(self) -> _execute.Plan:
+    def _plan(self) -> Plan:
         while True:
             catalog, snapshot = self.store.pin()
             try:
@@ -140,7 +143,7 @@ class Query:
                 if self.store.pin()[1].commit == snapshot.commit:
                     raise
 
-    def _plan_on(self, catalog: Catalog, snapshot: Snapshot) -> _execute.Plan:
+    def _plan_on(self, catalog: Catalog, snapshot: Snapshot) -> Plan:
         ids, keys = catalog.select_series(self.series, dict(self.tags))
         if self.series is not None and not self.tags and ids.size < len(set(self.series)):
             missing = sorted(set(self.series) - set(keys.to_pylist()))
@@ -149,9 +152,9 @@ class Query:
                 + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
                 + "; `store.series()` and `smartdata-ts series` list what it has"
             )
-        time_min = _execute.TIME_MIN if self.start_us is None else self.start_us
-        time_max = _execute.TIME_MAX if self.end_us is None else self.end_us - 1
-        return _execute.make_plan(snapshot, ids, keys, time_min, time_max)
+        time_min = TIME_MIN if self.start_us is None else self.start_us
+        time_max = TIME_MAX if self.end_us is None else self.end_us - 1
+        return make_plan(snapshot, ids, keys, time_min, time_max)
 
     def to_arrow(self) -> pa.Table:
         """The whole result as an Arrow table."""

@@ -28,7 +28,7 @@ from smartdata_ts.errors import (
 )
 
 if TYPE_CHECKING:
-    from smartdata_ts._compact import CompactReport
+    from smartdata_ts._upkeep.compact import CompactReport
     from smartdata_ts._writer import WriteAccess, Writer, WriteReport
 
 CHUNK_DIRECTORY = "chunks"
@@ -221,7 +221,7 @@ class Store:
         >>> store.compact().chunks_after
         1
         """
-        from smartdata_ts._compact import compact
+        from smartdata_ts._upkeep.compact import compact
 
         access = self._for_writing()
         report = compact(access.catalog, self._files)

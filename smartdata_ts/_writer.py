@@ -16,9 +16,9 @@ import pyarrow as pa
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import ChunkOutput
-from smartdata_ts._execute import read_series
 from smartdata_ts._ingest import REASONS, ColumnNames, Rows, read_rows
 from smartdata_ts._readings import Readings, drop_known, fold
+from smartdata_ts._scan import read_series
 from smartdata_ts._snapshot import ChunkFiles, Snapshot, pack_head
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import Int32Array, Int64Array

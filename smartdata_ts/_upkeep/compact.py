@@ -17,8 +17,9 @@ from smartdata_ts import _disk
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts._catalog import Catalog, ChunkRow, State
 from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, year_of
-from smartdata_ts._execute import TIME_MAX, TIME_MIN, make_plan, read_slice, slices_by_readings
+from smartdata_ts._plan import TIME_MAX, TIME_MIN, make_plan, slices_by_readings
 from smartdata_ts._readings import Readings, fold
+from smartdata_ts._scan import read_slice
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 
 # A partition of small chunks is folded even where they do not overlap.

@@ -1,0 +1,170 @@
+"""What a query will read: the blocks of its series within its span, and slices of it to be read at a time.
+
+A slice is a range of series over a span of time, small enough for its result to be held. A series whose
+blocks overlap in time (late or replaced readings) is tangled: it is merged before anything else is made
+of it, and all others are taken straight from their blocks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts._chunk_file import ChunkFile
+from smartdata_ts._readings import Readings, fold
+from smartdata_ts._snapshot import Blocks, Snapshot
+from smartdata_ts.kernels._jit import Int64Array
+
+TIME_MIN = int(np.iinfo(np.int64).min)
+TIME_MAX = int(np.iinfo(np.int64).max)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The blocks of a selection: per chunk sorted by position, and which positions need merging."""
+
+    snapshot: Snapshot
+    ids: Int64Array
+    keys: pa.StringArray
+    time_min: int
+    time_max: int  # inclusive
+    blocks: list[Blocks]
+    positions_first: Int64Array  # of each chunk's blocks
+    positions_last: Int64Array
+    head: Readings  # series = position, sorted and folded
+    tangled: np.ndarray  # bool per position
+    counts: Int64Array  # readings per position, an upper bound
+
+    @property
+    def reading_count(self) -> int:
+        """At most so many readings will be decoded."""
+        return int(self.counts.sum())
+
+    def blocks_in(self, part: "Slice") -> Iterator[tuple[ChunkFile, Int64Array, Int64Array]]:
+        """The chunks that have blocks in a slice, with these blocks' rows and positions."""
+        near = (self.positions_first < part.end) & (self.positions_last >= part.first)
+        for k in np.flatnonzero(near).tolist():
+            blocks = self.blocks[k]
+            chunk = blocks.chunk
+            first, end = np.searchsorted(blocks.positions, (part.first, part.end))
+            rows, positions = blocks.rows[first:end], blocks.positions[first:end]
+            within = (chunk.time_max[rows] >= part.time_min) & (chunk.time_min[rows] <= part.time_max)
+            if within.all():
+                yield chunk, rows, positions
+            elif within.any():
+                yield chunk, rows[within], positions[within]
+
+    def spans(self) -> tuple[Int64Array, Int64Array]:
+        """Each position's first and last time within the plan's span; first > last where there is none."""
+        firsts = np.full(self.ids.size, TIME_MAX)
+        lasts = np.full(self.ids.size, TIME_MIN)
+        for part in self.blocks:
+            np.minimum.at(firsts, part.positions, part.chunk.time_min[part.rows])
+            np.maximum.at(lasts, part.positions, part.chunk.time_max[part.rows])
+        np.minimum.at(firsts, self.head.series, self.head.times)
+        np.maximum.at(lasts, self.head.series, self.head.times)
+        empty = firsts > lasts
+        firsts, lasts = np.maximum(firsts, self.time_min), np.minimum(lasts, self.time_max)
+        firsts[empty], lasts[empty] = TIME_MAX, TIME_MIN
+        return firsts, lasts
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Positions first to end, times time_min to time_max (inclusive)."""
+
+    first: int
+    end: int
+    time_min: int
+    time_max: int
+
+
+def make_plan(
+    snapshot: Snapshot, ids: Int64Array, keys: pa.StringArray, time_min: int, time_max: int
+) -> Plan:
+    """Find the blocks of the series `ids` within [time_min, time_max]."""
+    blocks = [_by_position(part) for part in snapshot.blocks(ids, time_min, time_max)]
+    head = _head_of(snapshot, ids, time_min, time_max)
+    counts = np.zeros(ids.size, np.int64)
+    for part in blocks:
+        np.add.at(counts, part.positions, part.chunk.count[part.rows])
+    np.add.at(counts, head.series, 1)
+    tangled = _tangled(ids.size, blocks, head)
+    ends = np.array([(part.positions[0], part.positions[-1]) for part in blocks], np.int64).reshape(-1, 2)
+    return Plan(
+        snapshot, ids, keys, time_min, time_max, blocks, ends[:, 0], ends[:, 1], head, tangled, counts
+    )
+
+
+def _by_position(part: Blocks) -> Blocks:
+    if np.all(part.positions[:-1] <= part.positions[1:]):
+        return part
+    order = np.argsort(part.positions, kind="stable")
+    return Blocks(part.chunk, part.rows[order], part.positions[order])
+
+
+def _head_of(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: int) -> Readings:
+    head = snapshot.head
+    if len(head) == 0 or ids.size == 0:
+        return head.select(slice(0, 0))
+    order = np.argsort(ids, kind="stable")
+    at = np.minimum(np.searchsorted(ids, head.series, sorter=order), ids.size - 1)
+    positions = order[at]
+    wanted = (ids[positions] == head.series) & (head.times >= time_min) & (head.times <= time_max)
+    chosen = head.select(wanted)
+    placed = Readings(positions[wanted].astype(np.int32), chosen.times, chosen.values, chosen.qualities)
+    return fold([placed]).readings
+
+
+def _tangled(position_count: int, blocks: list[Blocks], head: Readings) -> np.ndarray:
+    """Which positions have blocks (the head's readings being one) that overlap in time."""
+    tangled = np.zeros(position_count, np.bool_)
+    positions = [part.positions for part in blocks]
+    firsts = [part.chunk.time_min[part.rows] for part in blocks]
+    lasts = [part.chunk.time_max[part.rows] for part in blocks]
+    if len(head):
+        starts = np.flatnonzero(np.diff(head.series, prepend=-1))
+        positions.append(head.series[starts].astype(np.int64))
+        firsts.append(head.times[starts])
+        lasts.append(head.times[np.append(starts[1:], len(head)) - 1])
+    if not positions:
+        return tangled
+    position, first, last = map(np.concatenate, (positions, firsts, lasts))
+    order = np.lexsort((first, position))
+    position, first, last = position[order], first[order], last[order]
+    # Ordered by their begin, some two neighbours overlap if any two blocks do.
+    overlaps = (position[1:] == position[:-1]) & (first[1:] <= last[:-1])
+    tangled[position[1:][overlaps]] = True
+    return tangled
+
+
+def slices_by_readings(plan: Plan, reading_count_max: int) -> Iterator[Slice]:
+    """Ranges of series of some million readings; a longer series is cut in time, at its blocks."""
+    before = np.concatenate([[0], np.cumsum(plan.counts)])
+    first = 0
+    while first < plan.counts.size:
+        if plan.counts[first] > reading_count_max:
+            yield from _slices_of_long_series(plan, first, reading_count_max)
+            first += 1
+            continue
+        end = int(np.searchsorted(before, before[first] + reading_count_max, "right")) - 1
+        yield Slice(first, end, plan.time_min, plan.time_max)
+        first = end
+
+
+def _slices_of_long_series(plan: Plan, position: int, reading_count_max: int) -> Iterator[Slice]:
+    whole = Slice(position, position + 1, plan.time_min, plan.time_max)
+    found = list(plan.blocks_in(whole))
+    firsts = np.concatenate([chunk.time_min[rows] for chunk, rows, _ in found])
+    counts = np.concatenate([chunk.count[rows] for chunk, rows, _ in found])
+    order = np.argsort(firsts, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]
+    cuts = np.flatnonzero(np.diff(before // reading_count_max)) + 1
+    # Where blocks overlap, a cut may fall on one that begins before the span.
+    bounds = np.unique(np.maximum(firsts[order][cuts], plan.time_min))
+    lows = [plan.time_min, *bounds.tolist()]
+    highs = [*(bound - 1 for bound in bounds.tolist()), plan.time_max]
+    for low, high in zip(lows, highs, strict=True):
+        if low <= high:
+            yield Slice(position, position + 1, low, high)

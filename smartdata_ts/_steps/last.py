@@ -1,0 +1,79 @@
+"""The newest reading of every series, mostly from the blocks' summaries alone."""
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts import _scan
+from smartdata_ts._arrow_arrays import fixed_array
+from smartdata_ts._plan import TIME_MIN, Plan, make_plan, slices_by_readings
+from smartdata_ts._readings import Readings
+from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, read_slice
+from smartdata_ts.kernels._jit import Int64Array
+
+
+def last_batch(plan: Plan) -> pa.RecordBatch:
+    """The newest reading of every series that has one within the plan's span."""
+    position_count = plan.ids.size
+    times = np.full(position_count, TIME_MIN)
+    values = np.zeros(position_count)
+    qualities = np.zeros(position_count, np.uint8)
+    found = np.zeros(position_count, np.bool_)
+    hard = np.zeros(position_count, np.bool_)
+    for blocks in plan.blocks:  # lowest precedence first, so that a later chunk wins a tie
+        chunk, rows, positions = blocks.chunk, blocks.rows, blocks.positions
+        order = np.lexsort((chunk.time_max[rows], positions))
+        newest = order[np.append(positions[order][1:] != positions[order][:-1], True)]
+        rows, positions = rows[newest], positions[newest]
+        # The summaries do not tell the last reading before a bound, nor its quality among several.
+        unclear = (chunk.time_max[rows] > plan.time_max) | (
+            chunk.quality_min[rows] != chunk.quality_max[rows]
+        )
+        hard[positions[unclear]] = True
+        newer = chunk.time_max[rows] >= times[positions]
+        rows, positions = rows[newer], positions[newer]
+        times[positions] = chunk.time_max[rows]
+        values[positions] = chunk.value_last[rows]
+        qualities[positions] = chunk.quality_max[rows]
+        found[positions] = True
+    _take_last(plan.head, np.arange(position_count), (times, values, qualities, found))
+    if hard.any():
+        _take_hard(plan, hard, (times, values, qualities, found))
+    chosen = np.flatnonzero(found)
+    return pa.record_batch(
+        [
+            pa.DictionaryArray.from_arrays(fixed_array(chosen.astype(np.int32)), plan.keys),
+            fixed_array(times[chosen], TIME_TYPE),
+            fixed_array(values[chosen]),
+            fixed_array(qualities[chosen]),
+        ],
+        schema=READINGS_SCHEMA,
+    )
+
+
+_LastColumns = tuple[Int64Array, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _take_last(readings: Readings, positions: Int64Array, columns: _LastColumns) -> None:
+    """Let the last of each series' sorted readings win if it is as new; slot k stands for positions[k]."""
+    times, values, qualities, found = columns
+    if len(readings) == 0:
+        return
+    ends = np.flatnonzero(np.append(readings.series[1:] != readings.series[:-1], True))
+    at = positions[readings.series[ends]]
+    newer = readings.times[ends] >= times[at]
+    ends, at = ends[newer], at[newer]
+    times[at] = readings.times[ends]
+    values[at] = readings.values[ends]
+    qualities[at] = readings.qualities[ends]
+    found[at] = True
+
+
+def _take_hard(plan: Plan, hard: np.ndarray, columns: _LastColumns) -> None:
+    """Read the series whose summaries do not tell, a range of them at a time."""
+    times, _, _, found = columns
+    times[hard] = TIME_MIN
+    found[hard] = False
+    positions = np.flatnonzero(hard)
+    newest_blocks = make_plan(plan.snapshot, plan.ids[positions], plan.keys, plan.time_min, plan.time_max)
+    for part in slices_by_readings(newest_blocks, _scan.SLICE_READINGS):
+        _take_last(read_slice(newest_blocks, part), positions[part.first : part.end], columns)

@@ -1,0 +1,198 @@
+"""Aggregates over buckets of time, reduced by kernels straight from the blocks."""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts._arrow_arrays import fixed_array
+from smartdata_ts._calendar import Calendar
+from smartdata_ts._codec import BLOCK_READINGS_MAX
+from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._readings import Readings
+from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, head_in, in_order, read_slice
+from smartdata_ts.kernels import reduce as kernel_reduce
+from smartdata_ts.kernels._jit import Float64Array, Int64Array
+
+AGGREGATES = {
+    "count": kernel_reduce.AGGREGATE_COUNT,
+    "sum": kernel_reduce.AGGREGATE_SUM,
+    "min": kernel_reduce.AGGREGATE_MIN,
+    "max": kernel_reduce.AGGREGATE_MAX,
+    "mean": kernel_reduce.AGGREGATE_MEAN,
+    "first": kernel_reduce.AGGREGATE_FIRST,
+    "last": kernel_reduce.AGGREGATE_LAST,
+    "std": kernel_reduce.AGGREGATE_STD,
+}
+
+# Cells of a slice stay in the second-level cache; a batch is large enough for large pages.
+_SLICE_CELLS = 32_768
+_BATCH_CELLS = 262_144
+
+# A slice, and the edges of the buckets that it needs.
+_Part = tuple[Slice, Int64Array]
+
+
+def resample_schema(aggregates: tuple[str, ...]) -> pa.Schema:
+    """Series, bucket start, and a column per aggregate; counts are int64, all else double."""
+    fields = [READINGS_SCHEMA.field("series"), READINGS_SCHEMA.field("time")]
+    columns = [pa.field(name, pa.int64() if name == "count" else pa.float64()) for name in aggregates]
+    return pa.schema(fields + columns)
+
+
+def resample_batches(
+    plan: Plan, calendar: Calendar, aggregates: tuple[str, ...], keep_empty: bool
+) -> Iterator[pa.RecordBatch]:
+    """Aggregates of every series' buckets, batch by batch, in bounded memory."""
+    schema = resample_schema(aggregates)
+    scratches = threading.local()
+
+    def run(task: list[_Part]) -> pa.RecordBatch:
+        if not hasattr(scratches, "scratch"):
+            scratches.scratch = _Scratch(aggregates)
+        return _resample(plan, task, scratches.scratch, keep_empty, schema)
+
+    tasks = _tasks(_slices_by_cells(plan, calendar, keep_empty))
+    for batch in in_order(run, tasks, plan.reading_count):
+        if batch.num_rows:
+            yield batch
+
+
+def _tasks(parts: Iterator[_Part]) -> Iterator[list[_Part]]:
+    """As many slices at a time as make a batch of a good size."""
+    task: list[_Part] = []
+    cell_count = 0
+    for part in parts:
+        task.append(part)
+        cell_count += _cell_count(part)
+        if cell_count >= _BATCH_CELLS:
+            yield task
+            task, cell_count = [], 0
+    if task:
+        yield task
+
+
+def _cell_count(part: _Part) -> int:
+    piece, edges = part
+    return (piece.end - piece.first) * (edges.size - 1)
+
+
+class _Scratch:
+    """What a thread needs to reduce slices, used again for each."""
+
+    def __init__(self, aggregates: tuple[str, ...]) -> None:
+        self.options = np.array(
+            [0] * kernel_reduce.EMIT_FIELDS + [AGGREGATES[name] for name in aggregates], np.int64
+        )
+        self.control = np.zeros(kernel_reduce.CONTROL_FIELDS + 2 * BLOCK_READINGS_MAX, np.int64)
+        self.control[kernel_reduce.CONTROL_SQUARES] = "std" in aggregates
+        self.values = np.empty(BLOCK_READINGS_MAX)
+        self._cells = np.empty(0)
+
+    def cells(self, count: int) -> Float64Array:
+        """Zeroed cells; whoever emits them zeroes them again."""
+        size = count * kernel_reduce.CELL_FIELDS
+        if self._cells.size < size:
+            self._cells = np.zeros(size)
+        return self._cells[:size]
+
+
+def _resample(
+    plan: Plan, task: list[_Part], scratch: _Scratch, keep_empty: bool, schema: pa.Schema
+) -> pa.RecordBatch:
+    """One batch of the aggregates of some slices."""
+    room = sum(map(_cell_count, task))
+    aggregate_count = len(schema) - 2
+    slots = np.empty(room, np.int32)
+    starts = np.empty(room, np.int64)
+    columns = np.empty(room * aggregate_count)
+    row = 0
+    for piece, edges in task:
+        cells = scratch.cells(_cell_count((piece, edges)))
+        _reduce(plan, piece, edges, scratch, cells)
+        scratch.options[kernel_reduce.EMIT_KEEP_EMPTY] = keep_empty
+        scratch.options[kernel_reduce.EMIT_ROW] = row
+        scratch.options[kernel_reduce.EMIT_SLOT] = piece.first
+        row = kernel_reduce.emit_cells(cells, edges, scratch.options, slots, starts, columns)
+    arrays = [
+        pa.DictionaryArray.from_arrays(fixed_array(slots[:row]), plan.keys),
+        fixed_array(starts[:row], TIME_TYPE),
+    ]
+    for k, field in enumerate(schema.names[2:]):
+        column = columns[k * room : k * room + row]
+        if field == "count":
+            arrays.append(fixed_array(column.view(np.int64)))
+        else:
+            # NaN readings are skipped, so NaN says: no reading, no second one, or inf less inf.
+            nulls = np.isnan(column)
+            arrays.append(fixed_array(column, nulls=nulls if nulls.any() else None))
+    return pa.record_batch(arrays, schema=schema)
+
+
+def _slices_by_cells(plan: Plan, calendar: Calendar, keep_empty: bool) -> Iterator[_Part]:
+    """Ranges of series with the edges of the buckets that they need, of some ten thousand cells each.
+
+    Only the span in which a range has readings gets cells, so that a meter with a wrong clock costs
+    little; where empty buckets are kept, all ranges have the same span.
+    """
+    firsts, lasts = plan.spans()
+    if keep_empty and firsts.size and firsts.min() <= lasts.max():
+        firsts[:] = plan.time_min if plan.time_min > TIME_MIN else firsts.min()
+        lasts[:] = plan.time_max if plan.time_max < TIME_MAX else lasts.max()
+    span_max = _SLICE_CELLS * calendar.usual_width_us
+    edges = np.zeros(2, np.int64)
+    first = 0
+    while first < plan.ids.size:
+        width = min(_SLICE_CELLS, plan.ids.size - first)
+        while True:
+            end = first + width
+            low, high = int(firsts[first:end].min()), int(lasts[first:end].max())
+            if width == 1 or width * (high - low) <= span_max:
+                break
+            width //= 2
+        while low <= high:
+            # Ranges of regular meters need the same buckets, which need not be made anew.
+            if not (edges[0] <= low < edges[1] and edges[-2] <= high < edges[-1]):
+                edges = calendar.edges(low, min(high, low + span_max) + 1)
+            yield Slice(first, end, max(low, plan.time_min), min(plan.time_max, int(edges[-1]) - 1)), edges
+            low = int(edges[-1])
+        first = end
+
+
+def _reduce(plan: Plan, part: Slice, edges: Int64Array, scratch: _Scratch, cells: Float64Array) -> None:
+    """Add every reading of a slice to its cell."""
+    scratch.control[kernel_reduce.CONTROL_TIME_MIN] = part.time_min
+    scratch.control[kernel_reduce.CONTROL_TIME_MAX] = part.time_max
+    tangled = plan.tangled[part.first : part.end]
+    for chunk, rows, positions in plan.blocks_in(part):
+        slots = positions - part.first
+        plain = ~tangled[slots]
+        if not plain.any():
+            continue
+        chosen, slots = rows[plain], slots[plain]
+        status = kernel_reduce.reduce_blocks(
+            chunk.data,
+            chunk.descriptors(chosen, slots),
+            chunk.tables,
+            edges,
+            scratch.control,
+            scratch.values,
+            cells,
+        )
+        if status < 0:
+            raise chunk.corrupt(int(chosen[-1 - status]), "its payload cannot be decoded")
+    for readings in _loose_readings(plan, part, tangled):
+        kernel_reduce.reduce_columns(
+            readings.series, readings.times, readings.values, edges, scratch.control, cells
+        )
+
+
+def _loose_readings(plan: Plan, part: Slice, tangled: np.ndarray) -> Iterator[Readings]:
+    """What cannot be reduced from blocks: the head's readings, and the merged ones of tangled series."""
+    head = head_in(plan, part)
+    head = head.select(~tangled[head.series])
+    if len(head):
+        yield head
+    if tangled.any():
+        yield read_slice(plan, part, plan.tangled)
