@@ -3,9 +3,8 @@
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from smartdata_ts import _disk
-from smartdata_ts._calendar import Calendar
 from smartdata_ts._catalog import FILE_NAME, INTEGER_FACTS, SERIES_FACTS, Catalog
+from smartdata_ts._facts import checked_facts, checked_key, checked_tags, described_rows
 from smartdata_ts._instant import parse_instant
 from smartdata_ts._query import Query, as_keys, as_tags
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts.errors import (
     ClosedError,
-    DataError,
     ReadOnlyError,
     StoreFormatError,
     StoreNotFoundError,
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from smartdata_ts._writer import WriteAccess, Writer, WriteReport
 
 CHUNK_DIRECTORY = "chunks"
-KINDS = ("register", "interval", "gauge")
 
 
 @dataclass(frozen=True)
@@ -182,7 +179,7 @@ class Store:
         ['wm-17']
         """
         if isinstance(series, str | list | tuple):
-            facts = _facts(
+            facts = checked_facts(
                 "describe",
                 {
                     "quantity": quantity,
@@ -194,11 +191,15 @@ class Store:
                 },
             )
             keys = [series] if isinstance(series, str) else series
-            described = [(_key(key), facts, _tags("describe", tags or {})) for key in keys]
+            described = [(checked_key(key), facts, checked_tags("describe", tags or {})) for key in keys]
         else:
             described = [
-                (_key(key), _facts(f"series {key!r}", given), _tags(f"series {key!r}", named))
-                for key, given, named in _described_rows(series)
+                (
+                    checked_key(key),
+                    checked_facts(f"series {key!r}", given),
+                    checked_tags(f"series {key!r}", named),
+                )
+                for key, given, named in described_rows(series)
             ]
         catalog = self._for_writing().catalog
         with catalog.transaction():
@@ -351,52 +352,3 @@ class Store:
     def __reduce__(self) -> tuple[object, tuple[str, str]]:
         """Pickle as a path, read only: what a query needs in another process."""
         return open_store, (str(self._directory), "r")
-
-
-def _described_rows(table: object) -> Iterator[tuple[str, dict[str, object], dict[str, str]]]:
-    names = ("quantity", "unit", "kind", "interval", "decimals", "register_digits")
-    if not hasattr(table, "__arrow_c_stream__"):
-        raise DataError(f"describe takes a series key or a table, not a {type(table).__name__}")
-    for row in pa.table(table).to_pylist():
-        key = row.pop("series", None)
-        facts = {name: row.pop(name, None) for name in names}
-        yield key, facts, {name: str(value) for name, value in row.items() if value is not None}
-
-
-def _key(key: object) -> str:
-    if not _is_text(key) or not key:
-        raise DataError(f"a series key must be a text that is not empty, not {key!r}")
-    return str(key)
-
-
-def _is_text(value: object) -> bool:
-    """Whether it is text that UTF-8 and SQLite's JSON can hold."""
-    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
-
-
-def _tags(where: str, tags: Mapping[str, str]) -> dict[str, str]:
-    for name, value in tags.items():
-        if not _is_text(name) or not _is_text(value):
-            raise DataError(f"{where}: a tag's name and value must be texts, not {name!r} and {value!r}")
-    return dict(tags)
-
-
-def _facts(where: str, facts: Mapping[str, object]) -> dict[str, object]:
-    """Check what is said of a series; leaves out what is not."""
-    kind = facts.get("kind")
-    if kind is not None and kind not in KINDS:
-        raise DataError(f"{where}: kind must be one of {', '.join(KINDS)}, not {kind!r}")
-    given = {name: value for name, value in facts.items() if value is not None}
-    for name, value in given.items():
-        if name in ("decimals", "register_digits"):
-            if not isinstance(value, Integral):
-                raise DataError(f"{where}: {name} must be a whole number, not {value!r}")
-            given[name] = int(value)
-        elif not _is_text(value):
-            raise DataError(f"{where}: {name} must be a text, not {value!r}")
-    if "interval" in given:
-        width = Calendar.parse(str(given.pop("interval"))).fixed_width_us
-        if width is None:
-            raise DataError(f"{where}: interval must be a fixed width such as '15min' or '1h'")
-        given["interval_us"] = width
-    return given
