@@ -7,7 +7,6 @@ chunks, because whatever writes a chunk of newer readings flushes the head first
 
 import contextlib
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -18,7 +17,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts.errors import ClosedError, StoreBusyError, StoreError, StoreFormatError, UsageError
+from smartdata_ts import _disk
+from smartdata_ts.errors import (
+    ClosedError,
+    DiskFullError,
+    StoreBusyError,
+    StoreError,
+    StoreFormatError,
+    UsageError,
+)
 from smartdata_ts.kernels._jit import Int64Array
 
 FILE_NAME = "catalog.sqlite"
@@ -402,6 +409,11 @@ def _translated(path: Path, problem: sqlite3.Error) -> StoreError:
         )
     if code == sqlite3.SQLITE_NOTADB:
         return StoreFormatError(f"{path}: not the catalog of a smartdata_ts store")
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFullError(
+            f"{path}: cannot be written: {problem}. Nothing of this call is kept; free some space and try "
+            "again."
+        )
     return StoreError(f"{path}: {problem}")
 
 
@@ -412,6 +424,6 @@ def _access(path: Path) -> str:
     without write permission. There, a store without a log that waits to be read cannot change either.
     """
     log = path.with_name(path.name + "-wal")
-    if os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size):
+    if _disk.is_writable(path.parent) or _disk.size_of_file(log):
         return "mode=ro"
     return "mode=ro&immutable=1"

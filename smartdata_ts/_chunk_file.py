@@ -8,7 +8,6 @@ verified on opening, the others before their block is decoded, so that no byte i
 """
 
 import base64
-import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 
 from smartdata_ts import _codec, _disk
 from smartdata_ts._readings import Readings
-from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
+from smartdata_ts.errors import CorruptChunkError, StoreFormatError
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
 from smartdata_ts.kernels.blocks import (
     COUNT,
@@ -174,15 +173,11 @@ class ChunkFile:
 
     def _mapped(self) -> pa.Buffer:
         try:
-            with pa.memory_map(str(self.path)) as source:
-                return source.read_buffer()
+            return _disk.mapped(self.path)
         except FileNotFoundError as problem:
             raise CorruptChunkError(
                 f"{self.path}: the chunk is missing. Restore the file from a backup."
             ) from problem
-        except OSError as problem:
-            reason = os.strerror(problem.errno) if problem.errno else str(problem)
-            raise StoreError(f"{self.path}: the chunk cannot be read: {reason}.") from problem
 
     def _load(self, reader: pa.ipc.RecordBatchFileReader) -> None:
         metadata = reader.schema.metadata or {}

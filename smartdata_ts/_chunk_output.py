@@ -62,10 +62,10 @@ class ChunkOutput:
         return rows
 
     def abandon(self) -> None:
-        """Remove every file that was made; no thread is left."""
+        """Remove every file that was made, as far as the system lets us; no thread is left."""
         self._close_pool()
         for name in self._names:
-            _disk.remove(self._directory / name)
+            _disk.remove_if_possible(self._directory / name)
 
     def _close_pool(self) -> None:
         if self._pool is not None:

@@ -1,53 +1,197 @@
-"""Every file operation of the store's own code: durable writes, syncs, removals.
+"""Every file operation of the store's own code, and nothing but calls of the system's, through `os`.
 
 A file appears under its name whole or not at all: it is written under a partial name, synced, renamed,
-and its directory is synced before anything refers to it.
+and its directory is synced before anything refers to it. What the system refuses is raised as a
+StoreError that names the file and what to do. Tests put another `os` into this module, which fails,
+or forgets what was not synced.
 """
 
 import contextlib
+import errno
+import io
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+
+from smartdata_ts.errors import DiskFullError, StoreError
 
 PARTIAL_SUFFIX = ".partial"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def errors_of(path: Path, doing: str) -> Iterator[None]:
+    """Raise what the system refuses as a StoreError: `doing` is the past participle of what was tried."""
+    try:
+        yield
+    except OSError as problem:
+        reason = os.strerror(problem.errno) if problem.errno else str(problem)
+        if problem.errno in _FULL:
+            raise DiskFullError(
+                f"{path}: cannot be {doing}: {reason}. Nothing of this call is kept; free some space "
+                "and try again."
+            ) from problem
+        raise StoreError(
+            f"{path}: cannot be {doing}: {reason}. Look at the disk, and the rights to the file."
+        ) from problem
+
+
+class _Sink(io.RawIOBase):
+    """A file being written, by the system's own calls, each of which may take a part only."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = 0
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def tell(self) -> int:
+        """How many bytes have been written."""
+        return self.size
+
+    def write(self, data: Any) -> int:
+        """Write all of it."""
+        rest = memoryview(data).cast("B")
+        size = rest.nbytes
+        while rest.nbytes:
+            count = os.write(self._descriptor, rest)
+            if count == 0:
+                raise OSError(errno.EIO, "nothing was written")
+            rest = rest[count:]
+        self.size += size
+        return size
 
 
 def write_durably(path: Path, write: Callable[[BinaryIO], None], sync: bool = True) -> int:
     """Create `path` with what `write` puts into the file it is given; return the size in bytes.
 
-    Raises OSError (disk full, I/O error); then neither the file nor its partial form is left.
+    Raises StoreError (DiskFullError); then neither the file nor its partial form is left, unless the
+    system refuses to remove them too.
     """
     partial = path.with_name(path.name + PARTIAL_SUFFIX)
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
+    with errors_of(path, "written"):
+        try:
+            size = _write(partial, write, sync)
+            os.rename(partial, path)
             if sync:
-                os.fsync(file.fileno())
-            size = file.tell()
-        partial.rename(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
-    if sync:
-        sync_directory(path.parent)
+                _sync_directory(path.parent)
+        except BaseException:
+            for name in (partial, path):
+                with contextlib.suppress(OSError):
+                    os.unlink(name)
+            raise
     return size
 
 
-def sync_directory(path: Path) -> None:
-    """Make renames and removals within the directory durable."""
-    descriptor = os.open(path, os.O_RDONLY)
+def _write(path: Path, write: Callable[[BinaryIO], None], sync: bool) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        sink = _Sink(descriptor)
+        write(cast(BinaryIO, sink))
+        if sync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return sink.size
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
+def sync_directory(path: Path) -> None:
+    """Make renames and removals within the directory durable."""
+    with errors_of(path, "synced"):
+        _sync_directory(path)
+
+
+def make_directory(path: Path) -> None:
+    """Create a directory and those above it, durably; that it is there already is no error."""
+    with errors_of(path, "created"):
+        missing = [folder for folder in (path, *path.parents) if not _is_there(folder)]
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):  # another process was quicker
+                os.mkdir(folder)
+            _sync_directory(folder.parent)
+
+
 def remove(path: Path) -> None:
     """Remove a file; that it is gone already is no error."""
-    path.unlink(missing_ok=True)
+    with errors_of(path, "removed"), contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def remove_if_possible(path: Path) -> bool:
+    """Remove a file that nothing refers to any more; where the system refuses, a compaction sweeps it."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def names_in(directory: Path) -> list[str]:
+    """The names of all that is in a directory, sorted."""
+    with errors_of(directory, "listed"):
+        return sorted(os.listdir(directory))
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file, or a link to one, is there."""
+    with errors_of(path, "looked at"):
+        try:
+            return stat.S_ISREG(os.stat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+
+def is_directory(path: Path) -> bool:
+    """Whether a directory, or a link to one, is there."""
+    with errors_of(path, "looked at"):
+        try:
+            return stat.S_ISDIR(os.stat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything is there under this name."""
+    with errors_of(path, "looked at"):
+        return _is_there(path)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def is_writable(directory: Path) -> bool:
+    """Whether files can be made in a directory, as far as its rights tell."""
+    return os.access(directory, os.W_OK)
+
+
+def size_of_file(path: Path) -> int:
+    """A file's size in bytes; 0 where there is none."""
+    with errors_of(path, "looked at"):
+        try:
+            return os.stat(path).st_size
+        except FileNotFoundError:
+            return 0
 
 
 def size_of(directory: Path) -> int:
@@ -56,5 +200,17 @@ def size_of(directory: Path) -> int:
     for folder, _, names in os.walk(directory):
         for name in names:
             with contextlib.suppress(FileNotFoundError):
-                size += (Path(folder) / name).lstat().st_size
+                size += os.lstat(os.path.join(folder, name)).st_size
     return size
+
+
+def mapped(path: Path) -> pa.Buffer:
+    """A file's bytes, mapped; FileNotFoundError where it is missing, else StoreError."""
+    with errors_of(path, "read"):
+        try:
+            os.stat(path)
+            with pa.memory_map(os.fspath(path)) as source:
+                return source.read_buffer()
+        except FileNotFoundError as problem:
+            missing = problem
+    raise missing

@@ -66,7 +66,7 @@ def open_store(path: str | os.PathLike[str], mode: str = "a", timeout_s: float =
     if mode not in ("a", "r"):
         raise UsageError(f"mode must be 'a' (read and write) or 'r' (read only), not {mode!r}")
     directory = Path(path).absolute()  # so that the host may change its own
-    if mode == "r" and not (directory / FILE_NAME).is_file():
+    if mode == "r" and not _disk.is_file(directory / FILE_NAME):
         raise StoreNotFoundError(f"{directory}: there is no store; mode 'a' creates one")
     if mode == "a":
         _create_directory(directory)
@@ -74,17 +74,17 @@ def open_store(path: str | os.PathLike[str], mode: str = "a", timeout_s: float =
 
 
 def _create_directory(directory: Path) -> None:
-    if directory.exists() and not directory.is_dir():
+    if _disk.is_there(directory) and not _disk.is_directory(directory):
         raise StoreFormatError(f"{directory}: a file, not the directory of a store")
-    if directory.is_dir() and not (directory / FILE_NAME).exists():
+    if _disk.is_directory(directory) and not _disk.is_there(directory / FILE_NAME):
         # Another process may be creating the store at this moment.
         ours = (CHUNK_DIRECTORY, FILE_NAME, f"{FILE_NAME}-journal", f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")
-        others = [entry.name for entry in directory.iterdir() if entry.name not in ours]
+        others = [name for name in _disk.names_in(directory) if name not in ours]
         if others:
             raise StoreFormatError(
                 f"{directory}: a directory that is no store (it holds {others[0]!r}); name another"
             )
-    (directory / CHUNK_DIRECTORY).mkdir(parents=True, exist_ok=True)
+    _disk.make_directory(directory / CHUNK_DIRECTORY)
 
 
 class Store:

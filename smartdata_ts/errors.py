@@ -10,6 +10,7 @@ SmartDataError
 │   ├── StoreNotFoundError      nothing is there, and reading only was asked for
 │   ├── StoreFormatError        not a store, or of a version that this release does not know
 │   ├── StoreBusyError          another process held the store for longer than the timeout
+│   ├── DiskFullError           no space is left for what was to be written
 │   ├── ReadOnlyError           a write to a store opened for reading
 │   ├── ClosedError             a handle that was closed, or carried across fork
 │   └── CorruptChunkError       bytes on disk that are not what was written
@@ -55,6 +56,10 @@ class StoreFormatError(StoreError):
 
 class StoreBusyError(StoreError):
     """Another process held the store for longer than the timeout."""
+
+
+class DiskFullError(StoreError):
+    """No space is left on the disk, or in a quota, for what was to be written; nothing of it is kept."""
 
 
 class ReadOnlyError(StoreError):

@@ -56,8 +56,9 @@ def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
         finally:
             catalog.roll_back()
         raise
+    # The commit stands: what cannot be removed now is for the next compaction to sweep.
     for name in folded:
-        _disk.remove(files.directory / name)
+        _disk.remove_if_possible(files.directory / name)
     after = [row for row in state.chunks if row.name not in folded] + rows
     return CompactReport(
         chunks_before=len(state.chunks),
@@ -71,9 +72,9 @@ def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
 def _sweep(files: ChunkFiles, state: State) -> int:
     """Remove files that no row names; while the write lock is held, no writer is making one."""
     named = {row.name for row in state.chunks}
-    orphans = [path for path in files.directory.iterdir() if path.name not in named]
-    for path in orphans:
-        _disk.remove(path)
+    orphans = [name for name in _disk.names_in(files.directory) if name not in named]
+    for name in orphans:
+        _disk.remove(files.directory / name)
     return len(orphans)
 
 

@@ -1,0 +1,116 @@
+"""File operations: whole files or none, errors that say what to do, and all of them in one module."""
+
+import ast
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+import pytest
+
+import smartdata_ts
+from smartdata_ts import _disk
+from smartdata_ts.errors import DiskFullError, StoreError
+
+PACKAGE = Path(smartdata_ts.__file__).parent
+# Outside files and the terminal are others' business; compiled kernels are kept in the user's own cache.
+ELSEWHERE = ("formats", "cli", "kernels")
+# What `os` has that is no file's.
+HARMLESS = {"PathLike", "getpid", "urandom", "fspath", "fsdecode", "fsencode", "cpu_count", "environ"}
+OF_FILES = set(dir(Path)) - set(dir(PurePath)) - {*dir(str), "absolute", "group"}
+OF_FILES |= {"memory_map", "OSFile"}
+MODULES = {"io", "shutil", "tempfile", "mmap", "fcntl", "glob"}
+
+
+def file_operations(source: str) -> Iterator[str]:
+    """The calls in a program that touch files."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                yield from (name.name for name in names if name.name in MODULES)
+            case ast.ImportFrom(module=module) if module in {*MODULES, "os", "os.path"}:
+                yield str(module)
+            case ast.Attribute(value=ast.Name(id="os"), attr=name) if name not in HARMLESS:
+                yield f"os.{name}"
+            case ast.Call(func=ast.Name(id="open")):
+                yield "open"
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="_disk"))):
+                pass
+            case ast.Call(func=ast.Attribute(attr=name)) if name in OF_FILES:
+                yield name
+
+
+def test_no_other_module_of_the_store_touches_files() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] not in (*ELSEWHERE, "_disk.py")
+        for name in file_operations(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_the_search_for_file_operations_finds_them() -> None:
+    program = (
+        "import mmap, os\nfrom shutil import copy\nos.stat('a')\npath.unlink()\nopen('a')\npa.OSFile('a')"
+    )
+    found = sorted(file_operations(program))
+    assert found == ["OSFile", "mmap", "open", "os.stat", "shutil", "stat", "unlink"]
+
+
+def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+
+    def fail(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        _disk.write_durably(path, fail)
+    assert _disk.names_in(tmp_path) == []
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"ab")
+        file.write(memoryview(b"cd"))
+        assert file.tell() == 4
+
+    assert _disk.write_durably(path, write) == 4
+    assert path.read_bytes() == b"abcd"
+    assert _disk.names_in(tmp_path) == ["a.bin"]
+    assert (_disk.size_of(tmp_path), _disk.size_of_file(path)) == (4, 4)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_says_so(tmp_path: Path, number: int) -> None:
+    def fail(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(DiskFullError, match=r"a\.bin: cannot be written: .*free some space"):
+        _disk.write_durably(tmp_path / "a.bin", fail)
+
+
+def test_what_the_system_refuses_is_ours_and_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    with pytest.raises(StoreError, match=r"file: cannot be listed: Not a directory"):
+        _disk.names_in(file)
+    with pytest.raises(StoreError, match=r"sub: cannot be created: Not a directory"):
+        _disk.make_directory(file / "sub")
+    with pytest.raises(StoreError, match=f"{tmp_path}: cannot be removed"):
+        _disk.remove(tmp_path)
+    assert not _disk.remove_if_possible(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        _disk.mapped(tmp_path / "none")
+
+
+def test_what_is_gone_already_is_no_error(tmp_path: Path) -> None:
+    _disk.remove(tmp_path / "none")
+    assert _disk.remove_if_possible(tmp_path / "none")
+    assert not _disk.is_there(tmp_path / "none" / "below")
+    assert not _disk.is_file(tmp_path)
+    assert _disk.is_directory(tmp_path)
+    _disk.make_directory(tmp_path / "a" / "b")
+    _disk.make_directory(tmp_path / "a" / "b")
+    assert _disk.is_directory(tmp_path / "a" / "b")
