@@ -2,7 +2,7 @@
 
     python examples/read_chunk.py STORE.sdts/chunks/NAME.arrow
 
-prints series id, time (us UTC), value and quality of every reading. Nothing but NumPy and PyArrow is
+prints series key, time (us UTC), value, quality and commit of every reading. Nothing but NumPy and PyArrow is
 needed, and they only open the file. A corrupt chunk raises ValueError.
 """
 
@@ -19,19 +19,20 @@ STATE_COUNT = 2048
 Model = list[tuple[int, int, int]]  # per state: bits to read, token, base of the next state
 
 
-def read_chunk(path: str) -> Iterator[tuple[int, list[int], list[float], list[int]]]:
-    """Yield (series id, times, values, qualities) of each block."""
+def read_chunk(path: str) -> Iterator[tuple[str, list[int], list[float], list[int], list[int]]]:
+    """Yield (series key, times, values, qualities, commits) of each block."""
     batch, models = open_chunk(path)
-    columns = ("series", "count", "checksum", "times", "values", "qualities")
-    for row in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
-        series, count, checksum, times, values, qualities = row
-        if xxh64(qualities, xxh64(values, xxh64(times, 0))) != checksum:
+    names = ("key", "count", "checksum", "commit_min", "times", "values", "qualities", "commits")
+    for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+        key, count, checksum, commit, times, values, qualities, commits = row
+        if xxh64(commits, xxh64(qualities, xxh64(values, xxh64(times, 0)))) != checksum:
             raise ValueError("a block's checksum is wrong")
         yield (
-            series,
+            key,
             read_integers(Bytes(times), count, models),
             read_floats(Bytes(values), count, models),
             read_qualities(Bytes(qualities), count),
+            read_integers(Bytes(commits), count, models) if commits else count * [commit],
         )
 
 
@@ -44,10 +45,13 @@ def open_chunk(path: str) -> tuple[pa.RecordBatch, list[Model]]:
         raise ValueError("not a chunk of format version 1")
     packed = base64.b64decode(metadata["smartdata_ts.models"])
     digest = xxh64(packed, 0)
-    for column in batch.columns[:12]:
+    summaries = [column for column in batch.columns if column.type not in (pa.string(), pa.binary())]
+    for column in summaries:
         width = column.type.bit_width // 8
         first = column.offset * width
         digest = xxh64(column.buffers()[1].to_pybytes()[first : first + len(column) * width], digest)
+    keys = [key.encode() for key in batch.column("key").to_pylist()]
+    digest = xxh64(b"".join(struct.pack("<I", len(key)) + key for key in keys), digest)
     if digest != int(metadata["smartdata_ts.checksum"], 16):
         raise ValueError("the checksum of the summaries is wrong")
     return batch, read_models(packed, int(metadata["smartdata_ts.model_count"]))
@@ -267,6 +271,6 @@ def xxh64(data: bytes, seed: int) -> int:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    for series, times, values, qualities in read_chunk(sys.argv[1]):
-        for time, value, quality in zip(times, values, qualities, strict=True):
-            print(series, time, np.format_float_positional(value, trim="0"), quality)
+    for key, *columns in read_chunk(sys.argv[1]):
+        for time, value, quality, commit in zip(*columns, strict=True):
+            print(key, time, np.format_float_positional(value, trim="0"), quality, commit)

@@ -308,6 +308,28 @@ def read_blocks(
     return filled
 
 
+@kernel
+def read_integer_blocks(
+    data: UInt8Array, descriptors: Int64Array, tables: UInt32Array, values: Int64Array
+) -> int:
+    """Decode integer columns, block behind block; each descriptor's TIMES_ fields say where its bytes stand.
+
+    `values` has room for every block. Returns the count of values, or -1 - b where block b is malformed.
+    """
+    filled = 0
+    for block in range(descriptors.size // DESCRIPTOR_FIELDS):
+        descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
+        count = descriptor[COUNT]
+        if not 1 <= count <= values.size - filled:
+            return -1 - block
+        column = values[filled : filled + count]
+        behind = read_integers(data, descriptor[TIMES_OFFSET], descriptor[TIMES_END], tables, column)
+        if behind == MALFORMED:
+            return -1 - block
+        filled += count
+    return filled
+
+
 @inner
 def first_at_or_after(times, bound):
     """The index of the first time >= bound in increasing `times`; times.size where there is none."""

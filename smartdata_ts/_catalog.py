@@ -10,6 +10,7 @@ import json
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import pyarrow as pa
 from smartdata_ts import _disk
 from smartdata_ts.errors import (
     ClosedError,
+    CorruptCatalogError,
     DiskFullError,
     StoreBusyError,
     StoreError,
@@ -68,15 +70,40 @@ CREATE TABLE chunk (
     time_min INTEGER NOT NULL,
     time_max INTEGER NOT NULL,
     reading_count INTEGER NOT NULL,
-    size INTEGER NOT NULL
+    size INTEGER NOT NULL,
+    -- of its readings
+    commit_min INTEGER NOT NULL,
+    commit_max INTEGER NOT NULL,
+    -- 1: what later commits superseded or deleted, all of it by `commit_id`
+    is_history INTEGER NOT NULL,
+    -- CRC-32 of the other columns but id, as a JSON list in UTF-8
+    checksum INTEGER NOT NULL
 );
 CREATE TABLE head (
     id INTEGER PRIMARY KEY,
     commit_id INTEGER NOT NULL REFERENCES commits (id),
     reading_count INTEGER NOT NULL,
-    data BLOB NOT NULL
+    data BLOB NOT NULL,
+    checksum INTEGER NOT NULL -- CRC-32 of data
 );
+-- what was deleted, and when: for the store as of earlier commits
+CREATE TABLE deletion (
+    id INTEGER PRIMARY KEY,
+    commit_id INTEGER NOT NULL REFERENCES commits (id),
+    series_id INTEGER NOT NULL REFERENCES series (id),
+    time_min INTEGER NOT NULL,
+    time_max INTEGER NOT NULL
+);
+CREATE TABLE snapshot (
+    name TEXT PRIMARY KEY,
+    commit_id INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,
+    note TEXT
+) WITHOUT ROWID;
 """
+
+# How long superseded readings are kept unless the user says otherwise: a year.
+HISTORY_US = 365 * 86_400_000_000
 
 SERIES_FACTS = ("quantity", "unit", "kind", "interval_us", "decimals", "register_digits")
 INTEGER_FACTS = SERIES_FACTS[3:]
@@ -93,6 +120,36 @@ class ChunkRow:
     time_max: int
     reading_count: int
     size: int
+    commit_min: int
+    commit_max: int
+    is_history: bool = False
+    commit: int = 0  # that named it; 0 where none has yet
+
+
+# As ChunkRow has them.
+_CHUNK_COLUMNS = (
+    "name",
+    "series_min",
+    "series_max",
+    "time_min",
+    "time_max",
+    "reading_count",
+    "size",
+    "commit_min",
+    "commit_max",
+    "is_history",
+    "commit_id",
+)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """From a commit on, a series had no longer the readings within [time_min, time_max]."""
+
+    commit: int
+    series: int
+    time_min: int
+    time_max: int
 
 
 @dataclass(frozen=True)
@@ -103,6 +160,9 @@ class State:
     reading_count: int  # each (series, time) once
     chunks: tuple[ChunkRow, ...]
     head: tuple[bytes, ...]
+    # Read only where the past is asked for.
+    history: tuple[ChunkRow, ...] = ()
+    deletions: tuple[Deletion, ...] = ()
 
 
 class Catalog:
@@ -154,7 +214,8 @@ class Catalog:
                 return  # someone else's database, or another process created the store before our lock
             for statement in _SCHEMA.split(";"):
                 self._execute(statement)
-            self._execute("INSERT INTO store VALUES ('format_version', ?)", (str(FORMAT_VERSION),))
+            settings = {"format_version": FORMAT_VERSION, "history_us": HISTORY_US, "history_floor": 0}
+            self._execute_many("INSERT INTO store VALUES (?, ?)", settings.items())
             self._execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def _enable_log(self) -> None:
@@ -238,7 +299,7 @@ class Catalog:
         """The newest commit's number; 0 in a store without any."""
         return int(self._rows("SELECT ifnull(max(id), 0) FROM commits")[0][0])
 
-    def state(self) -> State:
+    def state(self, with_history: bool = False) -> State:
         """Everything that a reader must know, read in one transaction."""
         with self._lock:
             nested = self._connection.in_transaction
@@ -248,22 +309,42 @@ class Catalog:
                 ((commit, reading_count),) = self._rows(
                     "SELECT id, reading_count FROM commits ORDER BY id DESC LIMIT 1"
                 ) or [(0, 0)]
-                chunks = self._rows(
-                    "SELECT name, series_min, series_max, time_min, time_max, reading_count, size "
-                    "FROM chunk ORDER BY id"
-                )
-                head = self._rows("SELECT data FROM head ORDER BY id")
+                chunks = self._chunk_rows(is_history=False)
+                head = self._head_blobs()
+                history = self._chunk_rows(is_history=True) if with_history else ()
+                deletions = self._deletions() if with_history else ()
             finally:
                 if not nested:
                     self._execute("COMMIT")
-        for name, *_ in chunks:
+        return State(commit, reading_count, chunks, head, history, deletions)
+
+    def history_chunks(self) -> tuple[ChunkRow, ...]:
+        """The chunks of what was superseded or deleted, in the order of their making."""
+        return self._chunk_rows(is_history=True)
+
+    def _head_blobs(self) -> tuple[bytes, ...]:
+        rows = self._rows("SELECT data, checksum FROM head ORDER BY id")
+        if any(zlib.crc32(data) != checksum for data, checksum in rows):
+            raise CorruptCatalogError(self._damaged("recent readings in its table head"))
+        return tuple(data for data, _ in rows)
+
+    def _damaged(self, what: str) -> str:
+        return (
+            f"{self._path}: {what} are not what was written. Restore the store from a backup, or salvage it."
+        )
+
+    def _chunk_rows(self, is_history: bool) -> tuple[ChunkRow, ...]:
+        sql = f"SELECT {', '.join(_CHUNK_COLUMNS)}, checksum FROM chunk WHERE is_history = ? ORDER BY id"
+        rows = self._rows(sql, (is_history,))
+        for *columns, checksum in rows:
+            if _digest(columns) != checksum:
+                raise CorruptCatalogError(self._damaged("the columns of a chunk"))
+            name = str(columns[0])
             if "/" in name or "\\" in name or name.startswith("."):
                 raise StoreFormatError(
                     f"{self._path}: names a chunk {name!r}, which is no file of this store"
                 )
-        return State(
-            commit, reading_count, tuple(ChunkRow(*row) for row in chunks), tuple(data for (data,) in head)
-        )
+        return tuple(ChunkRow(*columns) for *columns, _ in rows)
 
     def add_commit(self, commit: int, note: str | None, reading_count: int) -> None:
         """Begin the commit of this number, one more than the last, within a transaction.
@@ -276,8 +357,8 @@ class Catalog:
 
     def add_head(self, commit: int, reading_count: int, data: bytes) -> None:
         """Put readings into the head."""
-        sql = "INSERT INTO head (commit_id, reading_count, data) VALUES (?, ?, ?)"
-        self._execute(sql, (commit, reading_count, data))
+        sql = "INSERT INTO head (commit_id, reading_count, data, checksum) VALUES (?, ?, ?, ?)"
+        self._execute(sql, (commit, reading_count, data, zlib.crc32(data)))
 
     def merge_head(self, commit: int) -> None:
         """Make one blob of the head's many, so that reading it stays cheap."""
@@ -291,25 +372,92 @@ class Catalog:
 
     def add_chunk(self, commit: int, chunk: ChunkRow) -> None:
         """Name a chunk whose file is durable."""
-        self._execute(
-            "INSERT INTO chunk (name, commit_id, series_min, series_max, time_min, time_max,"
-            " reading_count, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                chunk.name,
-                commit,
-                chunk.series_min,
-                chunk.series_max,
-                chunk.time_min,
-                chunk.time_max,
-                chunk.reading_count,
-                chunk.size,
-            ),
-        )
+        columns = _columns_of(commit, chunk)
+        marks = ", ".join("?" * (len(columns) + 1))
+        sql = f"INSERT INTO chunk ({', '.join(_CHUNK_COLUMNS)}, checksum) VALUES ({marks})"
+        self._execute(sql, (*columns, _digest(columns)))
+
+    def replace_chunk(self, name: str, commit: int, chunk: ChunkRow) -> None:
+        """Put a chunk in the place of another, whose precedence it takes."""
+        columns = _columns_of(commit, chunk)
+        assignments = ", ".join(f"{column} = ?" for column in (*_CHUNK_COLUMNS, "checksum"))
+        sql = f"UPDATE chunk SET {assignments} WHERE name = ?"
+        self._execute(sql, (*columns, _digest(columns), name))
 
     def remove_chunks(self, names: Sequence[str]) -> None:
         """Forget chunks that others have replaced."""
         self._execute(
             "DELETE FROM chunk WHERE name IN (SELECT value FROM json_each(?))", (json.dumps(names),)
+        )
+
+    # -- history
+
+    def commit_rows(self) -> list[tuple[int, int, str | None, int]]:
+        """(id, time in us UTC, note, readings in the store after it) of every commit."""
+        return self._rows("SELECT id, time_us, note, reading_count FROM commits ORDER BY id")
+
+    def commit_at(self, time_us: int) -> int:
+        """The last commit at or before a time; 0 where there is none."""
+        return int(self._rows("SELECT ifnull(max(id), 0) FROM commits WHERE time_us <= ?", (time_us,))[0][0])
+
+    def set_history(self, history_us: int | None) -> None:
+        """Keep superseded readings for so long; None: for ever."""
+        self._set("history_us", -1 if history_us is None else history_us)
+
+    def history_us(self) -> int | None:
+        """How long superseded readings are kept; None: for ever."""
+        history_us = self._setting("history_us")
+        return None if history_us < 0 else history_us
+
+    def history_floor(self) -> int:
+        """The first commit as of which the store can still be read."""
+        return self._setting("history_floor")
+
+    def raise_history_floor(self) -> int:
+        """Give up what the horizon and the snapshots no longer ask for; returns the new floor."""
+        history_us = self.history_us()
+        floor = self.history_floor()
+        if history_us is None:
+            return floor
+        wanted = self.commit_at(time.time_ns() // 1000 - history_us)
+        held = [commit for _, commit, _, _ in self.snapshot_rows()]
+        floor = max(floor, min([wanted, *held]))
+        self._set("history_floor", floor)
+        return floor
+
+    def _setting(self, name: str) -> int:
+        ((value,),) = self._rows("SELECT value FROM store WHERE name = ?", (name,))
+        return int(value)
+
+    def _set(self, name: str, value: int) -> None:
+        self._execute("UPDATE store SET value = ? WHERE name = ?", (str(value), name))
+
+    def snapshot_rows(self) -> list[tuple[str, int, int, str | None]]:
+        """(name, commit, time in us UTC, note) of every named snapshot."""
+        return self._rows("SELECT name, commit_id, time_us, note FROM snapshot ORDER BY commit_id, name")
+
+    def add_snapshot(self, name: str, commit: int, note: str | None) -> None:
+        """Name a commit; UsageError where the name is taken."""
+        if self._rows("SELECT 1 FROM snapshot WHERE name = ?", (name,)):
+            raise UsageError(f"there is a snapshot {name!r} already; release it, or take another name")
+        sql = "INSERT INTO snapshot VALUES (?, ?, ?, ?)"
+        self._execute(sql, (name, commit, time.time_ns() // 1000, note))
+
+    def remove_snapshot(self, name: str) -> None:
+        """Forget a name; UsageError where there is none such."""
+        if not self._rows("SELECT 1 FROM snapshot WHERE name = ?", (name,)):
+            raise UsageError(f"there is no snapshot {name!r}; `store.snapshots()` lists them")
+        self._execute("DELETE FROM snapshot WHERE name = ?", (name,))
+
+    def _deletions(self) -> tuple[Deletion, ...]:
+        rows = self._rows("SELECT commit_id, series_id, time_min, time_max FROM deletion ORDER BY id")
+        return tuple(Deletion(*row) for row in rows)
+
+    def add_deletions(self, commit: int, series_ids: Sequence[int], time_min: int, time_max: int) -> None:
+        """Note that series have lost their readings within [time_min, time_max]."""
+        self._execute_many(
+            "INSERT INTO deletion (commit_id, series_id, time_min, time_max) VALUES (?, ?, ?, ?)",
+            ((commit, number, time_min, time_max) for number in series_ids),
         )
 
     # -- series and tags
@@ -335,6 +483,14 @@ class Catalog:
         )
         ((ids,),) = self._rows(sql, (json.dumps(list(keys), ensure_ascii=False),))
         return _integers(ids)
+
+    def series_keys(self, ids: Int64Array) -> list[str]:
+        """The key of each series id; all must be known."""
+        sql = (
+            "SELECT series.key FROM json_each(?) AS wanted JOIN series ON series.id = wanted.value"
+            " ORDER BY wanted.key"
+        )
+        return [key for (key,) in self._rows(sql, (json.dumps(ids.tolist()),))]
 
     def add_series(self, keys: Sequence[str]) -> Int64Array:
         """Create series with new keys, ids in the keys' order; returns their ids."""
@@ -385,6 +541,15 @@ class Catalog:
         )
 
 
+def _columns_of(commit: int, chunk: ChunkRow) -> list[object]:
+    return [*(getattr(chunk, name) for name in _CHUNK_COLUMNS[:-2]), int(chunk.is_history), commit]
+
+
+def _digest(columns: Sequence[object]) -> int:
+    """The checksum of a chunk's row."""
+    return zlib.crc32(json.dumps(columns, ensure_ascii=False, separators=(",", ":")).encode())
+
+
 def _integers(text: str | None) -> Int64Array:
     """The integers of a comma-separated list."""
     if not text:
@@ -413,6 +578,10 @@ def _translated(path: Path, problem: sqlite3.Error) -> StoreError:
         return DiskFullError(
             f"{path}: cannot be written: {problem}. Nothing of this call is kept; free some space and try "
             "again."
+        )
+    if code == sqlite3.SQLITE_CORRUPT:
+        return CorruptCatalogError(
+            f"{path}: the catalog is damaged ({problem}). Restore the store from a backup, or salvage it."
         )
     return StoreError(f"{path}: {problem}")
 

@@ -3,11 +3,14 @@
 A chunk is an Arrow IPC file with one record batch, uncompressed, one row a block, sorted by series and
 time. Schema metadata: `smartdata_ts.format` ("chunk"), `smartdata_ts.version`, the entropy models
 (`smartdata_ts.models`, base64, and `smartdata_ts.model_count`), and `smartdata_ts.checksum` over the
-models and all columns but the payloads. Each block's own `checksum` covers its payloads. The first is
-verified on opening, the others before their block is decoded, so that no byte is believed unverified.
+models and all columns but the payloads. Each block names its series by key, so that a chunk tells all by
+itself, and the commits that its readings came with. Each block's own `checksum` covers its payloads. The
+first is verified on opening, the others before their block is decoded, so that no byte is believed
+unverified.
 """
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts import _codec, _disk
+from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts._readings import Readings
+from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreFormatError
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
 from smartdata_ts.kernels.blocks import (
@@ -28,6 +33,7 @@ from smartdata_ts.kernels.blocks import (
     TIMES_OFFSET,
     VALUES_END,
     VALUES_OFFSET,
+    read_integer_blocks,
 )
 from smartdata_ts.kernels.checksum import digest_ranges
 
@@ -36,6 +42,7 @@ FORMAT_VERSION = 1
 _TIME = pa.timestamp("us", tz="UTC")
 _FIELDS = [
     ("series", pa.int32()),
+    ("key", pa.string()),
     ("time_min", _TIME),
     ("time_max", _TIME),
     ("count", pa.int32()),
@@ -46,13 +53,16 @@ _FIELDS = [
     ("value_last", pa.float64()),
     ("quality_min", pa.uint8()),
     ("quality_max", pa.uint8()),
+    ("commit_min", pa.int64()),
+    ("commit_max", pa.int64()),
     ("checksum", pa.uint64()),
     ("times", pa.binary()),
     ("values", pa.binary()),
     ("qualities", pa.binary()),
+    ("commits", pa.binary()),
 ]
 SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _FIELDS])
-_PAYLOAD_NAMES = ("times", "values", "qualities")
+_PAYLOAD_NAMES = ("times", "values", "qualities", "commits")
 _SUMMARY_TYPES: dict[str, np.dtype[Any]] = {
     "series": np.dtype("<i4"),
     "time_min": np.dtype("<i8"),
@@ -65,20 +75,30 @@ _SUMMARY_TYPES: dict[str, np.dtype[Any]] = {
     "value_last": np.dtype("<f8"),
     "quality_min": np.dtype("u1"),
     "quality_max": np.dtype("u1"),
+    "commit_min": np.dtype("<i8"),
+    "commit_max": np.dtype("<i8"),
     "checksum": np.dtype("<u8"),
 }
 _MODEL_COUNT_MAX = 255  # a block names its model in a byte
 _PAYLOAD_SIZE_MAX = 2**31 - 1  # of a column: Arrow's offsets are int32
 
 
-def write_chunk(path: Path, readings: Readings, sync: bool = True) -> int:
-    """Encode readings into a chunk file at `path`, durable on return; returns its size in bytes."""
+def write_chunk(path: Path, versions: Versions, key_of: Callable[[int], str], sync: bool = True) -> int:
+    """Encode readings into a chunk file at `path`, durable on return; returns its size in bytes.
+
+    The readings are sorted by series and time, each (series, time) once; `key_of` tells a series' key.
+    """
+    readings, commits = versions.readings, versions.commits
     assert len(readings) > 0
     changes = np.flatnonzero(np.diff(readings.series)) + 1
     series_starts = np.concatenate([[0], changes, [len(readings)]]).astype(np.int64)
     starts = _codec.split_blocks(series_starts)
-    encoded = _codec.encode_blocks(readings.times, readings.values, readings.qualities, starts)
-    batch = _record_batch(_summaries(readings, starts, encoded.summaries), encoded)
+    encoded = _codec.encode_blocks(readings.times, readings.values, readings.qualities, starts, commits)
+    columns = _summaries(readings, starts, encoded.summaries)
+    columns["commit_min"] = np.minimum.reduceat(commits, starts[:-1])
+    columns["commit_max"] = np.maximum.reduceat(commits, starts[:-1])
+    keys = text_array([key_of(series) for series in columns["series"].tolist()])
+    batch = _record_batch(columns, keys, encoded)
 
     def write(file: BinaryIO) -> None:
         with pa.ipc.new_file(file, batch.schema) as writer:
@@ -109,12 +129,14 @@ def _summaries(readings: Readings, starts: Int64Array, extremes: Float64Array) -
     }
 
 
-def _record_batch(columns: dict[str, np.ndarray], encoded: _codec.EncodedBlocks) -> pa.RecordBatch:
+def _record_batch(
+    columns: dict[str, np.ndarray], keys: pa.StringArray, encoded: _codec.EncodedBlocks
+) -> pa.RecordBatch:
     row_count = columns["series"].size
     digests = np.zeros(row_count, np.uint64)
-    payloads = {"times": encoded.times, "values": encoded.values, "qualities": encoded.qualities}
-    arrays: dict[str, pa.Array] = {}
-    for name, column in payloads.items():
+    arrays: dict[str, pa.Array] = {"key": keys}
+    for name in _PAYLOAD_NAMES:
+        column: _codec.PayloadColumn = getattr(encoded, name)
         ends = np.cumsum(column.sizes)
         assert ends[-1] <= _PAYLOAD_SIZE_MAX, "a chunk has more readings than its offsets can tell"
         digest_ranges(column.data, ends - column.sizes, ends, digests)
@@ -130,19 +152,26 @@ def _record_batch(columns: dict[str, np.ndarray], encoded: _codec.EncodedBlocks)
         "smartdata_ts.version": str(FORMAT_VERSION),
         "smartdata_ts.models": base64.b64encode(encoded.models).decode(),
         "smartdata_ts.model_count": str(encoded.model_count),
-        "smartdata_ts.checksum": f"{_digest(encoded.models, columns):016x}",
+        "smartdata_ts.checksum": f"{_digest(encoded.models, columns, _text_bytes(keys)):016x}",
     }
     return pa.record_batch([arrays[field.name] for field in SCHEMA], schema=SCHEMA.with_metadata(metadata))
 
 
-def _digest(models: bytes, columns: dict[str, np.ndarray]) -> int:
-    """The chained checksum of the models and of the bytes of all summary columns, in their order."""
+def _digest(models: bytes, columns: dict[str, np.ndarray], keys: bytes) -> int:
+    """The chained checksum of the models, of the bytes of all summary columns in their order, and of keys."""
     digest = np.zeros(1, np.uint64)
     zero = np.zeros(1, np.int64)
     parts = [np.frombuffer(models, np.uint8), *(columns[name].view(np.uint8) for name in _SUMMARY_TYPES)]
+    parts.append(np.frombuffer(keys, np.uint8))
     for part in parts:
         digest_ranges(part, zero, np.full(1, part.size), digest)
     return int(digest[0])
+
+
+def _text_bytes(keys: pa.StringArray) -> bytes:
+    """The keys, each behind its size in four bytes."""
+    encoded = [key.encode() for key in keys.to_pylist()]
+    return b"".join(len(key).to_bytes(4, "little") + key for key in encoded)
 
 
 class ChunkFile:
@@ -192,7 +221,8 @@ class ChunkFile:
             raise ValueError("it has no blocks, or blocks without a summary")
         columns = {name: self._summary(batch.column(name), kind) for name, kind in _SUMMARY_TYPES.items()}
         models = base64.b64decode(metadata[b"smartdata_ts.models"], validate=True)
-        if _digest(models, columns) != int(metadata[b"smartdata_ts.checksum"], 16):
+        self.keys: pa.StringArray = batch.column("key")
+        if _digest(models, columns, _text_bytes(self.keys)) != int(metadata[b"smartdata_ts.checksum"], 16):
             raise ValueError("the checksum of its summaries is wrong")
         model_count = int(metadata[b"smartdata_ts.model_count"])
         if not 0 <= model_count <= _MODEL_COUNT_MAX:
@@ -217,6 +247,8 @@ class ChunkFile:
         self.value_last: Float64Array = columns["value_last"]
         self.quality_min: UInt8Array = columns["quality_min"]
         self.quality_max: UInt8Array = columns["quality_max"]
+        self.commit_min: Int64Array = columns["commit_min"]
+        self.commit_max: Int64Array = columns["commit_max"]
         self._checksum: UInt64Array = columns["checksum"]
         if self.count.min() < 1 or self.count.max() > _codec.BLOCK_READINGS_MAX:
             raise ValueError("a block's count of readings is out of range")
@@ -269,6 +301,24 @@ class ChunkFile:
             fields[:, end] = self._payload_offsets[name][rows + 1]
         return fields.reshape(-1)
 
+    def commits_of(self, rows: Int64Array) -> Int64Array:
+        """The commit of every reading of the blocks `rows`, which have been verified."""
+        counts = self.count[rows]
+        commits = np.repeat(self.commit_min[rows], counts)
+        mixed = self.commit_min[rows] != self.commit_max[rows]
+        if mixed.any():
+            fields = np.zeros((int(mixed.sum()), DESCRIPTOR_FIELDS), np.int64)
+            fields[:, COUNT] = counts[mixed]
+            offsets = self._payload_offsets["commits"]
+            fields[:, TIMES_OFFSET] = offsets[rows[mixed]]
+            fields[:, TIMES_END] = offsets[rows[mixed] + 1]
+            decoded = np.empty(int(counts[mixed].sum()), np.int64)
+            status = read_integer_blocks(self.data, fields.reshape(-1), self.tables, decoded)
+            if status < 0:
+                raise self.corrupt(int(rows[mixed][-1 - status]), "its commits cannot be decoded")
+            commits[np.repeat(mixed, counts)] = decoded
+        return commits
+
     def verify(self, rows: Int64Array) -> None:
         """Raise CorruptChunkError unless the checksum of every block in `rows` is right."""
         digests = np.zeros(rows.size, np.uint64)
@@ -283,6 +333,6 @@ class ChunkFile:
         """The error that says which block of this file is damaged."""
         first, last = (np.datetime64(int(column[row]), "us") for column in (self.time_min, self.time_max))
         return CorruptChunkError(
-            f"{self.path}: block {row} (series id {self.series[row]}, {first}Z to {last}Z) is damaged: "
+            f"{self.path}: block {row} (series {self.keys[row].as_py()!r}, {first}Z to {last}Z) is damaged: "
             f"{problem}. Restore the file from a backup."
         )

@@ -5,7 +5,7 @@ readings carries easily and a month does not.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,17 +14,24 @@ import numpy as np
 from smartdata_ts import _disk
 from smartdata_ts._catalog import ChunkRow
 from smartdata_ts._chunk_file import write_chunk
-from smartdata_ts._readings import Readings
+from smartdata_ts._snapshot import Snapshot
+from smartdata_ts._versions import Versions, fold_versions, layers
+from smartdata_ts.kernels._jit import Int32Array, Int64Array
 
 CHUNK_READINGS_MAX = 2_097_152
 _THREAD_COUNT = 2
 
 
 class ChunkOutput:
-    """Encodes sorted readings into chunk files; `finish` or `abandon` ends it, and its threads."""
+    """Encodes sorted readings into chunk files; `finish` or `abandon` ends it, and its threads.
 
-    def __init__(self, directory: Path) -> None:
+    `keys_of` tells the keys of series ids, which stand in every chunk.
+    """
+
+    def __init__(self, directory: Path, keys_of: Callable[[Int64Array], list[str]]) -> None:
         self._directory = directory
+        self._keys_of = keys_of
+        self._keys: dict[int, str] = {}
         self._names: list[str] = []  # whether complete or not
         self._pending: list[Future[ChunkRow]] = []
         self._rows: list[ChunkRow] = []
@@ -34,22 +41,47 @@ class ChunkOutput:
         """The count of chunks, those not yet complete included."""
         return len(self._names)
 
-    def add(self, readings: Readings) -> None:
+    def add(self, versions: Versions, is_history: bool = False) -> None:
         """Encode readings, sorted and folded, as chunks of no (series, time) in common with others."""
+        self._learn_keys(versions.readings.series)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-encode")
-        for year, part in by_year(readings):
+        for year, part in by_year(versions):
             for first in range(0, len(part), CHUNK_READINGS_MAX):
                 piece = part.select(slice(first, first + CHUNK_READINGS_MAX))
                 name = f"{year}-{os.urandom(8).hex()}.arrow"
                 self._names.append(name)
                 self._settle(_THREAD_COUNT)
-                self._pending.append(self._pool.submit(_encode, self._directory, name, piece))
+                self._pending.append(self._pool.submit(self._encode, name, piece, is_history))
+
+    def _learn_keys(self, series: Int32Array) -> None:
+        new = [number for number in distinct(series) if number not in self._keys]
+        self._keys.update(zip(new, self._keys_of(np.array(new, np.int64)), strict=True))
+
+    def _encode(self, name: str, versions: Versions, is_history: bool) -> ChunkRow:
+        size = write_chunk(self._directory / name, versions, self._keys.__getitem__)
+        readings = versions.readings
+        return ChunkRow(
+            name=name,
+            series_min=int(readings.series[0]),
+            series_max=int(readings.series[-1]),
+            time_min=int(readings.times.min()),
+            time_max=int(readings.times.max()),
+            reading_count=len(readings),
+            size=size,
+            commit_min=int(versions.commits.min()),
+            commit_max=int(versions.commits.max()),
+            is_history=is_history,
+        )
 
     def rows(self) -> tuple[ChunkRow, ...]:
         """All chunks so far, complete and durable."""
         self._settle(0)
         return tuple(self._rows)
+
+    def live_rows(self) -> tuple[ChunkRow, ...]:
+        """Those of all chunks so far that hold the present."""
+        return tuple(row for row in self.rows() if not row.is_history)
 
     def _settle(self, pending_max: int) -> None:
         while len(self._pending) > pending_max:
@@ -73,16 +105,32 @@ class ChunkOutput:
             self._pool = None
 
 
-def by_year(readings: Readings) -> Iterator[tuple[int, Readings]]:
+def flush_head(snapshot: Snapshot, floor: int, output: ChunkOutput) -> None:
+    """Turn the head into chunks: what stands of it, and what that superseded since the floor."""
+    standing, superseded = fold_versions(snapshot.head_versions, floor)
+    if len(standing):
+        output.add(standing)
+    for layer in layers(superseded):
+        output.add(layer, is_history=True)
+
+
+def distinct(series: Int32Array) -> list[int]:
+    """The series ids of sorted readings, each once."""
+    starts = np.flatnonzero(np.diff(series, prepend=-1))
+    return [int(number) for number in series[starts].tolist()]
+
+
+def by_year(versions: Versions) -> Iterator[tuple[int, Versions]]:
     """The readings of each UTC year; mostly there is but one."""
-    first, last = (year_of(int(time)) for time in (readings.times.min(), readings.times.max()))
+    times = versions.readings.times
+    first, last = (year_of(int(time)) for time in (times.min(), times.max()))
     if first == last:
-        yield first, readings
+        yield first, versions
         return
     edges = [year_start(year) for year in range(first + 1, last + 1)]
-    years = np.searchsorted(np.array(edges, np.int64), readings.times, "right")
+    years = np.searchsorted(np.array(edges, np.int64), times, "right")
     for year in np.unique(years).tolist():
-        yield first + year, readings.select(years == year)
+        yield first + year, versions.select(years == year)
 
 
 def year_of(time_us: int) -> int:
@@ -95,16 +143,3 @@ def year_of(time_us: int) -> int:
 def year_start(year: int) -> int:
     """The first microsecond of a UTC year."""
     return int(np.int64(year - 1970).view("datetime64[Y]").astype("datetime64[us]").astype(np.int64))
-
-
-def _encode(directory: Path, name: str, readings: Readings) -> ChunkRow:
-    size = write_chunk(directory / name, readings)
-    return ChunkRow(
-        name=name,
-        series_min=int(readings.series[0]),
-        series_max=int(readings.series[-1]),
-        time_min=int(readings.times.min()),
-        time_max=int(readings.times.max()),
-        reading_count=len(readings),
-        size=size,
-    )

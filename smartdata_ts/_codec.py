@@ -58,6 +58,7 @@ class EncodedBlocks:
     times: PayloadColumn
     values: PayloadColumn
     qualities: PayloadColumn
+    commits: PayloadColumn
     summaries: Float64Array  # blocks x (min, max, sum)
 
 
@@ -75,15 +76,23 @@ def split_blocks(series_starts: Int64Array) -> Int64Array:
 
 
 def encode_blocks(
-    times: Int64Array, values: Float64Array, qualities: UInt8Array, starts: Int64Array
+    times: Int64Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+    starts: Int64Array,
+    commits: Int64Array | None = None,
 ) -> EncodedBlocks:
-    """Encode blocks of readings; times (us UTC) increase within each of `starts` (blocks + 1 offsets)."""
+    """Encode blocks of readings; times (us UTC) increase within each of `starts` (blocks + 1 offsets).
+
+    Blocks of a single commit have an empty commit column, and so have all where `commits` is None.
+    """
     time_plans = _Plans(starts)
     kernel_blocks.plan_times(times, starts, time_plans.residuals, time_plans.fields)
     value_plans = _Plans(starts)
     scratch = np.empty(BLOCK_READINGS_MAX, np.int64)
     kernel_blocks.plan_values(values, starts, scratch, value_plans.residuals, value_plans.fields)
-    frequencies = _train(time_plans, value_plans)
+    mixed = _MixedCommits(commits, starts)
+    frequencies = _train(time_plans, value_plans, *mixed.plans)
     models = _EncodeModels(frequencies)
     summaries = np.empty(3 * time_plans.block_count)
     kernel_blocks.summarize_values(values, starts, summaries)
@@ -93,6 +102,7 @@ def encode_blocks(
         times=_write(kernel_blocks.write_time_blocks, times, time_plans, models),
         values=_write(kernel_blocks.write_value_blocks, values, value_plans, models),
         qualities=_write_qualities(qualities, starts),
+        commits=mixed.write(models),
         summaries=summaries.reshape(-1, 3),
     )
 
@@ -132,6 +142,35 @@ class _Plans:
         before = np.cumsum(counts[order]) - counts[order]
         groups[order] = before * group_count // max(int(counts.sum()), 1)
         return np.minimum(groups, group_count - 1)
+
+
+class _MixedCommits:
+    """The commits of those blocks that have readings of several."""
+
+    def __init__(self, commits: Int64Array | None, starts: Int64Array) -> None:
+        self._block_count = starts.size - 1
+        self._blocks = np.empty(0, np.int64)
+        self.plans: list[_Plans] = []
+        if commits is None:
+            return
+        firsts = starts[:-1]
+        low, high = np.minimum.reduceat(commits, firsts), np.maximum.reduceat(commits, firsts)
+        self._blocks = np.flatnonzero(low != high)
+        if self._blocks.size:
+            pieces = [commits[starts[block] : starts[block + 1]] for block in self._blocks]
+            self._commits = np.concatenate(pieces)
+            ends = np.cumsum([piece.size for piece in pieces])
+            plans = _Plans(np.concatenate([[0], ends]).astype(np.int64))
+            kernel_blocks.plan_times(self._commits, plans.starts, plans.residuals, plans.fields)
+            self.plans = [plans]
+
+    def write(self, models: "_EncodeModels") -> PayloadColumn:
+        sizes = np.zeros(self._block_count, np.int64)
+        if not self.plans:
+            return PayloadColumn(np.empty(0, np.uint8), sizes)
+        column = _write(kernel_blocks.write_time_blocks, self._commits, self.plans[0], models)
+        sizes[self._blocks] = column.sizes
+        return PayloadColumn(column.data, sizes)
 
 
 class _EncodeModels:

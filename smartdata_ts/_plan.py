@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from smartdata_ts._chunk_file import ChunkFile
 from smartdata_ts._readings import Readings, fold
-from smartdata_ts._snapshot import Blocks, Snapshot
+from smartdata_ts._snapshot import AsOf, Blocks, Snapshot
+from smartdata_ts._versions import Versions
 from smartdata_ts.kernels._jit import Int64Array
 
 TIME_MIN = int(np.iinfo(np.int64).min)
@@ -33,6 +34,7 @@ class Plan:
     positions_first: Int64Array  # of each chunk's blocks
     positions_last: Int64Array
     head: Readings  # series = position, sorted and folded
+    head_versions: Versions  # series = position, in order of writing
     tangled: np.ndarray  # bool per position
     counts: Int64Array  # readings per position, an upper bound
 
@@ -85,15 +87,29 @@ def make_plan(
 ) -> Plan:
     """Find the blocks of the series `ids` within [time_min, time_max]."""
     blocks = [_by_position(part) for part in snapshot.blocks(ids, time_min, time_max)]
-    head = _head_of(snapshot, ids, time_min, time_max)
+    head_versions = _head_of(snapshot, ids, time_min, time_max)
+    head = fold([head_versions.readings]).readings
     counts = np.zeros(ids.size, np.int64)
     for part in blocks:
         np.add.at(counts, part.positions, part.chunk.count[part.rows])
     np.add.at(counts, head.series, 1)
     tangled = _tangled(ids.size, blocks, head)
+    if snapshot.as_of is not None:
+        tangled |= _unsettled(snapshot.as_of, ids, blocks)
     ends = np.array([(part.positions[0], part.positions[-1]) for part in blocks], np.int64).reshape(-1, 2)
     return Plan(
-        snapshot, ids, keys, time_min, time_max, blocks, ends[:, 0], ends[:, 1], head, tangled, counts
+        snapshot,
+        ids,
+        keys,
+        time_min,
+        time_max,
+        blocks,
+        ends[:, 0],
+        ends[:, 1],
+        head,
+        head_versions,
+        tangled,
+        counts,
     )
 
 
@@ -104,17 +120,27 @@ def _by_position(part: Blocks) -> Blocks:
     return Blocks(part.chunk, part.rows[order], part.positions[order])
 
 
-def _head_of(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: int) -> Readings:
-    head = snapshot.head
+def _head_of(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: int) -> Versions:
+    head = snapshot.head_versions
     if len(head) == 0 or ids.size == 0:
         return head.select(slice(0, 0))
+    rows = head.readings
     order = np.argsort(ids, kind="stable")
-    at = np.minimum(np.searchsorted(ids, head.series, sorter=order), ids.size - 1)
+    at = np.minimum(np.searchsorted(ids, rows.series, sorter=order), ids.size - 1)
     positions = order[at]
-    wanted = (ids[positions] == head.series) & (head.times >= time_min) & (head.times <= time_max)
+    wanted = (ids[positions] == rows.series) & (rows.times >= time_min) & (rows.times <= time_max)
     chosen = head.select(wanted)
-    placed = Readings(positions[wanted].astype(np.int32), chosen.times, chosen.values, chosen.qualities)
-    return fold([placed]).readings
+    rows = chosen.readings
+    placed = Readings(positions[wanted].astype(np.int32), rows.times, rows.values, rows.qualities)
+    return Versions(placed, chosen.commits)
+
+
+def _unsettled(as_of: AsOf, ids: Int64Array, blocks: list[Blocks]) -> np.ndarray:
+    """Which positions have readings that the commit did not know, or no longer: they are told apart first."""
+    unsettled = np.isin(ids, [deletion.series for deletion in as_of.deletions])
+    for part in blocks:
+        unsettled[part.positions[part.chunk.commit_max[part.rows] > as_of.commit]] = True
+    return unsettled
 
 
 def _tangled(position_count: int, blocks: list[Blocks], head: Readings) -> np.ndarray:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Source(Protocol):
     """What a query needs of a store."""
 
-    def pin(self) -> tuple[Catalog, Snapshot]:
-        """The catalog, and the readings of the newest commit."""
+    def pin(self, as_of: int | None = None) -> tuple[Catalog, Snapshot]:
+        """The catalog, and the readings as of a commit, or of the newest."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Query:
     start_us: int | None = None
     end_us: int | None = None  # exclusive
     step: Resample | Last | None = None
+    as_of: int | None = None  # a commit; None: the newest
 
     def resample(
         self,
@@ -135,12 +136,13 @@ class Query:
 
     def _plan(self) -> Plan:
         while True:
-            catalog, snapshot = self.store.pin()
+            catalog, snapshot = self.store.pin(self.as_of)
+            last = catalog.last_commit()
             try:
                 return self._plan_on(catalog, snapshot)
             except CorruptChunkError:
                 # A chunk that a compaction has removed since is no corruption; the newer commit is whole.
-                if self.store.pin()[1].commit == snapshot.commit:
+                if catalog.last_commit() == last == (last if self.as_of else snapshot.commit):
                     raise
 
     def _plan_on(self, catalog: Catalog, snapshot: Snapshot) -> Plan:

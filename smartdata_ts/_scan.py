@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._codec import BLOCK_READINGS_MAX
-from smartdata_ts._plan import Plan, Slice, make_plan, slices_by_readings
+from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
 from smartdata_ts._readings import Readings, fold
-from smartdata_ts._snapshot import Blocks, Snapshot
+from smartdata_ts._snapshot import AsOf, Blocks, Snapshot
+from smartdata_ts._versions import Versions, fold_versions, join
 from smartdata_ts.kernels import blocks as kernel_blocks
 from smartdata_ts.kernels._jit import Int64Array
 
@@ -47,16 +48,55 @@ def read_series(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: in
 
 def read_slice(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Readings:
     """The merged readings of a slice, `series` being the position less part.first; `only` picks positions."""
-    pieces = []
-    for chunk, rows, positions in plan.blocks_in(part):
-        wanted = slice(None) if only is None else only[positions]
-        blocks = Blocks(chunk, rows[wanted], positions[wanted] - part.first)
-        if blocks.rows.size:
-            pieces.append(_decode(blocks, part))
+    as_of = plan.snapshot.as_of
+    if as_of is not None and plan.tangled[part.first : part.end].any():
+        return fold_versions(known_by(as_of, plan, part, read_versions(plan, part, only)))[0].readings
+    pieces = [_decode(blocks, part) for blocks in _blocks_in(plan, part, only)]
     head = head_in(plan, part)
     if only is not None:
         head = head.select(only[head.series + part.first])
     return fold([*pieces, head]).readings
+
+
+def _blocks_in(plan: Plan, part: Slice, only: np.ndarray | None) -> Iterator[Blocks]:
+    """The blocks of a slice, positions being those less part.first."""
+    for chunk, rows, positions in plan.blocks_in(part):
+        wanted = slice(None) if only is None else only[positions]
+        blocks = Blocks(chunk, rows[wanted], positions[wanted] - part.first)
+        if blocks.rows.size:
+            yield blocks
+
+
+def read_versions(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Versions:
+    """Every version of a slice's readings as they stand in chunks and head: neither sorted nor folded."""
+    parts = []
+    for blocks in _blocks_in(plan, part, only):
+        whole = _decode(blocks, Slice(part.first, part.end, TIME_MIN, TIME_MAX))
+        parts.append(Versions(whole, blocks.chunk.commits_of(blocks.rows)))
+    head = plan.head_versions
+    positions = head.readings.series
+    wanted = (positions >= part.first) & (positions < part.end)
+    if only is not None:
+        wanted &= only[positions]
+    rows = head.readings.select(wanted)
+    placed = Readings(rows.series - np.int32(part.first), rows.times, rows.values, rows.qualities)
+    versions = join([*parts, Versions(placed, head.commits[wanted])])
+    times = versions.readings.times
+    within = (times >= part.time_min) & (times <= part.time_max)
+    return versions if within.all() else versions.select(within)
+
+
+def known_by(as_of: AsOf, plan: Plan, part: Slice, versions: Versions) -> Versions:
+    """The versions of a slice that the commit knew, without those that had been deleted by then."""
+    rows = versions.readings
+    ids = plan.ids[part.first : part.end]
+    known = versions.commits <= as_of.commit
+    for deletion in as_of.deletions:
+        at = np.flatnonzero(ids == deletion.series)
+        if at.size:
+            within = (rows.times >= deletion.time_min) & (rows.times <= deletion.time_max)
+            known &= ~(within & (rows.series == at[0]) & (versions.commits < deletion.commit))
+    return versions.select(known)
 
 
 def head_in(plan: Plan, part: Slice) -> Readings:

@@ -9,35 +9,48 @@ from pathlib import Path
 
 import numpy as np
 
-from smartdata_ts._catalog import ChunkRow, State
+from smartdata_ts._catalog import ChunkRow, Deletion, State
 from smartdata_ts._chunk_file import ChunkFile
 from smartdata_ts._readings import Readings
+from smartdata_ts._versions import Versions
+from smartdata_ts.errors import CorruptCatalogError
 from smartdata_ts.kernels._jit import Int64Array
 
-# One reading in the head: packed, little-endian, 21 bytes.
-HEAD_TYPE = np.dtype([("series", "<i4"), ("time", "<i8"), ("value", "<f8"), ("quality", "u1")])
+# One reading in the head: packed, little-endian, 29 bytes.
+HEAD_TYPE = np.dtype(
+    [("series", "<i4"), ("time", "<i8"), ("value", "<f8"), ("quality", "u1"), ("commit", "<i8")]
+)
 
 
-def pack_head(readings: Readings) -> bytes:
+def pack_head(versions: Versions) -> bytes:
     """Readings as a head blob."""
+    readings = versions.readings
     records = np.empty(len(readings), HEAD_TYPE)
     records["series"] = readings.series
     records["time"] = readings.times
     records["value"] = readings.values
     records["quality"] = readings.qualities
+    records["commit"] = versions.commits
     return records.tobytes()
 
 
-def unpack_head(blobs: tuple[bytes, ...]) -> Readings:
-    """The head's readings, in the order of their writing: not sorted, and later ones win."""
-    records = np.frombuffer(b"".join(blobs), HEAD_TYPE)
+def unpack_head(blobs: tuple[bytes, ...]) -> Versions:
+    """The head's readings, in the order of their writing: not sorted, and later ones win.
+
+    Raises CorruptCatalogError where a blob cannot be one.
+    """
+    whole = b"".join(blobs)
+    if len(whole) % HEAD_TYPE.itemsize:
+        raise CorruptCatalogError("the head in the catalog is damaged: a blob of it holds part of a reading")
+    records = np.frombuffer(whole, HEAD_TYPE)
     # Copies: packed fields are neither contiguous nor aligned.
-    return Readings(
+    readings = Readings(
         records["series"].astype(np.int32),
         records["time"].astype(np.int64),
         records["value"].astype(np.float64),
         records["quality"].astype(np.uint8),
     )
+    return Versions(readings, records["commit"].astype(np.int64))
 
 
 class ChunkFiles:
@@ -72,6 +85,14 @@ class Blocks:
     positions: Int64Array
 
 
+@dataclass(frozen=True)
+class AsOf:
+    """A commit of the past, and what had been deleted by then."""
+
+    commit: int
+    deletions: tuple[Deletion, ...]
+
+
 class Snapshot:
     """The readings of one commit."""
 
@@ -80,14 +101,21 @@ class Snapshot:
         commit: int,
         reading_count: int,
         chunks: tuple[ChunkRow, ...],
-        head: Readings,
+        head: Versions,
         files: ChunkFiles,
+        as_of: AsOf | None = None,
     ) -> None:
         self.commit = commit
         self.reading_count = reading_count  # each (series, time) once
         self.chunks = chunks  # lowest precedence first
-        self.head = head  # in order of writing
+        self.head_versions = head  # in order of writing
         self._files = files
+        self.as_of = as_of  # None: nothing is known but the present
+
+    @property
+    def head(self) -> Readings:
+        """The readings of the head, in order of writing."""
+        return self.head_versions.readings
 
     @classmethod
     def of(cls, state: State, files: ChunkFiles) -> "Snapshot":
@@ -112,13 +140,30 @@ class Snapshot:
             chunk = self._files.get(row.name)
             rows, positions = _rows_of(chunk, ascending[first:end], order[first:end])
             within = (chunk.time_max[rows] >= time_min) & (chunk.time_min[rows] <= time_max)
+            if self.as_of is not None:
+                within &= chunk.commit_min[rows] <= self.as_of.commit
             if within.any():
                 found.append(Blocks(chunk, rows[within], positions[within]))
         return found
 
+    @classmethod
+    def at(cls, commit: int, state: State, files: ChunkFiles) -> "Snapshot":
+        """The store as of an earlier commit: the chunks that may tell of it, and what of them it knew."""
+        rows = tuple(row for row in state.history + state.chunks if row.commit_min <= commit)
+        head = unpack_head(state.head)
+        known = tuple(deletion for deletion in state.deletions if deletion.commit <= commit)
+        head = head.select(head.commits <= commit)
+        return cls(commit, 0, rows, head, files, AsOf(commit, known))
+
     def with_chunks(self, chunks: tuple[ChunkRow, ...]) -> "Snapshot":
         """The same with more chunks on top; for a writer, of its own."""
-        return Snapshot(self.commit, self.reading_count, self.chunks + chunks, self.head, self._files)
+        return Snapshot(
+            self.commit, self.reading_count, self.chunks + chunks, self.head_versions, self._files
+        )
+
+    def chunk(self, row: ChunkRow) -> ChunkFile:
+        """The file of one of the chunks."""
+        return self._files.get(row.name)
 
     def of_chunks(self, chunks: tuple[ChunkRow, ...]) -> "Snapshot":
         """What these chunks alone hold."""

@@ -14,6 +14,14 @@ import pyarrow as pa
 from smartdata_ts import _disk
 from smartdata_ts._catalog import FILE_NAME, INTEGER_FACTS, SERIES_FACTS, Catalog
 from smartdata_ts._facts import checked_facts, checked_key, checked_tags, described_rows
+from smartdata_ts._history import (
+    changes,
+    check_commit,
+    commit_of,
+    commit_table,
+    horizon_us,
+    snapshot_table,
+)
 from smartdata_ts._instant import parse_instant
 from smartdata_ts._query import Query, as_keys, as_tags
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
@@ -45,6 +53,8 @@ class Info:
     chunks: int
     head_readings: int
     commit: int
+    history_chunks: int = 0  # readings that were replaced or deleted since
+    history_readings: int = 0
 
     @property
     def bytes_per_reading(self) -> float | None:
@@ -250,12 +260,15 @@ class Store:
         start: object = None,
         end: object = None,
         tz: str = "UTC",
+        as_of: object = None,
     ) -> Query:
         """Describe a query; nothing is read yet.
 
         `series` is a key or many; `tags` maps a name to a value or to many of which one must match; both
         narrow. The span is [start, end): texts ("2024-10-27", "2024-10-27T02:30+02:00"), dates, datetimes
-        or np.datetime64; what has no offset is local time in `tz`.
+        or np.datetime64; what has no offset is local time in `tz`. `as_of` asks for the readings as they
+        were known then: a commit's number, the name of a snapshot, or an instant (without offset: UTC).
+        Raises HistoryError where history does not reach so far back.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -270,11 +283,16 @@ class Store:
             as_tags(tags),
             None if start is None else parse_instant(start, tz),
             None if end is None else parse_instant(end, tz),
+            as_of=None if as_of is None else commit_of(self._catalog, as_of),
         )
 
-    def pin(self) -> tuple[Catalog, Snapshot]:
-        """The catalog, and the readings of the newest commit, which stay as they are."""
+    def pin(self, as_of: int | None = None) -> tuple[Catalog, Snapshot]:
+        """The catalog, and the readings of the newest commit, or of an earlier, which stay as they are."""
         self._check()
+        if as_of is not None:
+            state = self._catalog.state(with_history=True)
+            check_commit(self._catalog, as_of)
+            return self._catalog, Snapshot.at(as_of, state, self._files)
         snapshot = self._snapshot
         if snapshot is None or snapshot.commit != self._catalog.last_commit():
             snapshot = Snapshot.of(self._catalog.state(), self._files)
@@ -300,6 +318,7 @@ class Store:
     def info(self) -> Info:
         """Count series, readings and bytes; cheap, whatever the store's size."""
         catalog, snapshot = self.pin()
+        history = catalog.history_chunks()
         times = [(chunk.time_min, chunk.time_max) for chunk in snapshot.chunks]
         if len(snapshot.head):
             times.append((int(snapshot.head.times.min()), int(snapshot.head.times.max())))
@@ -313,7 +332,85 @@ class Store:
             chunks=len(snapshot.chunks),
             head_readings=len(snapshot.head),
             commit=snapshot.commit,
+            history_chunks=len(history),
+            history_readings=sum(chunk.reading_count for chunk in history),
         )
+
+    # -- history
+
+    def commits(self) -> pa.Table:
+        """Every commit: commit, time, note (as its writer gave it), readings in the store after it.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]}, note="from the SCADA")
+        >>> store.commits().select(["commit", "note", "readings"]).to_pylist()
+        [{'commit': 1, 'note': 'from the SCADA', 'readings': 1}]
+        """
+        self._check()
+        return commit_table(self._catalog)
+
+    def changes(self, since: int, until: int | None = None) -> pa.RecordBatchReader:
+        """What the commits behind `since` changed, up to `until` (the newest), in bounded memory.
+
+        Columns: series, time, old_value, old_quality (null: there was no reading), value, quality (null:
+        it was deleted), commit, commit_time; by series, time and commit. The same reading sent again is
+        no change. Whoever follows a store keeps the highest commit and asks from there again.
+
+        Raises HistoryError where history does not reach back to `since`.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> first = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> second = store.write({"series": "wm-17", "time": [0], "value": [1.6]})
+        >>> changes = store.changes(since=first.commit).read_all()
+        >>> changes.select(["old_value", "value", "commit"]).to_pylist()
+        [{'old_value': 1.5, 'value': 1.6, 'commit': 2}]
+        """
+        self._check()
+        return changes(self._catalog, self._files, since, until)
+
+    def snapshot(self, name: str, note: str | None = None) -> int:
+        """Name the store as it is now, and hold its readings until `release`; returns the commit.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> commit = store.snapshot("bills 2025", note="as invoiced")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.6]})
+        >>> store.query(as_of="bills 2025").to_arrow()["value"].to_pylist()
+        [1.5]
+        """
+        catalog = self._for_writing().catalog
+        with catalog.transaction():
+            commit = catalog.last_commit()
+            catalog.add_snapshot(checked_key(name), commit, note)
+        return commit
+
+    def release(self, name: str) -> None:
+        """Let go of a named snapshot; UsageError where there is none such."""
+        catalog = self._for_writing().catalog
+        with catalog.transaction():
+            catalog.remove_snapshot(name)
+
+    def snapshots(self) -> pa.Table:
+        """The named snapshots: name, commit, time (of the naming), note."""
+        self._check()
+        return snapshot_table(self._catalog)
+
+    def keep_history(self, horizon: str) -> None:
+        """Keep readings that were replaced or deleted for so long: "0d", "90d", "2y" or "forever".
+
+        A new store keeps them for a year. What is older is given up by the next compaction.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.keep_history("forever")
+        """
+        history_us = horizon_us(horizon)
+        catalog = self._for_writing().catalog
+        with catalog.transaction():
+            catalog.set_history(history_us)
 
     # -- the handle
 

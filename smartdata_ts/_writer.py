@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._catalog import Catalog
-from smartdata_ts._chunk_output import ChunkOutput
+from smartdata_ts._chunk_output import ChunkOutput, flush_head
 from smartdata_ts._ingest import REASONS, ColumnNames, Rows, read_rows
 from smartdata_ts._readings import Readings, drop_known, fold
 from smartdata_ts._scan import read_series
 from smartdata_ts._snapshot import ChunkFiles, Snapshot, pack_head
+from smartdata_ts._versions import Versions
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import Int32Array, Int64Array
 from smartdata_ts.kernels.readings import mark_stale
@@ -100,7 +101,7 @@ class Writer:
         self._buffered = 0
         self._counts = dict.fromkeys(("rows", "duplicates", "replaced", "rejected", "series_created"), 0)
         self._rejects: list[tuple[Int64Array, npt.NDArray[np.uint8]]] = []
-        self._output = ChunkOutput(access.files.directory)
+        self._output = ChunkOutput(access.files.directory, access.catalog.series_keys)
 
     def __enter__(self) -> "Writer":
         if self._is_open or self._report is not None:
@@ -231,7 +232,7 @@ class Writer:
 
     def _known(self, readings: Readings) -> Readings:
         """What the store and this writer hold of the same series over the same times."""
-        snapshot = self._snapshot().with_chunks(self._output.rows())
+        snapshot = self._snapshot().with_chunks(self._output.live_rows())
         ids = np.unique(readings.series).astype(np.int64)
         return read_series(snapshot, ids, int(readings.times.min()), int(readings.times.max()))
 
@@ -243,12 +244,15 @@ class Writer:
         readings = self._drain()
         if len(readings):
             self._flush_head()
-            self._output.add(readings)
+            self._add_chunks(readings)
+
+    def _add_chunks(self, readings: Readings) -> None:
+        self._output.add(Versions.of(readings, self.state.commit + 1))
 
     def _flush_head(self) -> None:
         """Turn the head into chunks, if there is one."""
         if self.state.head_reading_count:
-            self._output.add(fold([self._snapshot().head]).readings)
+            flush_head(self._snapshot(), self._catalog.raise_history_floor(), self._output)
             self._catalog.clear_head()
             self.state.head_blob_count = self.state.head_reading_count = 0
 
@@ -260,7 +264,7 @@ class Writer:
             readings = self._drain()
             if len(readings) + self.state.head_reading_count > HEAD_READINGS_MAX:
                 self._flush_head()
-                self._output.add(readings)
+                self._add_chunks(readings)
             else:
                 for_head = readings
         chunks = self._output.finish()
@@ -280,7 +284,7 @@ class Writer:
 
     def _add_head(self, commit: int, readings: Readings) -> None:
         state = self.state
-        self._catalog.add_head(commit, len(readings), pack_head(readings))
+        self._catalog.add_head(commit, len(readings), pack_head(Versions.of(readings, commit)))
         state.head_reading_count += len(readings)
         state.head_blob_count += 1
         if state.head_blob_count > HEAD_BLOBS_MAX:

@@ -3,6 +3,7 @@
 SmartDataError
 ├── UsageError              an argument that cannot be right
 │   ├── UnknownSeriesError      a series key that the store does not hold
+│   ├── HistoryError            a commit that the store's history does not reach
 │   └── UnknownTimeZoneError    a name that is no IANA zone
 ├── DataError               input that cannot be taken: a file, a table, a column
 │   └── DialectError            a text file whose layout could not be told
@@ -13,7 +14,8 @@ SmartDataError
 │   ├── DiskFullError           no space is left for what was to be written
 │   ├── ReadOnlyError           a write to a store opened for reading
 │   ├── ClosedError             a handle that was closed, or carried across fork
-│   └── CorruptChunkError       bytes on disk that are not what was written
+│   ├── CorruptChunkError       bytes of a chunk that are not what was written
+│   └── CorruptCatalogError     bytes of the catalog that are not what was written
 └── MissingDependencyError  an optional package that is not installed
 """
 
@@ -28,6 +30,10 @@ class UsageError(SmartDataError):
 
 class UnknownSeriesError(UsageError):
     """A series key that the store does not hold."""
+
+
+class HistoryError(UsageError):
+    """A commit that the store's history does not reach."""
 
 
 class UnknownTimeZoneError(UsageError):
@@ -71,7 +77,11 @@ class ClosedError(StoreError):
 
 
 class CorruptChunkError(StoreError):
-    """Bytes on disk that are not what was written."""
+    """Bytes of a chunk that are not what was written."""
+
+
+class CorruptCatalogError(StoreError):
+    """Bytes of the catalog that are not what was written."""
 
 
 class MissingDependencyError(SmartDataError):

@@ -29,6 +29,7 @@ from smartdata_ts.kernels.blocks import (
     TIMES_OFFSET,
     VALUES_END,
     VALUES_OFFSET,
+    read_integer_blocks,
     summarize_values,
 )
 
@@ -227,6 +228,35 @@ def test_a_model_that_the_chunk_lacks_is_malformed(model_count):
         blocks.data[1:4] = 0
         blocks.data[4] = model_count
         assert blocks.decode()[0] == -1
+
+
+@examples(100)
+@given(st.lists(st.lists(st.integers(INT64_MIN, INT64_MAX) | st.integers(1, 3), min_size=2, max_size=50)))
+def test_commits_in_any_order_come_back_and_cut_short_are_malformed(blocks):
+    starts = np.concatenate([[0], np.cumsum([len(block) for block in blocks])]).astype(np.int64)
+    commits = np.array([commit for block in blocks for commit in block], np.int64)
+    times = np.arange(commits.size)
+    if not blocks:
+        return
+    encoded = _codec.encode_blocks(times, times * 1.0, np.zeros(times.size, np.uint8), starts, commits)
+    tables = _codec.decode_tables(encoded.models, encoded.model_count)
+    ends = np.cumsum(encoded.commits.sizes)
+    data = np.concatenate([encoded.commits.data, np.zeros(8, np.uint8)])
+    for k, block in enumerate(blocks):
+        if len(set(block)) == 1:
+            assert encoded.commits.sizes[k] == 0
+            continue
+        fields = np.zeros(DESCRIPTOR_FIELDS, np.int64)
+        fields[COUNT] = len(block)
+        fields[TIMES_OFFSET], fields[TIMES_END] = ends[k] - encoded.commits.sizes[k], ends[k]
+        found = np.empty(len(block), np.int64)
+        assert read_integer_blocks(data, fields, tables, found) == len(block)
+        assert found.tolist() == block
+        fields[TIMES_END] -= 1
+        assert read_integer_blocks(data, fields, tables, found) == -1
+        fields[TIMES_END] += 1
+        fields[COUNT] = len(block) + 1
+        assert read_integer_blocks(data, fields, tables, found) == -1
 
 
 def test_times_that_do_not_increase_are_malformed():

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 
 def chunk(name: str) -> ChunkRow:
-    return ChunkRow(name, 1, 2, -5, 5, 100, 1000)
+    return ChunkRow(name, 1, 2, -5, 5, 100, 1000, 1, 1)
 
 
 def test_a_new_catalog_says_whose_it_is(catalog: Catalog, tmp_path: Path) -> None:
@@ -28,7 +29,9 @@ def test_a_new_catalog_says_whose_it_is(catalog: Catalog, tmp_path: Path) -> Non
     with sqlite3.connect(tmp_path / FILE_NAME) as raw:
         assert raw.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert raw.execute("SELECT * FROM store").fetchall() == [("format_version", "1")]
+        settings = dict(raw.execute("SELECT * FROM store").fetchall())
+        year_us = 365 * 86_400_000_000
+        assert settings == {"format_version": "1", "history_us": str(year_us), "history_floor": "0"}
     raw.close()
     assert catalog.state().commit == catalog.last_commit() == 0
 
@@ -102,12 +105,13 @@ def test_state_tells_chunks_and_head_in_order(catalog: Catalog) -> None:
         catalog.add_head(2, 2, b"22")
     state = catalog.state()
     assert (state.commit, state.reading_count) == (2, 7)
-    assert (state.chunks, state.head) == ((chunk("x"), chunk("y")), (b"1", b"22"))
+    assert state.chunks == (replace(chunk("x"), commit=1), replace(chunk("y"), commit=2))
+    assert state.head == (b"1", b"22")
     with catalog.transaction():
         catalog.merge_head(2)
         catalog.remove_chunks(["x", "unknown"])
         assert catalog.state().head == (b"122",)
-    assert catalog.state().chunks == (chunk("y"),)
+    assert catalog.state().chunks == (replace(chunk("y"), commit=2),)
     with catalog.transaction():
         catalog.clear_head()
     assert catalog.state().head == ()

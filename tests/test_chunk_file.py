@@ -23,7 +23,7 @@ from encoded_blocks import (
     examples,
     increasing_times,
 )
-from golden.write_golden import golden_readings
+from golden.write_golden import golden_key, golden_readings, golden_versions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,10 +31,20 @@ from smartdata_ts import _chunk_file
 from smartdata_ts._chunk_file import ChunkFile, write_chunk
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._readings import Readings
+from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels.blocks import read_blocks
 
 reader = example_reader()
+
+
+def key_of(series: int) -> str:
+    return f"wm-{series}"
+
+
+def write_plain(path: Path, readings: Readings, sync: bool = False) -> int:
+    """As readings of one commit."""
+    return write_chunk(path, Versions.of(readings, 3), key_of, sync)
 
 
 def small_readings() -> Readings:
@@ -74,21 +84,30 @@ def assert_same(readings: Readings, expected: Readings) -> None:
     assert np.array_equal(readings.qualities, expected.qualities)
 
 
-def read_by_example(path: Path) -> Readings:
-    """What examples/read_chunk.py reads."""
+def commits_in(chunk: ChunkFile) -> list[int]:
+    """The commit of every reading."""
+    return [int(commit) for commit in chunk.commits_of(np.arange(chunk.block_count)).tolist()]
+
+
+def read_by_example(path: Path) -> tuple[Readings, list[int]]:
+    """What examples/read_chunk.py reads: readings and commits, the series being the key's number."""
     blocks = list(reader.read_chunk(str(path)))
-    return Readings(
-        np.concatenate([np.full(len(times), series, np.int32) for series, times, _, _ in blocks]),
-        np.concatenate([np.array(times, np.int64) for _, times, _, _ in blocks]),
-        np.concatenate([np.array(values, np.float64) for _, _, values, _ in blocks]),
-        np.concatenate([np.array(qualities, np.uint8) for _, _, _, qualities in blocks]),
+    ids = [int(key.rpartition("-")[2]) for key, *_ in blocks]
+    readings = Readings(
+        np.concatenate(
+            [np.full(len(block[1]), id_, np.int32) for id_, block in zip(ids, blocks, strict=True)]
+        ),
+        np.concatenate([np.array(block[1], np.int64) for block in blocks]),
+        np.concatenate([np.array(block[2], np.float64) for block in blocks]),
+        np.concatenate([np.array(block[3], np.uint8) for block in blocks]),
     )
+    return readings, [commit for block in blocks for commit in block[4]]
 
 
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "small.arrow"
-    write_chunk(path, small_readings())
+    write_plain(path, small_readings(), sync=True)
     return path
 
 
@@ -105,20 +124,43 @@ def any_readings(draw):
 
 
 @examples(100)
-@given(any_readings())
-def test_readings_come_back_by_the_library_and_by_the_example(tmp_path_factory, readings):
+@given(any_readings(), st.data())
+def test_readings_come_back_by_the_library_and_by_the_example(tmp_path_factory, readings, data):
     path = tmp_path_factory.mktemp("chunk") / "any.arrow"
-    assert write_chunk(path, readings, sync=False) == path.stat().st_size
-    assert_same(read_all(ChunkFile(path)), readings)
-    assert_same(read_by_example(path), readings)
+    commit = st.integers(1, 2**62) | st.integers(1, 3)
+    drawn = data.draw(st.lists(commit, min_size=1, max_size=len(readings)))
+    commits = np.resize(np.array(drawn, np.int64), len(readings))
+    assert write_chunk(path, Versions(readings, commits), key_of, sync=False) == path.stat().st_size
+    chunk = ChunkFile(path)
+    assert_same(read_all(chunk), readings)
+    assert commits_in(chunk) == commits.tolist()
+    assert chunk.keys.to_pylist() == [key_of(series) for series in chunk.series.tolist()]
+    found, found_commits = read_by_example(path)
+    assert_same(found, readings)
+    assert found_commits == commits.tolist()
+
+
+def test_commits_cost_a_byte_only_where_a_block_has_several(tmp_path):
+    readings = small_readings()
+    one = write_plain(tmp_path / "one.arrow", readings)
+    commits = np.where(readings.series == 4, readings.times % 2, 3)
+    several = write_chunk(tmp_path / "several.arrow", Versions(readings, commits), key_of)
+    assert one < several < one + 100
+    batch = pa.ipc.open_file(tmp_path / "several.arrow").get_batch(0)
+    assert [len(payload) > 0 for payload in batch["commits"].to_pylist()] == [False, True, False]
 
 
 def test_the_golden_chunk_decodes_forever():
-    assert_same(read_all(ChunkFile(GOLDEN)), golden_readings())
+    chunk = ChunkFile(GOLDEN)
+    assert_same(read_all(chunk), golden_readings())
+    assert commits_in(chunk) == golden_versions().commits.tolist()
+    assert set(chunk.keys.to_pylist()) == {golden_key(series) for series in chunk.series.tolist()}
 
 
 def test_the_golden_chunk_decodes_without_the_library():
-    assert_same(read_by_example(GOLDEN), golden_readings())
+    readings, commits = read_by_example(GOLDEN)
+    assert_same(readings, golden_readings())
+    assert commits == golden_versions().commits.tolist()
 
 
 def test_the_example_prints_every_reading_and_does_not_know_the_library():
@@ -127,7 +169,7 @@ def test_the_example_prints_every_reading_and_does_not_know_the_library():
     command = [sys.executable, "-c", code, str(reader.__file__), str(GOLDEN)]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     assert len(lines) == len(golden_readings())
-    assert lines[-1] == "2147483647 1735689600000000 -12.34 0"
+    assert lines[-1] == "Målar-2147483647 1735689600000000 -12.34 0 7"
 
 
 def test_any_arrow_reader_opens_a_chunk(path):
@@ -192,7 +234,7 @@ def test_a_chunk_cut_short_anywhere_is_told(path):
 @given(st.data())
 def test_several_wounds_at_once_are_told_or_do_no_harm(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("chunk") / "wounded.arrow"
-    write_chunk(path, small_readings(), sync=False)
+    write_plain(path, small_readings())
     content = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(content) - 8))
@@ -292,7 +334,7 @@ def test_a_damaged_block_is_named_and_leaves_the_others_readable(path):
     chunk = ChunkFile(damaged)
     chunk.verify(np.array([0, 2]))
     with pytest.raises(
-        CorruptChunkError, match=r"damaged\.arrow: block 1 \(series id 4, 1970-01-01T.*checksum"
+        CorruptChunkError, match=r"damaged\.arrow: block 1 \(series 'wm-4', 1970-01-01T.*checksum"
     ):
         chunk.verify(np.arange(3))
 

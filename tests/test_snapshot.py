@@ -11,6 +11,7 @@ import smartdata_ts as sd
 from smartdata_ts import _writer
 from smartdata_ts._readings import Readings
 from smartdata_ts._snapshot import HEAD_TYPE, pack_head, unpack_head
+from smartdata_ts._versions import Versions
 
 HOUR = 3_600_000_000
 I64 = st.integers(-(2**63), 2**63 - 1)
@@ -23,9 +24,12 @@ def test_a_head_comes_back_in_the_order_of_writing(parts: list[list[tuple[int, i
     for part in parts:
         series, times, bits, qualities = np.array(part, np.int64).reshape(-1, 4).T.copy()
         values = bits.view(np.float64)
-        blobs.append(pack_head(Readings(series.astype(np.int32), times, values, qualities.astype(np.uint8))))
-    assert all(len(blob) == 21 * len(part) for blob, part in zip(blobs, parts, strict=True))
-    head = unpack_head(tuple(blobs))
+        readings = Readings(series.astype(np.int32), times, values, qualities.astype(np.uint8))
+        blobs.append(pack_head(Versions(readings, times[::-1].copy())))
+    assert all(len(blob) == 29 * len(part) for blob, part in zip(blobs, parts, strict=True))
+    versions = unpack_head(tuple(blobs))
+    head = versions.readings
+    assert versions.commits.tolist() == [row[1] for part in parts for row in part[::-1]]
     found = zip(
         head.series.tolist(),
         head.times.tolist(),
@@ -35,7 +39,7 @@ def test_a_head_comes_back_in_the_order_of_writing(parts: list[list[tuple[int, i
     )
     assert list(found) == [row for part in parts for row in part]
     assert all(column.flags["C_CONTIGUOUS"] for column in (head.series, head.times, head.values))
-    assert HEAD_TYPE.itemsize == 21
+    assert HEAD_TYPE.itemsize == 29
 
 
 @pytest.fixture

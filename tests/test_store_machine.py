@@ -97,6 +97,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.described: dict[str, str] = {}
         self.known: set[str] = set()
         self.commit = 0
+        self.past: dict[int, Model] = {0: {}}
+        self.named: dict[str, int] = {}
 
     @initialize()
     def open(self) -> None:
@@ -182,9 +184,22 @@ class StoreMachine(RuleBasedStateMachine):
         report = self.other.compact()
         assert report.files_swept == 0
         info = self.other.info()
-        assert info.chunks == report.chunks_after
+        assert info.chunks + info.history_chunks == report.chunks_after
         assert info.commit - self.commit in (0, 1)
         self.commit = info.commit
+
+    @rule(horizon=st.sampled_from(["0d", "forever", "1y"]))
+    def keep_history(self, horizon: str) -> None:
+        self.store.keep_history(horizon)
+
+    @rule(name=st.sampled_from(["bills", "audit"]))
+    def name_or_release(self, name: str) -> None:
+        if name in self.named:
+            self.store.release(name)
+            del self.named[name]
+        else:
+            self.named[name] = self.store.snapshot(name)
+            assert self.named[name] == self.commit
 
     @rule()
     def reopen(self) -> None:
@@ -199,10 +214,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     # -- looks
 
-    def selected(self, keys: set[str], start: int | None, end: int | None) -> list[tuple[str, int, int, int]]:
+    def selected(
+        self, keys: set[str], start: int | None, end: int | None, commit: int | None = None
+    ) -> list[tuple[str, int, int, int]]:
+        model = self.model if commit is None else self.past[commit]
         return sorted(
             (key, time, *reading)
-            for (key, time), reading in self.model.items()
+            for (key, time), reading in model.items()
             if key in keys and (start is None or time >= start) and (end is None or time < end)
         )
 
@@ -217,6 +235,7 @@ class StoreMachine(RuleBasedStateMachine):
     def all_is_there(self) -> None:
         if not hasattr(self, "store"):
             return
+        self.past.setdefault(self.commit, dict(self.model))
         expected = self.selected(set(KEYS), None, None)
         assert rows_of(self.store.query().to_arrow()) == expected
         info = self.store.info()
@@ -244,6 +263,54 @@ class StoreMachine(RuleBasedStateMachine):
     def last(self, start: int | None, end: int | None) -> None:
         newest = {row[0]: row for row in self.selected(set(KEYS), start, end)}
         assert rows_of(self.query(start, end).last().to_arrow()) == sorted(newest.values())
+
+    @rule(start=spans, end=spans, back=st.integers(0, 12))
+    def read_as_of(self, start: int | None, end: int | None, back: int) -> None:
+        commit = max(self.commit - back, 0)
+        floor = self.store._catalog.history_floor()
+        assert all(floor <= held for held in self.named.values())
+        if commit < floor:
+            with pytest.raises(sd.errors.HistoryError, match="begins with commit"):
+                self.query(start, end, as_of=commit)
+            return
+        query = self.query(start, end, as_of=commit)
+        expected = self.selected(set(KEYS), start, end, commit)
+        assert rows_of(query.to_arrow()) == expected
+        newest = {row[0]: row for row in expected}
+        assert rows_of(query.last().to_arrow()) == sorted(newest.values())
+        check_buckets(
+            expected,
+            Calendar.parse("1d", "Europe/Oslo"),
+            query.resample("1d", AGGREGATES, "Europe/Oslo").to_arrow(),
+        )
+
+    @rule(data=st.data())
+    def read_named(self, data: st.DataObject) -> None:
+        if self.named:
+            name = data.draw(st.sampled_from(sorted(self.named)))
+            found = rows_of(self.other.query(as_of=name).to_arrow())
+            assert found == self.selected(set(KEYS), None, None, self.named[name])
+
+    @rule(back=st.integers(0, 12), count=st.integers(0, 12))
+    def follow_changes(self, back: int, count: int) -> None:
+        since = max(self.commit - back, self.store._catalog.history_floor())
+        until = min(since + count, self.commit)
+        expected = []
+        for commit in range(since + 1, until + 1):
+            before, after = self.past[commit - 1], self.past[commit]
+            for place in before.keys() | after.keys():
+                old, new = before.get(place, (None, None)), after.get(place, (None, None))
+                if old != new:
+                    expected.append((*place, commit, *old, *new))
+        found = self.store.changes(since, until).read_all()
+        assert found["commit_time"].null_count == 0
+        columns = [found["series"].to_pylist(), found["time"].cast(pa.int64()).to_pylist()]
+        columns += [found["commit"].to_pylist()]
+        for side in ("old_", ""):
+            numbers = found[f"{side}value"].to_pylist()
+            columns += [[None if value is None else bits(value) for value in numbers]]
+            columns += [found[f"{side}quality"].to_pylist()]
+        assert list(zip(*columns, strict=True)) == sorted(expected, key=lambda row: row[:3])
 
     @rule(
         start=spans,
@@ -320,7 +387,7 @@ def test_store_agrees_with_a_dict_of_readings_whatever_happens() -> None:
     run_state_machine_as_test(
         StoreMachine,
         settings=settings(
-            max_examples=30,
+            max_examples=120,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),

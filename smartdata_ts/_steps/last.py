@@ -35,6 +35,8 @@ def last_batch(plan: Plan) -> pa.RecordBatch:
         values[positions] = chunk.value_last[rows]
         qualities[positions] = chunk.quality_max[rows]
         found[positions] = True
+    if plan.snapshot.as_of is not None:
+        hard |= plan.tangled
     _take_last(plan.head, np.arange(position_count), (times, values, qualities, found))
     if hard.any():
         _take_hard(plan, hard, (times, values, qualities, found))

@@ -1,13 +1,14 @@
 """Compaction: the chunks of a partition that overlap are folded into some that do not.
 
-Each (series, time) is then kept once, blocks are long, and a series' year stands in one chunk. The
-store's write lock is held; readers go on with the chunks that they have open. The new chunks are named
-and the old ones forgotten in one transaction; files go after it, so that a crash leaves at worst files
-without a row, which the next compaction sweeps.
+Each (series, time) is then kept once among the chunks of the present, blocks are long, and a series' year
+stands in one chunk. What was superseded since the history's floor goes to chunks that queries of the
+present never open. The store's write lock is held; readers go on with the chunks that they have open. The
+new chunks are named and the old ones forgotten in one transaction; files go after it, so that a crash
+leaves at worst files without a row, which the next compaction sweeps.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,19 +17,22 @@ import numpy as np
 from smartdata_ts import _disk
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts._catalog import Catalog, ChunkRow, State
-from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, year_of
+from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, flush_head, year_of
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, make_plan, slices_by_readings
-from smartdata_ts._readings import Readings, fold
-from smartdata_ts._scan import read_slice
+from smartdata_ts._readings import Readings
+from smartdata_ts._scan import read_versions
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
+from smartdata_ts._versions import Versions, fold_versions, join, layers, sort_versions
 
 # A partition of small chunks is folded even where they do not overlap.
 _USUAL_READINGS_MIN = CHUNK_READINGS_MAX // 4
+# So many chunks of history in a partition are made one.
+_HISTORY_CHUNKS_MAX = 8
 
 
 @dataclass(frozen=True)
 class CompactReport:
-    """What a compaction did; bytes are those of chunk files."""
+    """What a compaction did; bytes are those of chunk files, the history's included."""
 
     chunks_before: int
     chunks_after: int
@@ -39,15 +43,17 @@ class CompactReport:
 
 def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
     """Flush the head, fold every crowded partition, commit, and remove what was folded."""
-    output = ChunkOutput(files.directory)
+    output = ChunkOutput(files.directory, catalog.series_keys)
     catalog.begin()
     try:
-        state = catalog.state()
-        swept = _sweep(files, state)
-        folded = _fold_partitions(state, files, output)
-        rows = [row for row in output.finish() if row.name not in folded]
-        if rows:
-            _commit(catalog, state, rows, folded)
+        state = catalog.state(with_history=True)
+        before = state.chunks + state.history
+        swept = _sweep(files, before)
+        floor = catalog.raise_history_floor()
+        gone = _fold_partitions(state, floor, files, output) | _tidy_history(state, floor, files, output)
+        rows = [row for row in output.finish() if row.name not in gone]
+        if rows or gone:
+            _commit(catalog, state, rows, gone)
         else:
             catalog.roll_back()
     except BaseException:
@@ -57,45 +63,70 @@ def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
             catalog.roll_back()
         raise
     # The commit stands: what cannot be removed now is for the next compaction to sweep.
-    for name in folded:
+    for name in gone:
         _disk.remove_if_possible(files.directory / name)
-    after = [row for row in state.chunks if row.name not in folded] + rows
+    after = [row for row in before if row.name not in gone] + rows
     return CompactReport(
-        chunks_before=len(state.chunks),
+        chunks_before=len(before),
         chunks_after=len(after),
-        bytes_before=sum(row.size for row in state.chunks),
+        bytes_before=sum(row.size for row in before),
         bytes_after=sum(row.size for row in after),
         files_swept=swept,
     )
 
 
-def _sweep(files: ChunkFiles, state: State) -> int:
+def _sweep(files: ChunkFiles, rows: Iterable[ChunkRow]) -> int:
     """Remove files that no row names; while the write lock is held, no writer is making one."""
-    named = {row.name for row in state.chunks}
+    named = {row.name for row in rows}
     orphans = [name for name in _disk.names_in(files.directory) if name not in named]
     for name in orphans:
         _disk.remove(files.directory / name)
     return len(orphans)
 
 
-def _fold_partitions(state: State, files: ChunkFiles, output: ChunkOutput) -> set[str]:
+def _fold_partitions(state: State, floor: int, files: ChunkFiles, output: ChunkOutput) -> set[str]:
     """Put the head, and all readings of crowded partitions, into new chunks; the names of those folded."""
     snapshot = Snapshot.of(state, files)
     if len(snapshot.head):
-        output.add(fold([snapshot.head]).readings)
-    partitions = defaultdict(list)
-    for row in (*snapshot.chunks, *output.rows()):
-        partitions[year_of(row.time_min)].append(row)
+        flush_head(snapshot, floor, output)
     folded: set[str] = set()
-    for rows in partitions.values():
+    for rows in _by_partition((*snapshot.chunks, *output.live_rows())):
         if _is_crowded(rows):
             folded.update(row.name for row in rows)
-            for readings in _merged(snapshot.of_chunks(tuple(rows))):
-                output.add(readings)
+            superseded = []
+            for versions in _pieces(snapshot.of_chunks(rows)):
+                standing, behind = fold_versions(versions, floor)
+                output.add(standing)
+                superseded.append(behind)
+            _add_history(join(superseded), output)
     return folded
 
 
-def _is_crowded(rows: list[ChunkRow]) -> bool:
+def _tidy_history(state: State, floor: int, files: ChunkFiles, output: ChunkOutput) -> set[str]:
+    """Drop the history that the floor has passed, and make few chunks of many; the names of those gone."""
+    gone = {row.name for row in state.history if row.commit <= floor}
+    kept = [row for row in state.history if row.name not in gone]
+    for rows in _by_partition(kept):
+        if len(rows) > _HISTORY_CHUNKS_MAX:
+            gone.update(row.name for row in rows)
+            pieces = _pieces(Snapshot.of(state, files).of_chunks(rows))
+            _add_history(join([sort_versions(versions) for versions in pieces]), output)
+    return gone
+
+
+def _add_history(superseded: Versions, output: ChunkOutput) -> None:
+    for layer in layers(superseded):
+        output.add(layer, is_history=True)
+
+
+def _by_partition(rows: Iterable[ChunkRow]) -> list[tuple[ChunkRow, ...]]:
+    partitions = defaultdict(list)
+    for row in rows:
+        partitions[year_of(row.time_min)].append(row)
+    return [tuple(partition) for partition in partitions.values()]
+
+
+def _is_crowded(rows: tuple[ChunkRow, ...]) -> bool:
     if len(rows) == 1:
         return False
     ranges = sorted((row.series_min, row.series_max) for row in rows)
@@ -104,20 +135,21 @@ def _is_crowded(rows: list[ChunkRow]) -> bool:
     return overlap or sum(row.reading_count for row in rows) < len(rows) * _USUAL_READINGS_MIN
 
 
-def _merged(snapshot: Snapshot) -> Iterator[Readings]:
-    """All readings of a snapshot by series id and time, in pieces of the size of a chunk."""
+def _pieces(snapshot: Snapshot) -> Iterator[Versions]:
+    """All versions of a snapshot in pieces of the size of a chunk; pieces follow by series id and time."""
     ids = snapshot.series_ids()
     plan = make_plan(snapshot, ids, text_array([]), TIME_MIN, TIME_MAX)
     for part in slices_by_readings(plan, CHUNK_READINGS_MAX):
-        readings = read_slice(plan, part)
-        series = ids[readings.series + part.first].astype(np.int32)
-        yield Readings(series, readings.times, readings.values, readings.qualities)
+        versions = read_versions(plan, part)
+        rows = versions.readings
+        series = ids[rows.series + part.first].astype(np.int32)
+        yield Versions(Readings(series, rows.times, rows.values, rows.qualities), versions.commits)
 
 
-def _commit(catalog: Catalog, state: State, rows: list[ChunkRow], folded: set[str]) -> None:
+def _commit(catalog: Catalog, state: State, rows: list[ChunkRow], gone: set[str]) -> None:
     commit = state.commit + 1
     catalog.add_commit(commit, "compaction", state.reading_count)
-    catalog.remove_chunks([row.name for row in state.chunks if row.name in folded])
+    catalog.remove_chunks(sorted(gone))
     for row in rows:
         catalog.add_chunk(commit, row)
     catalog.clear_head()

@@ -18,6 +18,8 @@ COMMANDS = {
     "read": "read",
     "resample": "resample",
     "last": "last",
+    "commits": "commits",
+    "changes": "changes",
     "warmup": "warmup",
 }
 

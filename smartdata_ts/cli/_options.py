@@ -30,10 +30,13 @@ class Selection:
     start: str | None
     end: str | None
     tz: str
+    as_of: str | None
 
     def query(self, store: "Store") -> "Query":
         """The query for these readings."""
-        return store.query(list(self.series) or None, self.tags or None, self.start, self.end, self.tz)
+        keys, as_of = list(self.series) or None, self.as_of
+        commit = int(as_of) if as_of is not None and as_of.isdecimal() else as_of
+        return store.query(keys, self.tags or None, self.start, self.end, self.tz, as_of=commit)
 
 
 @dataclass(frozen=True)
@@ -104,19 +107,28 @@ tz_option = option(
 )
 
 
+_SELECTION_OPTIONS = ("series", "tags", "start", "end", "tz", "as_of")
+
+
 def selection(function: Function) -> Function:
     """Add the options that select readings; the function gets them as `selection`."""
 
     @functools.wraps(function)
     def call(**options: Any) -> Any:
-        chosen = Selection(*(options.pop(name) for name in ("series", "tags", "start", "end", "tz")))
+        chosen = Selection(*(options.pop(name) for name in _SELECTION_OPTIONS))
         return function(selection=chosen, **options)
 
     start = option(
         "--start", metavar="TIME", section=_SELECTION, help="From here: 2025-10-26 or 2025-10-26T02:30."
     )
     end = option("--end", metavar="TIME", section=_SELECTION, help="Up to, but not including, this time.")
-    return series_option(tag_option(start(end(tz_option(call)))))
+    as_of = option(
+        "--as-of",
+        metavar="COMMIT",
+        section=_SELECTION,
+        help="As they were known then: a commit's number, a snapshot's name, or a time.",
+    )
+    return series_option(tag_option(start(end(tz_option(as_of(call))))))
 
 
 def buckets(required: bool) -> Callable[[Function], Function]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from smartdata_ts._chunk_file import write_chunk
 from smartdata_ts._readings import Readings
+from smartdata_ts._versions import Versions
 
 HOUR = 3_600_000_000
 START = 1_735_689_600_000_000  # 2025-01-01
@@ -28,6 +29,19 @@ def golden_readings() -> Readings:
         np.array([1, 2, 5, 8, 9, 70_000, 2**31 - 1], np.int32), [part[0].size for part in parts]
     )
     return Readings(series, columns[0], columns[1], columns[2])
+
+
+def golden_versions() -> Versions:
+    """The readings with their commits: of one, of a few, and of many."""
+    readings = golden_readings()
+    commits = np.where(readings.series == 2, 7 + _noise(len(readings), 5) % 3, 7)
+    commits[readings.series == 5] = 9 + np.arange((readings.series == 5).sum()) // 24
+    return Versions(readings, commits)
+
+
+def golden_key(series: int) -> str:
+    """The key of a series of the golden chunk."""
+    return f"Målar-{series}"
 
 
 def _noise(count: int, seed: int) -> np.ndarray:
@@ -93,4 +107,4 @@ if __name__ == "__main__":
     target = Path(__file__).parent / "chunk-v1.arrow"
     if target.exists():
         sys.exit(f"{target} is there; it is never written again")
-    write_chunk(target, golden_readings())
+    write_chunk(target, golden_versions(), golden_key)

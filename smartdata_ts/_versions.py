@@ -1,0 +1,104 @@
+"""Readings with the commit that each came with, and which of several of one series and time stands."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from smartdata_ts._readings import Readings, concatenate, fold
+from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.readings import match_times
+
+Index = slice | npt.NDArray[np.bool_ | np.int64]
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Readings, and the number of the commit of each."""
+
+    readings: Readings
+    commits: Int64Array
+
+    @classmethod
+    def of(cls, readings: Readings, commit: int) -> "Versions":
+        """Readings that one commit brought."""
+        return cls(readings, np.full(len(readings), commit, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.readings)
+
+    def select(self, index: Index) -> "Versions":
+        """The versions at an index, in its order."""
+        return Versions(self.readings.select(index), self.commits[index])
+
+
+def join(parts: list[Versions]) -> Versions:
+    """The versions of all parts, behind each other."""
+    commits = [np.empty(0, np.int64), *(part.commits for part in parts)]
+    return Versions(concatenate([part.readings for part in parts]), np.concatenate(commits))
+
+
+def sort_versions(versions: Versions) -> Versions:
+    """Sort by series, time and commit; versions of one commit keep their order, in which the later wins."""
+    readings = versions.readings
+    return versions.select(np.lexsort((versions.commits, readings.times, readings.series)))
+
+
+def fold_versions(versions: Versions, floor: int = 0) -> tuple[Versions, Versions]:
+    """Sort by series and time; return what stands of each (series, time), and what it superseded.
+
+    Of versions of one (series, time) that of the latest commit stands, of one commit the later row. The
+    superseded are sorted by series, time and commit; those that no commit from the floor on shows are left
+    out. Commits up to the floor become one, since history no longer tells them apart.
+    """
+    order = _by_commit(versions.commits)
+    rows = versions.readings
+    # Folded with their numbers for values, the rows say which of them stand.
+    numbered = Readings(
+        rows.series[order], rows.times[order], order.view(np.float64), np.zeros(len(rows), np.uint8)
+    )
+    kept = fold([numbered]).readings.values.view(np.int64)
+    standing = versions.select(kept)
+    is_left = np.ones(len(versions), np.bool_)
+    is_left[kept] = False
+    left = sort_versions(versions.select(is_left))
+    shown = np.maximum(left.commits, floor) != np.maximum(_successors(standing, left), floor)
+    return _squashed(standing, floor), _squashed(left.select(shown), floor)
+
+
+def _squashed(versions: Versions, floor: int) -> Versions:
+    return Versions(versions.readings, np.maximum(versions.commits, floor))
+
+
+def _by_commit(commits: Int64Array) -> Int64Array:
+    """An order in which commits do not decrease; mostly that in which the rows stand."""
+    if np.all(commits[:-1] <= commits[1:]):
+        return np.arange(commits.size)
+    return np.argsort(commits, kind="stable")
+
+
+def _successors(standing: Versions, left: Versions) -> Int64Array:
+    """The commit that superseded each of the sorted versions left over."""
+    matches = np.empty(len(left), np.int64)
+    known, rows = standing.readings, left.readings
+    match_times(known.series, known.times, rows.series, rows.times, matches)
+    successors = standing.commits[matches]
+    again = np.flatnonzero(same_as_next(rows))
+    successors[again] = left.commits[again + 1]
+    return successors
+
+
+def same_as_next(rows: Readings) -> npt.NDArray[np.bool_]:
+    """Whether each of the sorted rows but the last has the series and the time of the next."""
+    same: npt.NDArray[np.bool_] = (rows.series[1:] == rows.series[:-1]) & (rows.times[1:] == rows.times[:-1])
+    return same
+
+
+def layers(superseded: Versions) -> list[Versions]:
+    """Parts in each of which a (series, time) stands once, the oldest first; sorted as they came."""
+    count = len(superseded)
+    if count == 0:
+        return []
+    ends = np.flatnonzero(np.append(~same_as_next(superseded.readings), True))
+    ranks = np.repeat(ends, np.diff(ends, prepend=-1)) - np.arange(count)
+    return [superseded.select(ranks == rank) for rank in range(int(ranks.max()), -1, -1)]
