@@ -43,6 +43,8 @@ class ChunkOutput:
 
     def add(self, versions: Versions, is_history: bool = False) -> None:
         """Encode readings, sorted and folded, as chunks of no (series, time) in common with others."""
+        if len(versions) == 0:  # a slice between two blocks that begin at one time
+            return
         self._learn_keys(versions.readings.series)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-encode")

@@ -199,8 +199,9 @@ def size_of(directory: Path) -> int:
     size = 0
     for folder, _, names in os.walk(directory):
         for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                size += os.lstat(os.path.join(folder, name)).st_size
+            path = Path(folder) / name
+            with errors_of(path, "looked at"), contextlib.suppress(FileNotFoundError):
+                size += os.lstat(path).st_size
     return size
 
 

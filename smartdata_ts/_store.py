@@ -110,7 +110,12 @@ class Store:
         self._write_catalog = Catalog(directory, False, timeout_s) if mode == "a" else None
         self._access: WriteAccess | None = None
         self._access_lock = threading.Lock()
-        self._catalog = Catalog(directory, True, timeout_s)
+        try:
+            self._catalog = Catalog(directory, True, timeout_s)
+        except BaseException:
+            if self._write_catalog is not None:
+                self._write_catalog.close()
+            raise
         self._snapshot: Snapshot | None = None
         self._closed = False
 

@@ -1,0 +1,159 @@
+"""The life of a store, told by a seed: operations one after the other, and what must be there after each.
+
+Whoever runs a life can be killed, or fail, at any instant; what is found then must be what was there after
+the operations that had returned, or after one more, which was on its way.
+"""
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import smartdata_ts as sd
+from smartdata_ts import _chunk_output, _writer
+
+HOUR = 3_600_000_000
+YEAR = 8766 * HOUR
+KEYS = ["wm-1", "wm-2", "Ødegård", "~"]
+
+Model = dict[tuple[str, int], float]
+
+# So that few readings make chunks, spills, merges of the head and compactions.
+SMALL_LIMITS = [
+    (_writer, "HEAD_READINGS_MAX", 100),
+    (_writer, "HEAD_BLOBS_MAX", 4),
+    (_writer, "BUFFER_READINGS", 350),
+    (_chunk_output, "CHUNK_READINGS_MAX", 120),
+]
+
+
+@contextmanager
+def small_limits() -> Iterator[None]:
+    """Let few readings do what many do."""
+    before = [getattr(module, name) for module, name, _ in SMALL_LIMITS]
+    for module, name, value in SMALL_LIMITS:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for (module, name, _), value in zip(SMALL_LIMITS, before, strict=True):
+            setattr(module, name, value)
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write; `parts` beyond the first go through one writer, batch by batch."""
+
+    parts: tuple[tuple[tuple[str, int, float], ...], ...]
+
+    def run(self, store: sd.Store) -> None:
+        with store.writer(note="life") as writer:
+            for part in self.parts:
+                series, time, value = (list(column) for column in zip(*part, strict=True))
+                writer.write({"series": series, "time": time, "value": np.array(value)})
+
+    def apply(self, model: Model) -> None:
+        model.update({(key, time): value for part in self.parts for key, time, value in part})
+
+
+@dataclass(frozen=True)
+class Compact:
+    """A compaction, which changes no answer."""
+
+    def run(self, store: sd.Store) -> None:
+        store.compact()
+
+    def apply(self, model: Model) -> None:
+        pass
+
+
+Operation = Write | Compact
+
+
+def operations(seed: int) -> Iterator[Operation]:
+    """An endless life. Each write leaves a value that none before it left."""
+    choose = random.Random(seed)
+    for number in range(10**9):
+        kind = choose.random()
+        if kind < 0.5:
+            yield Write((_scattered(choose, number, choose.randint(1, 4)),))
+        elif kind < 0.65:
+            yield Write((_run(choose, number, choose.randint(20, 90)),))
+        elif kind < 0.85:
+            parts = [_run(choose, number, choose.randint(100, 400)) for _ in range(choose.randint(1, 3))]
+            yield Write((*parts, _scattered(choose, number, 3)))
+        else:
+            yield Compact()
+
+
+def _scattered(choose: random.Random, number: int, count: int) -> tuple[tuple[str, int, float], ...]:
+    return tuple(
+        (choose.choice(KEYS), choose.randint(0, 3) * YEAR + choose.randint(0, 500) * HOUR, number + k / 8)
+        for k in range(count)
+    )
+
+
+def _run(choose: random.Random, number: int, count: int) -> tuple[tuple[str, int, float], ...]:
+    key, first = choose.choice(KEYS), choose.randint(0, 2) * YEAR + choose.randint(0, 400) * HOUR
+    return tuple((key, first + k * HOUR, number + 1 / 16 + k / 1024) for k in range(count))
+
+
+class Oracle:
+    """What a life must have left behind after each of its operations."""
+
+    def __init__(self, seed: int) -> None:
+        self._operations = operations(seed)
+        self._models: list[Model] = [{}]
+
+    def after(self, count: int) -> Model:
+        while len(self._models) <= count:
+            model = dict(self._models[-1])
+            next(self._operations).apply(model)
+            self._models.append(model)
+        return self._models[count]
+
+
+def contents(store: sd.Store) -> Model:
+    """All readings, as a query gives them; each (series, time) must come once, and in order."""
+    table = store.query().to_arrow()
+    times = np.asarray(table["time"].cast("int64")).tolist()
+    rows = list(zip(table["series"].to_pylist(), times, strict=True))
+    assert rows == sorted(set(rows)), "readings come twice, or out of order"
+    assert not np.asarray(table["quality"]).any()
+    return dict(zip(rows, table["value"].to_pylist(), strict=True))
+
+
+def check(store: sd.Store, expected: Model) -> None:
+    """Hold every way of asking to what must be there."""
+    assert contents(store) == expected
+    assert store.info().readings == len(expected)
+    newest: dict[str, tuple[int, float]] = {}
+    for (key, time), value in expected.items():
+        newest[key] = max(newest.get(key, (time, value)), (time, value))
+    last = store.query().last().to_arrow().to_pydict()
+    assert dict(zip(last["series"], last["value"], strict=True)) == {
+        key: value for key, (_, value) in newest.items()
+    }
+    counts = store.query().resample("1y", "count").to_arrow()
+    assert sum(counts["count"].to_pylist()) == len(expected)
+
+
+def named_chunks(directory: Path) -> set[str]:
+    """The chunks that the catalog names."""
+    connection = sqlite3.connect(directory / "catalog.sqlite")
+    try:
+        return {name for (name,) in connection.execute("SELECT name FROM chunk")}
+    finally:
+        connection.close()
+
+
+def check_no_leaks(store: sd.Store, directory: Path) -> None:
+    """After a compaction, the store's files are those that its catalog names, and SQLite's own."""
+    store.compact()
+    assert {path.name for path in (directory / "chunks").iterdir()} == named_chunks(directory)
+    others = {path.name for path in directory.iterdir()} - {"chunks"}
+    assert others <= {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"}
