@@ -41,6 +41,10 @@ class ChunkOutput:
         """The count of chunks, those not yet complete included."""
         return len(self._names)
 
+    def names(self) -> list[str]:
+        """The names of all files, whether complete or not."""
+        return list(self._names)
+
     def add(self, versions: Versions, is_history: bool = False) -> None:
         """Encode readings, sorted and folded, as chunks of no (series, time) in common with others."""
         if len(versions) == 0:  # a slice between two blocks that begin at one time
@@ -51,10 +55,19 @@ class ChunkOutput:
         for year, part in by_year(versions):
             for first in range(0, len(part), CHUNK_READINGS_MAX):
                 piece = part.select(slice(first, first + CHUNK_READINGS_MAX))
-                name = f"{year}-{os.urandom(8).hex()}.arrow"
-                self._names.append(name)
+                name = self._new_name(year)
                 self._settle(_THREAD_COUNT)
                 self._pending.append(self._pool.submit(self._encode, name, piece, is_history))
+
+    def add_again(self, versions: Versions, chunk: ChunkRow) -> ChunkRow:
+        """Encode what is left of a chunk's readings into one that takes its place."""
+        self._learn_keys(versions.readings.series)
+        return self._encode(self._new_name(year_of(chunk.time_min)), versions, chunk.is_history)
+
+    def _new_name(self, year: int) -> str:
+        name = f"{year}-{os.urandom(8).hex()}.arrow"
+        self._names.append(name)
+        return name
 
     def _learn_keys(self, series: Int32Array) -> None:
         new = [number for number in distinct(series) if number not in self._keys]

@@ -131,6 +131,20 @@ def remove(path: Path) -> None:
         os.unlink(path)
 
 
+def overwrite(path: Path) -> None:
+    """Write zeros over all of a file, and sync it; that it is gone already is no error."""
+    with errors_of(path, "overwritten"), contextlib.suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            sink = _Sink(descriptor)
+            size = os.fstat(descriptor).st_size
+            while sink.size < size:
+                sink.write(bytes(min(size - sink.size, 1 << 20)))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def remove_if_possible(path: Path) -> bool:
     """Remove a file that nothing refers to any more; where the system refuses, a compaction sweeps it."""
     try:

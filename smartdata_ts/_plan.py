@@ -182,6 +182,9 @@ def slices_by_readings(plan: Plan, reading_count_max: int) -> Iterator[Slice]:
 def _slices_of_long_series(plan: Plan, position: int, reading_count_max: int) -> Iterator[Slice]:
     whole = Slice(position, position + 1, plan.time_min, plan.time_max)
     found = list(plan.blocks_in(whole))
+    if not found:  # all in the head, which is small
+        yield whole
+        return
     firsts = np.concatenate([chunk.time_min[rows] for chunk, rows, _ in found])
     counts = np.concatenate([chunk.count[rows] for chunk, rows, _ in found])
     order = np.argsort(firsts, kind="stable")

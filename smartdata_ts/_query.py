@@ -18,6 +18,7 @@ from smartdata_ts._snapshot import Snapshot
 from smartdata_ts._steps.last import last_batch
 from smartdata_ts._steps.resample import AGGREGATES, resample_batches, resample_schema
 from smartdata_ts.errors import CorruptChunkError, MissingDependencyError, UnknownSeriesError, UsageError
+from smartdata_ts.kernels._jit import Int64Array
 
 if TYPE_CHECKING:
     import pandas
@@ -146,14 +147,7 @@ class Query:
                     raise
 
     def _plan_on(self, catalog: Catalog, snapshot: Snapshot) -> Plan:
-        ids, keys = catalog.select_series(self.series, dict(self.tags))
-        if self.series is not None and not self.tags and ids.size < len(set(self.series)):
-            missing = sorted(set(self.series) - set(keys.to_pylist()))
-            raise UnknownSeriesError(
-                f"the store has no series {', '.join(map(repr, missing[:3]))}"
-                + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-                + "; `store.series()` and `smartdata-ts series` list what it has"
-            )
+        ids, keys = selected(catalog, self.series, dict(self.tags))
         time_min = TIME_MIN if self.start_us is None else self.start_us
         time_max = TIME_MAX if self.end_us is None else self.end_us - 1
         return make_plan(snapshot, ids, keys, time_min, time_max)
@@ -183,6 +177,21 @@ class Query:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The result as an Arrow C stream, for whatever reads Arrow."""
         return self.to_batches().__arrow_c_stream__(requested_schema)
+
+
+def selected(
+    catalog: Catalog, series: tuple[str, ...] | None, tags: Mapping[str, Sequence[str]]
+) -> tuple[Int64Array, pa.StringArray]:
+    """The ids and keys of a selection, by key; UnknownSeriesError where it names one that is not there."""
+    ids, keys = catalog.select_series(series, tags)
+    if series is not None and not tags and ids.size < len(set(series)):
+        missing = sorted(set(series) - set(keys.to_pylist()))
+        raise UnknownSeriesError(
+            f"the store has no series {', '.join(map(repr, missing[:3]))}"
+            + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+            + "; `store.series()` and `smartdata-ts series` list what it has"
+        )
+    return ids, keys
 
 
 def as_keys(series: str | Sequence[str] | None) -> tuple[str, ...] | None:

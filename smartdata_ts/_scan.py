@@ -69,10 +69,7 @@ def _blocks_in(plan: Plan, part: Slice, only: np.ndarray | None) -> Iterator[Blo
 
 def read_versions(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Versions:
     """Every version of a slice's readings as they stand in chunks and head: neither sorted nor folded."""
-    parts = []
-    for blocks in _blocks_in(plan, part, only):
-        whole = _decode(blocks, Slice(part.first, part.end, TIME_MIN, TIME_MAX))
-        parts.append(Versions(whole, blocks.chunk.commits_of(blocks.rows)))
+    parts = [decode_versions(blocks) for blocks in _blocks_in(plan, part, only)]
     head = plan.head_versions
     positions = head.readings.series
     wanted = (positions >= part.first) & (positions < part.end)
@@ -84,6 +81,12 @@ def read_versions(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Ve
     times = versions.readings.times
     within = (times >= part.time_min) & (times <= part.time_max)
     return versions if within.all() else versions.select(within)
+
+
+def decode_versions(blocks: Blocks) -> Versions:
+    """All readings of some blocks, and their commits; `series` is the position."""
+    whole = _decode(blocks, Slice(0, 0, TIME_MIN, TIME_MAX))
+    return Versions(whole, blocks.chunk.commits_of(blocks.rows))
 
 
 def known_by(as_of: AsOf, plan: Plan, part: Slice, versions: Versions) -> Versions:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
 from smartdata_ts import _disk
@@ -23,7 +24,8 @@ from smartdata_ts._history import (
     snapshot_table,
 )
 from smartdata_ts._instant import parse_instant
-from smartdata_ts._query import Query, as_keys, as_tags
+from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._query import Query, as_keys, as_tags, selected
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts.errors import (
     ClosedError,
@@ -35,6 +37,8 @@ from smartdata_ts.errors import (
 
 if TYPE_CHECKING:
     from smartdata_ts._upkeep.compact import CompactReport
+    from smartdata_ts._upkeep.delete import DeleteReport
+    from smartdata_ts._upkeep.erase import EraseReport
     from smartdata_ts._writer import WriteAccess, Writer, WriteReport
 
 CHUNK_DIRECTORY = "chunks"
@@ -108,6 +112,10 @@ class Store:
         self._files = ChunkFiles(directory / CHUNK_DIRECTORY)
         # Readers have a connection of their own, so that none waits for this handle's writer.
         self._write_catalog = Catalog(directory, False, timeout_s) if mode == "a" else None
+        if self._write_catalog is not None and self._write_catalog.erasures() is not None:
+            from smartdata_ts._upkeep.erase import finish_erasures
+
+            finish_erasures(self._write_catalog, self._files)
         self._access: WriteAccess | None = None
         self._access_lock = threading.Lock()
         try:
@@ -243,6 +251,63 @@ class Store:
         report = compact(access.catalog, self._files)
         access.state = None
         return report
+
+    def delete(
+        self,
+        series: str | Sequence[str],
+        start: object = None,
+        end: object = None,
+        tz: str = "UTC",
+        note: str | None = None,
+    ) -> "DeleteReport":
+        """Delete the readings of a series, or of many, within [start, end), at once and in one commit.
+
+        `as_of` an earlier commit still shows them, for as long as history is kept; `erase` leaves no trace.
+        Raises UnknownSeriesError where a key is named that the store does not hold.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0, 1], "value": [1.5, 2.5]})
+        >>> store.delete("wm-17", end="1970-01-01T00:00:00.000001").readings
+        1
+        >>> store.query().to_arrow()["value"].to_pylist()
+        [2.5]
+        """
+        from smartdata_ts._upkeep.delete import delete
+
+        access = self._for_writing()
+        ids = np.sort(selected(access.catalog, as_keys(series), {})[0])
+        first = TIME_MIN if start is None else parse_instant(start, tz)
+        last = TIME_MAX if end is None else parse_instant(end, tz) - 1
+        report = delete(access.catalog, self._files, ids, first, last, note)
+        access.state = None
+        return report
+
+    def erase(self, series: str | Sequence[str]) -> "EraseReport":
+        """Remove every trace of a series, or of many, from all files: readings, history, facts and tags.
+
+        All other series answer as before. Old files are overwritten, so that a query that is reading them
+        in another process may fail. If the process dies, the next handle that opens the store for writing
+        finishes. Notes of commits, and backups, are the user's own. Raises UnknownSeriesError.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": ["wm-17", "wm-18"], "time": [0, 0], "value": [1.5, 2.5]})
+        >>> store.erase("wm-17").readings
+        1
+        >>> store.series()["series"].to_pylist()
+        ['wm-18']
+        """
+        from smartdata_ts._upkeep.erase import erase
+
+        access = self._for_writing()
+        ids = np.sort(selected(access.catalog, as_keys(series), {})[0])
+        self._snapshot = None
+        access.state = None
+        try:
+            return erase(access.catalog, self._files, ids)
+        finally:
+            access.state = None
 
     def _for_writing(self) -> "WriteAccess":
         self._check()

@@ -16,9 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import smartdata_ts as sd
-from smartdata_ts import _chunk_output, _scan, _writer
+from smartdata_ts import _chunk_output, _scan, _store, _writer
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._steps import resample
+from smartdata_ts._upkeep import compact, delete
+
+# What the engine imports when it is called for has the limits of that moment.
+LOADED = (_store, compact, delete)
 
 HOUR = 3_600_000_000
 YEAR = 365 * 24 * HOUR
@@ -188,6 +192,21 @@ class StoreMachine(RuleBasedStateMachine):
         assert info.commit - self.commit in (0, 1)
         self.commit = info.commit
 
+    @rule(keys=st.sets(st.sampled_from(KEYS), min_size=1), start=spans, end=spans)
+    def delete(self, keys: set[str], start: int | None, end: int | None) -> None:
+        bounds = [None if time is None else instant(time) for time in (start, end)]
+        if not keys <= self.known:
+            with pytest.raises(sd.errors.UnknownSeriesError):
+                self.store.delete(sorted(keys), *bounds)
+            return
+        gone = self.selected(keys, start, end)
+        report = self.store.delete(sorted(keys), *bounds)
+        assert report.readings == len(gone)
+        for key, time, *_ in gone:
+            del self.model[key, time]
+        assert report.commit == (self.commit + 1 if gone else None)
+        self.commit += bool(gone)
+
     @rule(horizon=st.sampled_from(["0d", "forever", "1y"]))
     def keep_history(self, horizon: str) -> None:
         self.store.keep_history(horizon)
@@ -241,7 +260,6 @@ class StoreMachine(RuleBasedStateMachine):
         info = self.store.info()
         assert (info.readings, info.series, info.commit) == (len(self.model), len(self.known), self.commit)
         found = [time for _, time in self.model]
-        # Chunks know their first and last time; nothing is ever taken away.
         assert (info.time_min, info.time_max) == ((min(found), max(found)) if found else (None, None))
 
     @rule(start=spans, end=spans, keys=st.sets(st.sampled_from(KEYS), min_size=1))

@@ -12,16 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
 from smartdata_ts import _disk
-from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts._catalog import Catalog, ChunkRow, State
 from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, flush_head, year_of
-from smartdata_ts._plan import TIME_MAX, TIME_MIN, make_plan, slices_by_readings
-from smartdata_ts._readings import Readings
-from smartdata_ts._scan import read_versions
+from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
+from smartdata_ts._upkeep.removal import versions_of
 from smartdata_ts._versions import Versions, fold_versions, join, layers, sort_versions
 
 # A partition of small chunks is folded even where they do not overlap.
@@ -137,13 +133,7 @@ def _is_crowded(rows: tuple[ChunkRow, ...]) -> bool:
 
 def _pieces(snapshot: Snapshot) -> Iterator[Versions]:
     """All versions of a snapshot in pieces of the size of a chunk; pieces follow by series id and time."""
-    ids = snapshot.series_ids()
-    plan = make_plan(snapshot, ids, text_array([]), TIME_MIN, TIME_MAX)
-    for part in slices_by_readings(plan, CHUNK_READINGS_MAX):
-        versions = read_versions(plan, part)
-        rows = versions.readings
-        series = ids[rows.series + part.first].astype(np.int32)
-        yield Versions(Readings(series, rows.times, rows.values, rows.qualities), versions.commits)
+    return versions_of(snapshot, snapshot.series_ids(), TIME_MIN, TIME_MAX)
 
 
 def _commit(catalog: Catalog, state: State, rows: list[ChunkRow], gone: set[str]) -> None:
@@ -152,5 +142,6 @@ def _commit(catalog: Catalog, state: State, rows: list[ChunkRow], gone: set[str]
     catalog.remove_chunks(sorted(gone))
     for row in rows:
         catalog.add_chunk(commit, row)
+    catalog.forget_deletions()
     catalog.clear_head()
     catalog.commit()

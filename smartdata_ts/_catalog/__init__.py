@@ -1,0 +1,33 @@
+"""All SQL, and nothing but SQL: series, tags, commits, chunks and the head, in one SQLite file.
+
+A commit is one SQLite transaction. A chunk's row is written after its file is durable, so that a row
+never stands without its file. Chunks of higher id win over those of lower; the head wins over all
+chunks, because whatever writes a chunk of newer readings flushes the head first.
+"""
+
+from ._commits import Commits
+from ._schema import (
+    APPLICATION_ID,
+    FILE_NAME,
+    INTEGER_FACTS,
+    SERIES_FACTS,
+    ChunkRow,
+    Deletion,
+    State,
+)
+from ._series import Series
+
+__all__ = [
+    "APPLICATION_ID",
+    "FILE_NAME",
+    "INTEGER_FACTS",
+    "SERIES_FACTS",
+    "Catalog",
+    "ChunkRow",
+    "Deletion",
+    "State",
+]
+
+
+class Catalog(Commits, Series):
+    """One connection to a store's catalog; threads take turns."""

@@ -1,0 +1,262 @@
+"""Commits, and what they name: chunks, the head, snapshots, deletions, erasures."""
+
+import json
+import time
+import zlib
+from collections.abc import Sequence
+
+from smartdata_ts.errors import CorruptCatalogError, StoreBusyError, StoreFormatError, UsageError
+
+from ._connection import Connection
+from ._schema import ChunkRow, Deletion, State
+
+# As ChunkRow has them.
+_CHUNK_COLUMNS = (
+    "name",
+    "series_min",
+    "series_max",
+    "time_min",
+    "time_max",
+    "reading_count",
+    "size",
+    "commit_min",
+    "commit_max",
+    "is_history",
+    "commit_id",
+)
+
+
+class Commits(Connection):
+    """What has been committed."""
+
+    # -- commits, chunks, head
+
+    def last_commit(self) -> int:
+        """The newest commit's number; 0 in a store without any."""
+        return int(self._rows("SELECT ifnull(max(id), 0) FROM commits")[0][0])
+
+    def state(self, with_history: bool = False) -> State:
+        """Everything that a reader must know, read in one transaction."""
+        with self._lock:
+            nested = self._connection.in_transaction
+            if not nested:
+                self._execute("BEGIN")
+            try:
+                ((commit, reading_count),) = self._rows(
+                    "SELECT id, reading_count FROM commits ORDER BY id DESC LIMIT 1"
+                ) or [(0, 0)]
+                chunks = self._chunk_rows(is_history=False)
+                head = self._head_blobs()
+                history = self._chunk_rows(is_history=True) if with_history else ()
+                deletions = self._deletions() if with_history else ()
+            finally:
+                if not nested:
+                    self._execute("COMMIT")
+        return State(commit, reading_count, chunks, head, history, deletions)
+
+    def _check_name(self, name: str) -> None:
+        if "/" in name or "\\" in name or name.startswith("."):
+            raise StoreFormatError(f"{self._path}: names a chunk {name!r}, which is no file of this store")
+
+    def history_chunks(self) -> tuple[ChunkRow, ...]:
+        """The chunks of what was superseded or deleted, in the order of their making."""
+        return self._chunk_rows(is_history=True)
+
+    def _head_blobs(self) -> tuple[bytes, ...]:
+        rows = self._rows("SELECT data, checksum FROM head ORDER BY id")
+        if any(zlib.crc32(data) != checksum for data, checksum in rows):
+            raise CorruptCatalogError(self._damaged("recent readings in its table head"))
+        return tuple(data for data, _ in rows)
+
+    def _damaged(self, what: str) -> str:
+        return (
+            f"{self._path}: {what} are not what was written. Restore the store from a backup, or salvage it."
+        )
+
+    def _chunk_rows(self, is_history: bool) -> tuple[ChunkRow, ...]:
+        sql = f"SELECT {', '.join(_CHUNK_COLUMNS)}, checksum FROM chunk WHERE is_history = ? ORDER BY id"
+        rows = self._rows(sql, (is_history,))
+        for *columns, checksum in rows:
+            if _digest(columns) != checksum:
+                raise CorruptCatalogError(self._damaged("the columns of a chunk"))
+            self._check_name(str(columns[0]))
+        return tuple(ChunkRow(*columns) for *columns, _ in rows)
+
+    def add_commit(self, commit: int, note: str | None, reading_count: int) -> None:
+        """Begin the commit of this number, one more than the last, within a transaction.
+
+        `reading_count` is what the store holds after it, each (series, time) counted once.
+        """
+        self._execute(
+            "INSERT INTO commits VALUES (?, ?, ?, ?)", (commit, time.time_ns() // 1000, note, reading_count)
+        )
+
+    def add_head(self, commit: int, reading_count: int, data: bytes) -> None:
+        """Put readings into the head."""
+        sql = "INSERT INTO head (commit_id, reading_count, data, checksum) VALUES (?, ?, ?, ?)"
+        self._execute(sql, (commit, reading_count, data, zlib.crc32(data)))
+
+    def merge_head(self, commit: int) -> None:
+        """Make one blob of the head's many, so that reading it stays cheap."""
+        blobs = self._rows("SELECT reading_count, data FROM head ORDER BY id")
+        self.clear_head()
+        self.add_head(commit, sum(count for count, _ in blobs), b"".join(data for _, data in blobs))
+
+    def clear_head(self) -> None:
+        """Empty the head, whose readings have gone into chunks."""
+        self._execute("DELETE FROM head")
+
+    def add_chunk(self, commit: int, chunk: ChunkRow) -> None:
+        """Name a chunk whose file is durable."""
+        columns = _columns_of(commit, chunk)
+        marks = ", ".join("?" * (len(columns) + 1))
+        sql = f"INSERT INTO chunk ({', '.join(_CHUNK_COLUMNS)}, checksum) VALUES ({marks})"
+        self._execute(sql, (*columns, _digest(columns)))
+
+    def replace_chunk(self, name: str, chunk: ChunkRow) -> None:
+        """Put a chunk in the place of another, whose precedence and commit it takes."""
+        columns = _columns_of(chunk.commit, chunk)
+        assignments = ", ".join(f"{column} = ?" for column in (*_CHUNK_COLUMNS, "checksum"))
+        sql = f"UPDATE chunk SET {assignments} WHERE name = ?"
+        self._execute(sql, (*columns, _digest(columns), name))
+
+    def remove_chunks(self, names: Sequence[str]) -> None:
+        """Forget chunks that others have replaced."""
+        self._execute(
+            "DELETE FROM chunk WHERE name IN (SELECT value FROM json_each(?))", (json.dumps(names),)
+        )
+
+    # -- history
+
+    def commit_rows(self) -> list[tuple[int, int, str | None, int]]:
+        """(id, time in us UTC, note, readings in the store after it) of every commit."""
+        return self._rows("SELECT id, time_us, note, reading_count FROM commits ORDER BY id")
+
+    def commit_at(self, time_us: int) -> int:
+        """The last commit at or before a time; 0 where there is none."""
+        return int(self._rows("SELECT ifnull(max(id), 0) FROM commits WHERE time_us <= ?", (time_us,))[0][0])
+
+    def set_history(self, history_us: int | None) -> None:
+        """Keep superseded readings for so long; None: for ever."""
+        self._set("history_us", -1 if history_us is None else history_us)
+
+    def history_us(self) -> int | None:
+        """How long superseded readings are kept; None: for ever."""
+        history_us = self._setting("history_us")
+        return None if history_us < 0 else history_us
+
+    def history_floor(self) -> int:
+        """The first commit as of which the store can still be read."""
+        return self._setting("history_floor")
+
+    def raise_history_floor(self) -> int:
+        """Give up what the horizon and the snapshots no longer ask for; returns the new floor."""
+        history_us = self.history_us()
+        floor = self.history_floor()
+        if history_us is None:
+            return floor
+        wanted = self.commit_at(time.time_ns() // 1000 - history_us)
+        held = [commit for _, commit, _, _ in self.snapshot_rows()]
+        floor = max(floor, min([wanted, *held]))
+        self._set("history_floor", floor)
+        return floor
+
+    def keeps_history(self) -> bool:
+        """Whether what the next commit supersedes is to be kept."""
+        return self.history_us() != 0 or bool(self.snapshot_rows())
+
+    def give_up_history(self, floor: int) -> None:
+        """Let the store be read as of no commit before this one."""
+        self._set("history_floor", floor)
+
+    def _setting(self, name: str) -> int:
+        ((value,),) = self._rows("SELECT value FROM store WHERE name = ?", (name,))
+        return int(value)
+
+    def _set(self, name: str, value: int) -> None:
+        self._execute("UPDATE store SET value = ? WHERE name = ?", (str(value), name))
+
+    def snapshot_rows(self) -> list[tuple[str, int, int, str | None]]:
+        """(name, commit, time in us UTC, note) of every named snapshot."""
+        return self._rows("SELECT name, commit_id, time_us, note FROM snapshot ORDER BY commit_id, name")
+
+    def add_snapshot(self, name: str, commit: int, note: str | None) -> None:
+        """Name a commit; UsageError where the name is taken."""
+        if self._rows("SELECT 1 FROM snapshot WHERE name = ?", (name,)):
+            raise UsageError(f"there is a snapshot {name!r} already; release it, or take another name")
+        sql = "INSERT INTO snapshot VALUES (?, ?, ?, ?)"
+        self._execute(sql, (name, commit, time.time_ns() // 1000, note))
+
+    def remove_snapshot(self, name: str) -> None:
+        """Forget a name; UsageError where there is none such."""
+        if not self._rows("SELECT 1 FROM snapshot WHERE name = ?", (name,)):
+            raise UsageError(f"there is no snapshot {name!r}; `store.snapshots()` lists them")
+        self._execute("DELETE FROM snapshot WHERE name = ?", (name,))
+
+    def _deletions(self) -> tuple[Deletion, ...]:
+        rows = self._rows("SELECT commit_id, series_id, time_min, time_max FROM deletion ORDER BY id")
+        return tuple(Deletion(*row) for row in rows)
+
+    def add_deletions(self, commit: int, series_ids: Sequence[int], time_min: int, time_max: int) -> None:
+        """Note that series have lost their readings within [time_min, time_max]."""
+        self._execute_many(
+            "INSERT INTO deletion (commit_id, series_id, time_min, time_max) VALUES (?, ?, ?, ?)",
+            ((commit, number, time_min, time_max) for number in series_ids),
+        )
+
+    def forget_deletions(self) -> None:
+        """Forget what the history's floor has passed, once no chunk of history is left that it hides."""
+        self._execute(
+            "DELETE FROM deletion WHERE commit_id <= ? AND NOT EXISTS (SELECT 1 FROM chunk WHERE is_history)",
+            (self.history_floor(),),
+        )
+
+    # -- erasure
+
+    def note_commit(self, commit: int, note: str) -> None:
+        """Give a commit its note."""
+        self._execute("UPDATE commits SET note = ? WHERE id = ?", (note, commit))
+
+    def remove_series(self, ids: Sequence[int]) -> None:
+        """Forget series, and all that is said of them."""
+        wanted = (json.dumps(ids),)
+        for table, column in (("tag", "series_id"), ("deletion", "series_id"), ("series", "id")):
+            self._execute(f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", wanted)
+
+    def add_erasure(self, names: Sequence[str]) -> None:
+        """Note the files that are to be overwritten before an erasure is complete; there may be none."""
+        self._execute_many("INSERT OR IGNORE INTO erasure VALUES (?)", ((name,) for name in ["", *names]))
+
+    def erasures(self) -> list[str] | None:
+        """The files that are still to be overwritten; None where no erasure is under way."""
+        names = [name for (name,) in self._rows("SELECT name FROM erasure ORDER BY name")]
+        for name in filter(None, names):
+            self._check_name(name)
+        return list(filter(None, names)) if names else None
+
+    def write_anew(self) -> None:
+        """Leave no page of the catalog, nor of its log, that holds what has been removed from it.
+
+        Raises StoreBusyError where a reader holds on to the log for longer than the timeout.
+        """
+        with self._lock:
+            self._execute("VACUUM")
+            ((is_busy, _, _),) = self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        if is_busy:
+            raise StoreBusyError(
+                f"{self._path.parent}: a query holds on to the catalog's log. The series are gone from the "
+                "store; their bytes go with the next opening for writing, or the next erasure"
+            )
+
+    def clear_erasures(self) -> None:
+        """Note that all erasures are complete."""
+        self._execute("DELETE FROM erasure")
+
+
+def _columns_of(commit: int, chunk: ChunkRow) -> list[object]:
+    return [*(getattr(chunk, name) for name in _CHUNK_COLUMNS[:-2]), int(chunk.is_history), commit]
+
+
+def _digest(columns: Sequence[object]) -> int:
+    """The checksum of a chunk's row."""
+    return zlib.crc32(json.dumps(columns, ensure_ascii=False, separators=(",", ":")).encode())

@@ -1,0 +1,187 @@
+"""One connection to a store's SQLite file: opened, its errors ours, its transactions in turn."""
+
+import contextlib
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from smartdata_ts import _disk
+from smartdata_ts.errors import (
+    ClosedError,
+    CorruptCatalogError,
+    DiskFullError,
+    StoreBusyError,
+    StoreError,
+    StoreFormatError,
+    UsageError,
+)
+
+from ._schema import APPLICATION_ID, FILE_NAME, FORMAT_VERSION, HISTORY_US, SCHEMA
+
+
+class Connection:
+    """One connection to a store's catalog; threads take turns."""
+
+    def __init__(self, directory: Path, read_only: bool, timeout_s: float) -> None:
+        path = directory / FILE_NAME
+        self._lock = threading.RLock()
+        self._path = path
+        self._timeout_s = timeout_s
+        try:
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?{_access(path) if read_only else 'mode=rwc'}",
+                uri=True,
+                timeout=timeout_s,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=64,
+            )
+        except sqlite3.Error as problem:
+            raise StoreError(f"{path}: cannot be opened: {problem}") from problem
+        try:
+            self._prepare(read_only)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self, read_only: bool) -> None:
+        if not read_only:
+            if not self._is_created():
+                self._create()
+            self._execute("PRAGMA synchronous = FULL")
+            self._execute("PRAGMA secure_delete = ON")
+        if not self._is_created():
+            raise StoreFormatError(f"{self._path}: a database, but not of a smartdata_ts store")
+        ((version,),) = self._rows("SELECT value FROM store WHERE name = 'format_version'")
+        if version != str(FORMAT_VERSION):
+            raise StoreFormatError(
+                f"{self._path}: store format version {version}; this release reads version {FORMAT_VERSION}. "
+                "Upgrade smartdata_ts."
+            )
+
+    def _is_created(self) -> bool:
+        return self._rows("PRAGMA application_id") == [(APPLICATION_ID,)]
+
+    def _create(self) -> None:
+        self._enable_log()
+        with self.transaction():
+            if self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
+                return  # someone else's database, or another process created the store before our lock
+            for statement in SCHEMA.split(";"):
+                self._execute(statement)
+            settings = {"format_version": FORMAT_VERSION, "history_us": HISTORY_US, "history_floor": 0}
+            self._execute_many("INSERT INTO store VALUES (?, ?)", settings.items())
+            self._execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _enable_log(self) -> None:
+        """Turn to write-ahead logging, for which SQLite, alone among its locks, does not wait."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                self._execute("PRAGMA journal_mode = WAL")
+                return
+            except StoreBusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+
+    def close(self) -> None:
+        """Close the connection; further calls raise ClosedError."""
+        with self._lock:
+            self._connection.close()
+
+    def begin(self) -> None:
+        """Take the store's one write lock, of which `commit` or `roll_back` lets go again."""
+        if not self._lock.acquire(timeout=self._timeout_s):
+            raise StoreBusyError(
+                f"{self._path.parent}: another thread has been writing for longer than the timeout; "
+                "try again, or open the store with a longer timeout_s"
+            )
+        try:
+            if self._connection.in_transaction:
+                raise UsageError("this thread is within a write already; write with that writer, or after it")
+            self._execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def commit(self) -> None:
+        """Make the transaction durable; where this raises, it is still to be rolled back."""
+        self._execute("COMMIT")
+        self._lock.release()
+
+    def roll_back(self) -> None:
+        """Undo the transaction."""
+        try:
+            with contextlib.suppress(sqlite3.Error):  # closed, or undone by SQLite itself
+                self._connection.execute("ROLLBACK")
+        finally:
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit on exit, roll back on an exception."""
+        self.begin()
+        try:
+            yield
+            self.commit()
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def _execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, parameters)
+        except sqlite3.Error as problem:
+            raise _translated(self._path, problem) from problem
+
+    def _execute_many(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
+        try:
+            self._connection.executemany(sql, rows)
+        except sqlite3.Error as problem:
+            raise _translated(self._path, problem) from problem
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
+        with self._lock:
+            try:
+                return self._connection.execute(sql, parameters).fetchall()
+            except sqlite3.Error as problem:
+                raise _translated(self._path, problem) from problem
+
+
+def _translated(path: Path, problem: sqlite3.Error) -> StoreError:
+    """SQLite's error as ours, with what to do."""
+    if isinstance(problem, sqlite3.ProgrammingError) and "closed" in str(problem):
+        return ClosedError(f"{path.parent}: this handle is closed; open the store again")
+    code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreBusyError(
+            f"{path.parent}: another process has been writing for longer than the timeout; "
+            "try again, or open the store with a longer timeout_s"
+        )
+    if code == sqlite3.SQLITE_NOTADB:
+        return StoreFormatError(f"{path}: not the catalog of a smartdata_ts store")
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFullError(
+            f"{path}: cannot be written: {problem}. Nothing of this call is kept; free some space and try "
+            "again."
+        )
+    if code == sqlite3.SQLITE_CORRUPT:
+        return CorruptCatalogError(
+            f"{path}: the catalog is damaged ({problem}). Restore the store from a backup, or salvage it."
+        )
+    return StoreError(f"{path}: {problem}")
+
+
+def _access(path: Path) -> str:
+    """How to open the catalog for reading.
+
+    SQLite's readers lock pages in files beside the database, which they cannot make in a directory
+    without write permission. There, a store without a log that waits to be read cannot change either.
+    """
+    log = path.with_name(path.name + "-wal")
+    if _disk.is_writable(path.parent) or _disk.size_of_file(log):
+        return "mode=ro"
+    return "mode=ro&immutable=1"

@@ -1,0 +1,123 @@
+"""The tables of a catalog, and the rows that others see. docs/format.md is the contract."""
+
+from dataclasses import dataclass
+
+FILE_NAME = "catalog.sqlite"
+FORMAT_VERSION = 1
+# "SDTS" in SQLite's header, so that `file` and we know whose database it is.
+APPLICATION_ID = 0x53445453
+
+SCHEMA = """
+CREATE TABLE store (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE series (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    quantity TEXT,
+    unit TEXT,
+    kind TEXT CHECK (kind IN ('register', 'interval', 'gauge')),
+    interval_us INTEGER,
+    decimals INTEGER,
+    register_digits INTEGER
+);
+CREATE TABLE tag (
+    series_id INTEGER NOT NULL REFERENCES series (id),
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (series_id, name)
+) WITHOUT ROWID;
+CREATE INDEX tag_by_value ON tag (name, value, series_id);
+CREATE TABLE commits (
+    id INTEGER PRIMARY KEY,
+    time_us INTEGER NOT NULL,
+    note TEXT,
+    -- readings in the store after this commit, each (series, time) counted once
+    reading_count INTEGER NOT NULL
+);
+CREATE TABLE chunk (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    commit_id INTEGER NOT NULL REFERENCES commits (id),
+    series_min INTEGER NOT NULL,
+    series_max INTEGER NOT NULL,
+    time_min INTEGER NOT NULL,
+    time_max INTEGER NOT NULL,
+    reading_count INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    -- of its readings
+    commit_min INTEGER NOT NULL,
+    commit_max INTEGER NOT NULL,
+    -- 1: what later commits superseded or deleted, all of it by `commit_id`
+    is_history INTEGER NOT NULL,
+    -- CRC-32 of the other columns but id, as a JSON list in UTF-8
+    checksum INTEGER NOT NULL
+);
+CREATE TABLE head (
+    id INTEGER PRIMARY KEY,
+    commit_id INTEGER NOT NULL REFERENCES commits (id),
+    reading_count INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    checksum INTEGER NOT NULL -- CRC-32 of data
+);
+-- what was deleted, and when: for the store as of earlier commits
+CREATE TABLE deletion (
+    id INTEGER PRIMARY KEY,
+    commit_id INTEGER NOT NULL REFERENCES commits (id),
+    series_id INTEGER NOT NULL REFERENCES series (id),
+    time_min INTEGER NOT NULL,
+    time_max INTEGER NOT NULL
+);
+-- chunk files that hold what has been erased, until they are overwritten and the catalog is written anew
+CREATE TABLE erasure (name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE snapshot (
+    name TEXT PRIMARY KEY,
+    commit_id INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,
+    note TEXT
+) WITHOUT ROWID;
+"""
+
+# How long superseded readings are kept unless the user says otherwise: a year.
+HISTORY_US = 365 * 86_400_000_000
+
+SERIES_FACTS = ("quantity", "unit", "kind", "interval_us", "decimals", "register_digits")
+INTEGER_FACTS = SERIES_FACTS[3:]
+
+
+@dataclass(frozen=True)
+class ChunkRow:
+    """What the catalog knows of a chunk."""
+
+    name: str
+    series_min: int
+    series_max: int
+    time_min: int
+    time_max: int
+    reading_count: int
+    size: int
+    commit_min: int
+    commit_max: int
+    is_history: bool = False
+    commit: int = 0  # that named it; 0 where none has yet
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """From a commit on, a series had no longer the readings within [time_min, time_max]."""
+
+    commit: int
+    series: int
+    time_min: int
+    time_max: int
+
+
+@dataclass(frozen=True)
+class State:
+    """Chunks (lowest precedence first) and head blobs (oldest first) as of a commit."""
+
+    commit: int
+    reading_count: int  # each (series, time) once
+    chunks: tuple[ChunkRow, ...]
+    head: tuple[bytes, ...]
+    # Read only where the past is asked for.
+    history: tuple[ChunkRow, ...] = ()
+    deletions: tuple[Deletion, ...] = ()

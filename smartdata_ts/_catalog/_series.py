@@ -1,0 +1,106 @@
+"""Series, and what is said of them."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts.kernels._jit import Int64Array
+
+from ._connection import Connection
+from ._schema import SERIES_FACTS
+
+
+class Series(Connection):
+    """The series that the store knows."""
+
+    def series_count(self) -> int:
+        """How many series the store knows."""
+        return int(self._rows("SELECT count(*) FROM series")[0][0])
+
+    def series_id_max(self) -> int:
+        """The highest series id; 0 where there is no series."""
+        return int(self._rows("SELECT ifnull(max(id), 0) FROM series")[0][0])
+
+    def series_id(self, key: str) -> int | None:
+        """The id of one series."""
+        rows = self._rows("SELECT id FROM series WHERE key = ?", (key,))
+        return int(rows[0][0]) if rows else None
+
+    def series_ids(self, keys: Sequence[str]) -> Int64Array:
+        """The id of each key, 0 where there is none."""
+        sql = (
+            "SELECT group_concat(id) FROM (SELECT ifnull(series.id, 0) AS id FROM json_each(?) AS wanted"
+            " LEFT JOIN series ON series.key = wanted.value ORDER BY wanted.key)"
+        )
+        ((ids,),) = self._rows(sql, (json.dumps(list(keys), ensure_ascii=False),))
+        return _integers(ids)
+
+    def series_keys(self, ids: Int64Array) -> list[str]:
+        """The key of each series id; all must be known."""
+        sql = (
+            "SELECT series.key FROM json_each(?) AS wanted JOIN series ON series.id = wanted.value"
+            " ORDER BY wanted.key"
+        )
+        return [key for (key,) in self._rows(sql, (json.dumps(ids.tolist()),))]
+
+    def add_series(self, keys: Sequence[str]) -> Int64Array:
+        """Create series with new keys, ids in the keys' order; returns their ids."""
+        self._execute_many("INSERT INTO series (key) VALUES (?)", ((key,) for key in keys))
+        return self.series_ids(keys)
+
+    def set_facts(self, series_id: int, facts: Mapping[str, object], tags: Mapping[str, str]) -> None:
+        """Set the facts and tags given; those not named stay as they are."""
+        assert set(facts) <= set(SERIES_FACTS)
+        if facts:
+            assignments = ", ".join(f"{name} = ?" for name in facts)
+            self._execute(f"UPDATE series SET {assignments} WHERE id = ?", (*facts.values(), series_id))
+        self._execute_many(
+            "INSERT OR REPLACE INTO tag VALUES (?, ?, ?)",
+            ((series_id, name, value) for name, value in tags.items()),
+        )
+
+    def select_series(
+        self, keys: Sequence[str] | None, tags: Mapping[str, Sequence[str]]
+    ) -> tuple[Int64Array, pa.StringArray]:
+        """Ids and keys of the series that have one of the keys and, per tag, one of its values, by key.
+
+        The keys come as one text and one list of sizes: no Python object per series.
+        """
+        conditions, parameters = ["TRUE"], list[object]()
+        if keys is not None:
+            conditions.append("key IN (SELECT value FROM json_each(?))")
+            parameters.append(json.dumps(list(keys), ensure_ascii=False))
+        for name, values in tags.items():
+            conditions.append(
+                "id IN (SELECT series_id FROM tag"
+                " WHERE name = ? AND value IN (SELECT value FROM json_each(?)))"
+            )
+            parameters += [name, json.dumps(list(values), ensure_ascii=False)]
+        sql = (
+            "SELECT group_concat(id), group_concat(length(CAST(key AS BLOB))), group_concat(key, '')"
+            f" FROM (SELECT id, key FROM series WHERE {' AND '.join(conditions)} ORDER BY key)"
+        )
+        ((ids, sizes, text),) = self._rows(sql, parameters)
+        return _integers(ids), _strings(_integers(sizes), text or "")
+
+    def series_rows(self) -> list[tuple]:  # type: ignore[type-arg]
+        """(id, key, facts ..., tags as JSON) of every series, by key."""
+        facts = ", ".join(SERIES_FACTS)
+        return self._rows(
+            f"SELECT id, key, {facts}, (SELECT json_group_object(name, value) FROM tag WHERE series_id = id)"
+            " FROM series ORDER BY key"
+        )
+
+
+def _integers(text: str | None) -> Int64Array:
+    """The integers of a comma-separated list."""
+    if not text:
+        return np.empty(0, np.int64)
+    return np.fromstring(text, np.int64, sep=",")
+
+
+def _strings(sizes: Int64Array, text: str) -> pa.StringArray:
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    return pa.StringArray.from_buffers(sizes.size, pa.py_buffer(offsets), pa.py_buffer(text.encode()))
