@@ -1,7 +1,8 @@
 """Columns of readings: sorted by series and time, repeats folded, matched against what is known.
 
 A series is given by a slot, a small int; readings of slot s stand at starts[s] to starts[s + 1].
-Among readings of one slot and one time, the later in order of arrival wins.
+Among readings of one slot and one time, the later in order of arrival wins, unless a table of qualities
+says otherwise.
 """
 
 import numpy as np
@@ -146,13 +147,17 @@ def fold_repeats(
     times: Int64Array,
     values: Float64Array,
     qualities: UInt8Array,
+    wins: UInt8Array,
     counts: Int64Array,
 ) -> int:
-    """Keep the last of each run of equal times, moving rows and `starts` up; returns the rows left.
+    """Keep one of each run of equal times, moving rows and `starts` up; returns the rows left.
 
+    A row takes the place of the one before it where wins[256 * old quality + new quality] is not 0.
     counts[0] grows by the rows that repeated the value and quality before them, counts[1] by those
-    that replaced another.
+    that were replaced, counts[2] by those that gave way. Returns -1 where `wins` is too short.
     """
+    if wins.size < 65_536:
+        return -1
     bits = values.view(np.int64)
     filled = 0
     first = starts[0]
@@ -161,8 +166,13 @@ def fold_repeats(
         begin = filled
         for i in range(first, end):
             if filled > begin and times[i] == times[filled - 1]:
-                same = bits[i] == bits[filled - 1] and qualities[i] == qualities[filled - 1]
-                counts[0 if same else 1] += 1
+                if bits[i] == bits[filled - 1] and qualities[i] == qualities[filled - 1]:
+                    counts[0] += 1
+                    continue
+                if wins[256 * np.int64(qualities[filled - 1]) + np.int64(qualities[i])] == 0:
+                    counts[2] += 1
+                    continue
+                counts[1] += 1
                 filled -= 1
             times[filled] = times[i]
             bits[filled] = bits[i]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from smartdata_ts import errors
 
 if TYPE_CHECKING:
+    from smartdata_ts._quality import quality_code, quality_name
     from smartdata_ts._query import Query
     from smartdata_ts._store import Info, Store
     from smartdata_ts._store import open_store as open
@@ -22,7 +23,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Info", "Query", "Store", "WriteReport", "Writer", "__version__", "errors", "open"]
+__all__ = [
+    "Info",
+    "Query",
+    "Store",
+    "WriteReport",
+    "Writer",
+    "__version__",
+    "errors",
+    "open",
+    "quality_code",
+    "quality_name",
+]
 
 _HOMES = {
     "Info": ("_store", "Info"),
@@ -31,6 +43,8 @@ _HOMES = {
     "WriteReport": ("_writer", "WriteReport"),
     "Writer": ("_writer", "Writer"),
     "open": ("_store", "open_store"),
+    "quality_code": ("_quality", "quality_code"),
+    "quality_name": ("_quality", "quality_name"),
 }
 
 

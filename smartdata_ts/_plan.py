@@ -5,7 +5,7 @@ blocks overlap in time (late or replaced readings) is tangled: it is merged befo
 of it, and all others are taken straight from their blocks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,12 @@ class Plan:
     head_versions: Versions  # series = position, in order of writing
     tangled: np.ndarray  # bool per position
     counts: Int64Array  # readings per position, an upper bound
+    wanted: np.ndarray | None  # bool per quality code; None: all are
+
+    @property
+    def qualities(self) -> list[int] | None:
+        """The codes that are wanted; None: all."""
+        return None if self.wanted is None else np.flatnonzero(self.wanted).tolist()
 
     @property
     def reading_count(self) -> int:
@@ -83,9 +89,14 @@ class Slice:
 
 
 def make_plan(
-    snapshot: Snapshot, ids: Int64Array, keys: pa.StringArray, time_min: int, time_max: int
+    snapshot: Snapshot,
+    ids: Int64Array,
+    keys: pa.StringArray,
+    time_min: int,
+    time_max: int,
+    qualities: Sequence[int] | None = None,
 ) -> Plan:
-    """Find the blocks of the series `ids` within [time_min, time_max]."""
+    """Find the blocks of the series `ids` within [time_min, time_max]; of some qualities, or of all."""
     blocks = [_by_position(part) for part in snapshot.blocks(ids, time_min, time_max)]
     head_versions = _head_of(snapshot, ids, time_min, time_max)
     head = fold([head_versions.readings]).readings
@@ -96,6 +107,11 @@ def make_plan(
     tangled = _tangled(ids.size, blocks, head)
     if snapshot.as_of is not None:
         tangled |= _unsettled(snapshot.as_of, ids, blocks)
+    wanted = None
+    if qualities is not None:
+        wanted = np.zeros(256, np.bool_)
+        wanted[list(qualities)] = True
+        tangled |= _mixed(wanted, ids.size, blocks, head)
     ends = np.array([(part.positions[0], part.positions[-1]) for part in blocks], np.int64).reshape(-1, 2)
     return Plan(
         snapshot,
@@ -110,6 +126,7 @@ def make_plan(
         head_versions,
         tangled,
         counts,
+        wanted,
     )
 
 
@@ -141,6 +158,16 @@ def _unsettled(as_of: AsOf, ids: Int64Array, blocks: list[Blocks]) -> np.ndarray
     for part in blocks:
         unsettled[part.positions[part.chunk.commit_max[part.rows] > as_of.commit]] = True
     return unsettled
+
+
+def _mixed(wanted: np.ndarray, position_count: int, blocks: list[Blocks], head: Readings) -> np.ndarray:
+    """Which positions have readings of other qualities, which are left out after all have been merged."""
+    mixed = np.zeros(position_count, np.bool_)
+    for part in blocks:
+        low, high = part.chunk.quality_min[part.rows], part.chunk.quality_max[part.rows]
+        mixed[part.positions[(low != high) | ~wanted[low]]] = True
+    mixed[head.series[~wanted[head.qualities]]] = True
+    return mixed
 
 
 def _tangled(position_count: int, blocks: list[Blocks], head: Readings) -> np.ndarray:

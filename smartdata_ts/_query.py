@@ -61,6 +61,7 @@ class Query:
     end_us: int | None = None  # exclusive
     step: Resample | Last | None = None
     as_of: int | None = None  # a commit; None: the newest
+    qualities: tuple[int, ...] | None = None  # codes; None: all
 
     def resample(
         self,
@@ -150,7 +151,7 @@ class Query:
         ids, keys = selected(catalog, self.series, dict(self.tags))
         time_min = TIME_MIN if self.start_us is None else self.start_us
         time_max = TIME_MAX if self.end_us is None else self.end_us - 1
-        return make_plan(snapshot, ids, keys, time_min, time_max)
+        return make_plan(snapshot, ids, keys, time_min, time_max, self.qualities)
 
     def to_arrow(self) -> pa.Table:
         """The whole result as an Arrow table."""

@@ -51,12 +51,19 @@ class Folded:
     readings: Readings
     duplicate_count: int
     replaced_count: int
+    kept_count: int  # rows that gave way to what stood
 
 
-def fold(parts: list[Readings]) -> Folded:
-    """Sort by series and time; of a repeated (series, time) the later row, of a later part, stays."""
+_LATER_WINS = np.ones(65_536, np.uint8)
+
+
+def fold(parts: list[Readings], wins: UInt8Array = _LATER_WINS) -> Folded:
+    """Sort by series and time; of a repeated (series, time) the later row, of a later part, stays.
+
+    It does so where wins[256 * old quality + new quality] is not 0.
+    """
     if _are_sorted(parts):
-        return Folded(concatenate(parts), 0, 0)
+        return Folded(concatenate(parts), 0, 0, 0)
     slot_count = max(int(part.series.max(initial=0)) for part in parts) + 1
     slot_counts = np.zeros(slot_count, np.int64)
     for part in parts:
@@ -75,11 +82,11 @@ def fold(parts: list[Readings]) -> Folded:
         np.empty(largest, np.float64),
         np.empty(largest, np.uint8),
     )
-    counts = np.zeros(2, np.int64)
-    kept = kernel_readings.fold_repeats(starts, times, values, qualities, counts)
+    counts = np.zeros(3, np.int64)
+    kept = kernel_readings.fold_repeats(starts, times, values, qualities, wins, counts)
     series = np.repeat(np.arange(slot_count, dtype=np.int32), np.diff(starts))
     folded = Readings(series, times[:kept], values[:kept], qualities[:kept])
-    return Folded(folded, int(counts[0]), int(counts[1]))
+    return Folded(folded, int(counts[0]), int(counts[1]), int(counts[2]))
 
 
 def _are_sorted(parts: list[Readings]) -> bool:
@@ -114,17 +121,32 @@ def _scatter(parts: list[Readings], starts: Int64Array) -> tuple[Int64Array, Flo
     return times, values, qualities
 
 
-def drop_known(readings: Readings, known: Readings) -> Folded:
-    """Leave out of `readings` what `known` holds already; both are sorted and folded."""
+def drop_known(readings: Readings, known: Readings, wins: UInt8Array = _LATER_WINS) -> Folded:
+    """Leave out of `readings` what `known` holds already, or holds better; both are sorted and folded."""
     matches = np.empty(len(readings), np.int64)
     kernel_readings.match_times(known.series, known.times, readings.series, readings.times, matches)
-    matched = matches >= 0
+    matched = np.flatnonzero(matches >= 0)
     at = matches[matched]
-    same = (known.values.view(np.int64)[at] == readings.values[matched].view(np.int64)) & (
+    same = (known.values.view(np.int64)[at] == readings.values.view(np.int64)[matched]) & (
         known.qualities[at] == readings.qualities[matched]
     )
-    duplicate = np.zeros(len(readings), np.bool_)
-    duplicate[matched] = same
-    duplicate_count = int(same.sum())
-    kept = readings.select(~duplicate) if duplicate_count else readings
-    return Folded(kept, duplicate_count, int(matched.sum()) - duplicate_count)
+    replaces = ~same & (wins[256 * known.qualities[at].astype(np.int64) + readings.qualities[matched]] != 0)
+    dropped = np.zeros(len(readings), np.bool_)
+    dropped[matched[~replaces]] = True
+    duplicate_count, replaced_count = int(same.sum()), int(replaces.sum())
+    kept = readings.select(~dropped) if replaced_count < at.size else readings
+    return Folded(kept, duplicate_count, replaced_count, at.size - duplicate_count - replaced_count)
+
+
+def first_conflict(parts: list[Readings]) -> tuple[Readings, int] | None:
+    """Of rows of one series and time that do not agree the first two: sorted rows, and the second's index."""
+    rows = concatenate(parts)
+    rows = rows.select(np.lexsort((rows.times, rows.series)))
+    bits = rows.values.view(np.int64)
+    conflicts = (
+        (rows.series[1:] == rows.series[:-1])
+        & (rows.times[1:] == rows.times[:-1])
+        & ((bits[1:] != bits[:-1]) | (rows.qualities[1:] != rows.qualities[:-1]))
+    )
+    found = np.flatnonzero(conflicts)
+    return (rows, int(found[0]) + 1) if found.size else None

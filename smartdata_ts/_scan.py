@@ -48,6 +48,11 @@ def read_series(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: in
 
 def read_slice(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Readings:
     """The merged readings of a slice, `series` being the position less part.first; `only` picks positions."""
+    readings = _read_all(plan, part, only)
+    return readings if plan.wanted is None else readings.select(plan.wanted[readings.qualities])
+
+
+def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
     as_of = plan.snapshot.as_of
     if as_of is not None and plan.tangled[part.first : part.end].any():
         return fold_versions(known_by(as_of, plan, part, read_versions(plan, part, only)))[0].readings

@@ -25,6 +25,7 @@ from smartdata_ts._history import (
 )
 from smartdata_ts._instant import parse_instant
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._quality import qualities_of
 from smartdata_ts._query import Query, as_keys, as_tags, selected
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts.errors import (
@@ -137,6 +138,7 @@ class Store:
         value: str = "value",
         quality: str | None = None,
         note: str | None = None,
+        on_conflict: str = "better",
     ) -> "WriteReport":
         """Store readings, durably when this returns, all or none of them.
 
@@ -144,7 +146,10 @@ class Store:
         later), or a mapping of column names to arrays; a text in place of an array stands for all rows.
         `series`, `time`, `value` and `quality` name its columns: keys; timestamps (without a zone: UTC)
         or int64 microseconds UTC; numbers; codes 0 to 255 (0 = measured, and so is null). Rows may come
-        in any order. Of rows with the same series and time the later wins, also over what is stored.
+        in any order. Of rows with the same series and time, and of what is stored, one stands, as
+        `on_conflict` says: "better", the later one unless its quality ranks lower (an estimate does not
+        replace what was measured); "replace", the later one; "keep", the earlier one; "error", none:
+        ConflictError, and nothing of the write is kept.
 
         Rows that cannot be readings are rejected, counted by reason, and listed in the report. Raises
         DataError where a column is missing or of a type that cannot serve, ReadOnlyError, StoreBusyError.
@@ -156,14 +161,15 @@ class Store:
         >>> report.stored, report.rejections
         (1, {'null value': 1})
         """
-        with self.writer(note) as writer:
+        with self.writer(note, on_conflict) as writer:
             writer.write(data, series, time, value, quality)
         return writer.report
 
-    def writer(self, note: str | None = None) -> "Writer":
+    def writer(self, note: str | None = None, on_conflict: str = "better") -> "Writer":
         """One write of any size in bounded memory: commits at the end of the block, or not at all.
 
-        It holds the store's write lock; other writers wait. `note` says who, why, from which file.
+        It holds the store's write lock; other writers wait. `note` says who, why, from which file;
+        `on_conflict` which reading stands, as in `write`.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -175,7 +181,7 @@ class Store:
         """
         from smartdata_ts._writer import Writer
 
-        return Writer(self._for_writing(), note)
+        return Writer(self._for_writing(), note, on_conflict)
 
     def describe(
         self,
@@ -331,6 +337,7 @@ class Store:
         end: object = None,
         tz: str = "UTC",
         as_of: object = None,
+        quality: str | int | Sequence[str | int] | None = None,
     ) -> Query:
         """Describe a query; nothing is read yet.
 
@@ -338,7 +345,8 @@ class Store:
         narrow. The span is [start, end): texts ("2024-10-27", "2024-10-27T02:30+02:00"), dates, datetimes
         or np.datetime64; what has no offset is local time in `tz`. `as_of` asks for the readings as they
         were known then: a commit's number, the name of a snapshot, or an instant (without offset: UTC).
-        Raises HistoryError where history does not reach so far back.
+        Raises HistoryError where history does not reach so far back. `quality` leaves only readings that
+        are so: names ("measured", "edited"), whatever the method, or codes.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -354,6 +362,7 @@ class Store:
             None if start is None else parse_instant(start, tz),
             None if end is None else parse_instant(end, tz),
             as_of=None if as_of is None else commit_of(self._catalog, as_of),
+            qualities=None if quality is None else qualities_of(quality),
         )
 
     def pin(self, as_of: int | None = None) -> tuple[Catalog, Snapshot]:

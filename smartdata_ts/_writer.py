@@ -17,11 +17,12 @@ from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import ChunkOutput, flush_head
 from smartdata_ts._ingest import REASONS, ColumnNames, Rows, read_rows
-from smartdata_ts._readings import Readings, drop_known, fold
+from smartdata_ts._quality import quality_name, winners
+from smartdata_ts._readings import Folded, Readings, drop_known, first_conflict, fold
 from smartdata_ts._scan import read_series
 from smartdata_ts._snapshot import ChunkFiles, Snapshot, pack_head
 from smartdata_ts._versions import Versions
-from smartdata_ts.errors import UsageError
+from smartdata_ts.errors import ConflictError, UsageError
 from smartdata_ts.kernels._jit import Int32Array, Int64Array
 from smartdata_ts.kernels.readings import mark_stale
 
@@ -35,12 +36,13 @@ KEPT_KEYS_MAX = 65_536
 
 @dataclass(frozen=True)
 class WriteReport:
-    """What became of every row: rows == stored + duplicates + replaced + rejected."""
+    """What became of every row: rows == stored + duplicates + replaced + kept + rejected."""
 
     rows: int = 0
     stored: int = 0  # new (series, time)
     duplicates: int = 0  # same series, time, value and quality: nothing to store
-    replaced: int = 0  # same series and time, other value or quality: the later write won
+    replaced: int = 0  # same series and time, other value or quality: the later one won
+    kept: int = 0  # the same, but what stood was better, or was to be kept: this row gave way
     rejected: int = 0
     rejections: dict[str, int] = field(default_factory=dict)  # reason -> rows
     series_created: int = 0
@@ -90,8 +92,10 @@ class WriteAccess:
 class Writer:
     """One all-or-nothing write of any size; a context manager that `Store.writer` makes."""
 
-    def __init__(self, access: WriteAccess, note: str | None) -> None:
+    def __init__(self, access: WriteAccess, note: str | None, on_conflict: str) -> None:
         self._access = access
+        self._wins = winners(on_conflict)
+        self._on_conflict = on_conflict
         self._catalog = access.catalog
         self._files = access.files
         self._note = note
@@ -99,7 +103,9 @@ class Writer:
         self._report: WriteReport | None = None
         self._buffer: list[Readings] = []
         self._buffered = 0
-        self._counts = dict.fromkeys(("rows", "duplicates", "replaced", "rejected", "series_created"), 0)
+        self._counts = dict.fromkeys(
+            ("rows", "duplicates", "replaced", "kept", "rejected", "series_created"), 0
+        )
         self._rejects: list[tuple[Int64Array, npt.NDArray[np.uint8]]] = []
         self._output = ChunkOutput(access.files.directory, access.catalog.series_keys)
 
@@ -214,21 +220,36 @@ class Writer:
 
     def _drain(self) -> Readings:
         """Take the buffer, sorted and folded in itself and against all that is known."""
-        folded = fold(self._buffer)
+        folded = fold(self._buffer, self._wins)
+        self._count(folded, self._buffer)
         self._buffer, self._buffered = [], 0
-        self._counts["duplicates"] += folded.duplicate_count
-        self._counts["replaced"] += folded.replaced_count
         readings = folded.readings
         if len(readings) == 0:
             return readings
         self.state.make_room(int(readings.series[-1]))
         stale = np.empty(len(readings), np.bool_)
         if mark_stale(readings.series, readings.times, self.state.newest, stale.view(np.uint8)):
-            fresh = drop_known(readings, self._known(readings.select(stale)))
-            self._counts["duplicates"] += fresh.duplicate_count
-            self._counts["replaced"] += fresh.replaced_count
+            known = self._known(readings.select(stale))
+            fresh = drop_known(readings, known, self._wins)
+            self._count(fresh, [known, readings])
             readings = fresh.readings
         return readings
+
+    def _count(self, folded: Folded, parts: list[Readings]) -> None:
+        """Count what was folded away; raise ConflictError where that was not to be."""
+        self._counts["duplicates"] += folded.duplicate_count
+        self._counts["replaced"] += folded.replaced_count
+        self._counts["kept"] += folded.kept_count
+        if self._on_conflict == "error" and folded.kept_count:
+            found = first_conflict(parts)
+            assert found is not None
+            rows, at = found
+            key = self._catalog.series_keys(rows.series[at : at + 1].astype(np.int64))[0]
+            old, new = (f"{rows.values[k]!s} ({quality_name(int(rows.qualities[k]))})" for k in (at - 1, at))
+            raise ConflictError(
+                f"series {key!r} at {np.datetime64(int(rows.times[at]), 'us')}Z is {old}, and {new} came. "
+                "Nothing of this write is kept; on_conflict says what else to do"
+            )
 
     def _known(self, readings: Readings) -> Readings:
         """What the store and this writer hold of the same series over the same times."""
@@ -269,7 +290,7 @@ class Writer:
                 for_head = readings
         chunks = self._output.finish()
         counts = self._counts
-        new = counts["rows"] - counts["duplicates"] - counts["replaced"] - counts["rejected"]
+        new = counts["rows"] - sum(counts[name] for name in ("duplicates", "replaced", "kept", "rejected"))
         commit = None
         if new or counts["replaced"] or counts["series_created"]:
             self.state.reading_count += new

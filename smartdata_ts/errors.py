@@ -6,6 +6,7 @@ SmartDataError
 │   ├── HistoryError            a commit that the store's history does not reach
 │   └── UnknownTimeZoneError    a name that is no IANA zone
 ├── DataError               input that cannot be taken: a file, a table, a column
+│   ├── ConflictError           a reading that disagrees with one of its series and time
 │   └── DialectError            a text file whose layout could not be told
 ├── StoreError              the store on disk
 │   ├── StoreNotFoundError      nothing is there, and reading only was asked for
@@ -42,6 +43,10 @@ class UnknownTimeZoneError(UsageError):
 
 class DataError(SmartDataError):
     """Input that cannot be taken."""
+
+
+class ConflictError(DataError):
+    """A reading that disagrees with one of its series and time, where `on_conflict` is "error"."""
 
 
 class DialectError(DataError):

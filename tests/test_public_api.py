@@ -5,7 +5,18 @@ import inspect
 import smartdata_ts as sd
 from smartdata_ts import errors
 
-EXPECTED = ["Info", "Query", "Store", "WriteReport", "Writer", "__version__", "errors", "open"]
+EXPECTED = [
+    "Info",
+    "Query",
+    "Store",
+    "WriteReport",
+    "Writer",
+    "__version__",
+    "errors",
+    "open",
+    "quality_code",
+    "quality_name",
+]
 
 
 def test_the_public_names() -> None:

@@ -6,8 +6,9 @@ from encoded_blocks import INT64_MAX, INT64_MIN, bits_of, doubles_as_bits, examp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts._readings import Readings, concatenate, drop_known, fold
-from smartdata_ts.kernels.readings import are_sorted, count_slots, mark_stale, match_times
+from smartdata_ts._quality import quality_name, winners
+from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, fold
+from smartdata_ts.kernels.readings import are_sorted, count_slots, fold_repeats, mark_stale, match_times
 
 Row = tuple[int, int, int, int]  # series, time, bits of the value, quality
 
@@ -37,22 +38,77 @@ def rows_of(readings: Readings) -> list[Row]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def naive_fold(table: list[Row]) -> tuple[list[Row], int, int]:
-    kept: dict[tuple[int, int], tuple[int, int]] = {}
-    duplicates = replaced = 0
-    for series, time, *content in table:
-        before = kept.get((series, time))
-        duplicates += before == tuple(content)
-        replaced += before is not None and before != tuple(content)
-        kept[series, time] = tuple(content)
-    return [(*key, *kept[key]) for key in sorted(kept)], duplicates, replaced
+def naive_fold(table: list[Row], rule: str = "replace") -> tuple[list[Row], int, int, int]:
+    stands: dict[tuple[int, int], tuple[int, int]] = {}
+    duplicates = replaced = kept = 0
+    for series, time, bits, quality in table:
+        before = stands.get((series, time))
+        if before == (bits, quality):
+            duplicates += 1
+        elif before is not None and not takes_place(rule, before[1], quality):
+            kept += 1
+        else:
+            replaced += before is not None
+            stands[series, time] = (bits, quality)
+    return [(*key, *stands[key]) for key in sorted(stands)], duplicates, replaced, kept
+
+
+def takes_place(rule: str, old: int, new: int) -> bool:
+    """Said again, in other words than _quality's."""
+    order = [
+        "rejected missing",
+        "suspect",
+        "temporary",
+        "estimated own",
+        "final_estimate",
+        "measured",
+        "edited",
+    ]
+    ranks = {name: rank for rank, names in enumerate(order) for name in names.split()}
+    old_rank, new_rank = (ranks[quality_name(code).split()[0]] for code in (old, new))
+    return rule == "replace" or (rule == "better" and new_rank >= old_rank)
+
+
+def outcome(folded: Folded) -> tuple[list[Row], int, int, int]:
+    return rows_of(folded.readings), folded.duplicate_count, folded.replaced_count, folded.kept_count
 
 
 @examples(300)
 @given(rows)
 def test_fold_sorts_and_keeps_the_later_of_repeats(table):
-    folded = fold([columns_of(table)])
-    assert (rows_of(folded.readings), folded.duplicate_count, folded.replaced_count) == naive_fold(table)
+    assert outcome(fold([columns_of(table)])) == naive_fold(table)
+
+
+coded = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3), st.integers(0, 2), st.integers(0, 255)))
+
+
+@examples(300)
+@given(coded, st.sampled_from(["better", "replace", "keep", "error"]))
+def test_the_rule_says_which_of_repeats_stands(table, rule):
+    assert outcome(fold([columns_of(table)], winners(rule))) == naive_fold(table, rule)
+
+
+@examples(200)
+@given(coded, coded, st.sampled_from(["better", "replace", "keep"]))
+def test_what_is_known_and_what_comes_stand_as_if_they_came_together(known_table, table, rule):
+    known = fold([columns_of(known_table)], winners(rule)).readings
+    fresh = drop_known(fold([columns_of(table)], winners(rule)).readings, known, winners(rule))
+    merged = fold([known, fresh.readings]).readings
+    assert rows_of(merged) == naive_fold(known_table + table, rule)[0]
+    assert len(fresh.readings) + fresh.duplicate_count + fresh.kept_count == len(naive_fold(table, rule)[0])
+
+
+def test_a_table_of_winners_cut_short_is_refused():
+    empty = np.zeros(1, np.int64)
+    status = fold_repeats(
+        np.array([0, 1]),
+        empty,
+        np.zeros(1),
+        np.zeros(1, np.uint8),
+        np.zeros(65_535, np.uint8),
+        np.zeros(3, np.int64),
+    )
+    assert status == -1
 
 
 @examples(200)
@@ -60,7 +116,7 @@ def test_fold_sorts_and_keeps_the_later_of_repeats(table):
 def test_fold_takes_later_parts_for_later(tables):
     folded = fold([columns_of(table) for table in tables])
     together = [row for table in tables for row in table]
-    assert (rows_of(folded.readings), folded.duplicate_count, folded.replaced_count) == naive_fold(together)
+    assert outcome(folded) == naive_fold(together)
 
 
 def test_fold_of_many_series_in_time_order():

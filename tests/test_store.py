@@ -20,6 +20,7 @@ from smartdata_ts import _writer
 from smartdata_ts._local_time import LocalTimeResolver
 from smartdata_ts.errors import (
     ClosedError,
+    ConflictError,
     DataError,
     ReadOnlyError,
     StoreBusyError,
@@ -241,11 +242,26 @@ def test_the_later_write_wins_across_head_and_chunks(store: sd.Store) -> None:
 
 
 def test_a_better_quality_alone_is_a_change(store: sd.Store) -> None:
-    rows = {"series": "a", "time": [1], "value": [1.0], "q": [3]}
+    rows = {"series": "a", "time": [1], "value": [1.0], "q": [sd.quality_code("estimated", "linear")]}
     store.write(rows, quality="q")
     assert store.write(rows, quality="q").duplicates == 1
     assert store.write(ONE).replaced == 1
     assert store.query().to_arrow()["quality"].to_pylist() == [0]
+
+
+def test_an_estimate_does_not_replace_what_was_measured_unless_told_to(store: sd.Store) -> None:
+    store.write(ONE)
+    late = {"series": "a", "time": [1], "value": [7.5], "q": [sd.quality_code("estimated")]}
+    report = store.write(late, quality="q")
+    assert (report.kept, report.replaced, report.commit) == (1, 0, None)
+    with pytest.raises(ConflictError, match=r"series 'a' at 1970.*Z is 1.0 \(measured\), and 7.5 \(estim"):
+        store.write(late, quality="q", on_conflict="error")
+    assert store.write(late, quality="q", on_conflict="keep").kept == 1
+    assert store.query().to_arrow()["value"].to_pylist() == [1.0]
+    assert store.write(late, quality="q", on_conflict="replace").replaced == 1
+    assert store.query().to_arrow()["value"].to_pylist() == [7.5]
+    with pytest.raises(UsageError, match="on_conflict must be one of"):
+        store.write(ONE, on_conflict="merge")
 
 
 def test_within_a_write_another_is_an_error_and_no_deadlock(store: sd.Store) -> None:

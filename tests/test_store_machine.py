@@ -91,6 +91,18 @@ def runs(draw: st.DrawFn) -> list[Row]:
 
 
 spans = st.one_of(st.none(), times)
+RANKS = {0: 5, 1: 3, 255: 3}
+
+
+def settle(model: Model, place: tuple[str, int], new: tuple[int, int], rule: str) -> str:
+    """Let a reading stand in the model if it may; what became of it."""
+    old = model.get(place)
+    if old is not None and old == new:
+        return "duplicates"
+    if old is not None and (rule == "keep" or (rule == "better" and RANKS[new[1]] < RANKS[old[1]])):
+        return "kept"
+    model[place] = new
+    return "stored" if old is None else "replaced"
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -116,27 +128,27 @@ class StoreMachine(RuleBasedStateMachine):
 
     # -- changes
 
-    def put(self, written: Iterable[Row], report: sd.WriteReport, exact: bool = True) -> None:
+    def put(
+        self, written: Iterable[Row], report: sd.WriteReport, rule: str = "better", exact: bool = True
+    ) -> None:
         """Write to the model, and hold the report to what became of each row there."""
         written = list(written)
         before = dict(self.model)
         counts: Counter[str] = Counter()
         buffer: Model = {}
         for key, time, value, quality in written:
-            new = (bits(value), quality)
-            if (key, time) in buffer:
-                counts["duplicates" if buffer[key, time] == new else "replaced"] += 1
-            buffer[key, time] = new
+            counts[settle(buffer, (key, time), (bits(value), quality), rule)] += 1
         for place, new in buffer.items():
-            if place in before:
-                counts["duplicates" if before[place] == new else "replaced"] += 1
-        self.model.update(buffer)
+            counts[settle(self.model, place, new, rule)] += 1
         assert report.rows == len(written)
-        assert report.rows == report.stored + report.duplicates + report.replaced + report.rejected
+        taken = report.stored + report.duplicates + report.replaced + report.kept + report.rejected
+        assert report.rows == taken
         assert report.rejected == 0
         assert report.stored == len(self.model) - len(before)
         if exact:
-            assert (report.duplicates, report.replaced) == (counts["duplicates"], counts["replaced"])
+            assert report.duplicates == counts["duplicates"]
+            assert report.replaced == counts["replaced"]
+            assert report.kept == counts["kept"]
         new_keys = {key for key, _, _, _ in written} - self.known
         assert report.series_created == len(new_keys)
         self.known |= new_keys
@@ -144,9 +156,21 @@ class StoreMachine(RuleBasedStateMachine):
             assert report.commit == self.commit + 1
             self.commit = report.commit
 
+    @rule(written=st.lists(rows, max_size=12), on_conflict=st.sampled_from(["better", "replace", "keep"]))
+    def write_few(self, written: list[Row], on_conflict: str) -> None:
+        report = self.store.write(table(written), quality="quality", on_conflict=on_conflict)
+        self.put(written, report, on_conflict)
+
     @rule(written=st.lists(rows, max_size=12))
-    def write_few(self, written: list[Row]) -> None:
-        self.put(written, self.store.write(table(written), quality="quality"))
+    def write_or_refuse(self, written: list[Row]) -> None:
+        model = dict(self.model)
+        counts = {settle(model, row[:2], (bits(row[2]), row[3]), "keep") for row in written}
+        if "kept" in counts:
+            with pytest.raises(sd.errors.ConflictError, match="Nothing of this write is kept"):
+                self.store.write(table(written), quality="quality", on_conflict="error")
+        else:
+            report = self.store.write(table(written), quality="quality", on_conflict="error")
+            self.put(written, report, "keep")
 
     @rule(row=rows)
     def write_one_plain(self, row: Row) -> None:
@@ -261,6 +285,21 @@ class StoreMachine(RuleBasedStateMachine):
         assert (info.readings, info.series, info.commit) == (len(self.model), len(self.known), self.commit)
         found = [time for _, time in self.model]
         assert (info.time_min, info.time_max) == ((min(found), max(found)) if found else (None, None))
+
+    @rule(
+        start=spans,
+        end=spans,
+        back=st.integers(0, 2),
+        quality=st.sampled_from(["measured", "estimated", [0, 1], 255, ["suspect"]]),
+    )
+    def read_quality(self, start: int | None, end: int | None, back: int, quality: object) -> None:
+        wanted = {"measured": {0}, "estimated": {1}, "255": {255}, "[0, 1]": {0, 1}}.get(str(quality), set())
+        commit = max(self.commit - back, self.store._catalog.history_floor())
+        expected = [row for row in self.selected(set(KEYS), start, end, commit) if row[3] in wanted]
+        query = self.query(start, end, quality=quality, as_of=commit if back else None)
+        assert rows_of(query.to_arrow()) == expected
+        assert rows_of(query.last().to_arrow()) == sorted({row[0]: row for row in expected}.values())
+        check_buckets(expected, Calendar.parse("1d"), query.resample("1d", AGGREGATES).to_arrow())
 
     @rule(start=spans, end=spans, keys=st.sets(st.sampled_from(KEYS), min_size=1))
     def read_span_of_keys(self, start: int | None, end: int | None, keys: set[str]) -> None:

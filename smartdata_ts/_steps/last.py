@@ -35,7 +35,7 @@ def last_batch(plan: Plan) -> pa.RecordBatch:
         values[positions] = chunk.value_last[rows]
         qualities[positions] = chunk.quality_max[rows]
         found[positions] = True
-    if plan.snapshot.as_of is not None:
+    if plan.snapshot.as_of is not None or plan.wanted is not None:
         hard |= plan.tangled
     _take_last(plan.head, np.arange(position_count), (times, values, qualities, found))
     if hard.any():
@@ -76,6 +76,8 @@ def _take_hard(plan: Plan, hard: np.ndarray, columns: _LastColumns) -> None:
     times[hard] = TIME_MIN
     found[hard] = False
     positions = np.flatnonzero(hard)
-    newest_blocks = make_plan(plan.snapshot, plan.ids[positions], plan.keys, plan.time_min, plan.time_max)
+    newest_blocks = make_plan(
+        plan.snapshot, plan.ids[positions], plan.keys, plan.time_min, plan.time_max, plan.qualities
+    )
     for part in slices_by_readings(newest_blocks, _scan.SLICE_READINGS):
         _take_last(read_slice(newest_blocks, part), positions[part.first : part.end], columns)

@@ -150,6 +150,13 @@ def _delimiter(_: click.Context, __: click.Parameter, text: str | None) -> str |
     section=_OUTPUT,
     help="Where rejected rows go.  [default: FILE.rejected.csv]",
 )
+@option(
+    "--on-conflict",
+    type=click.Choice(["better", "replace", "keep", "error"]),
+    section=_OUTPUT,
+    help="Which of two readings of one time stands: the later unless its quality is worse, the later, the "
+    "earlier, or neither: the import fails.  [default: better]",
+)
 @option("--note", metavar="TEXT", section=_OUTPUT, help="Kept with the commit: who, why.")
 @option(
     "--report",
@@ -163,9 +170,10 @@ def import_(store: Path, files: tuple[str, ...], report: str | None, **options: 
     The store is created where it is new. The files are CSV, Parquet or Arrow; what the options leave out
     is told from each file. FILE "-" is standard input; .gz, .bz2, .zst and .zip are unpacked.
 
-    Every row of a file is stored, a duplicate, a replacement of a reading that was there, empty, or
-    rejected; the summary adds up. Rejected rows go to FILE.rejected.csv with their line and the reason. A
-    file is taken whole or, on failure, not at all; importing it twice stores nothing new.
+    Every row of a file is stored, a duplicate, a replacement of a reading that was there, kept out by a
+    better one, empty, or rejected; the summary adds up. Rejected rows go to FILE.rejected.csv with their
+    line and the reason. A file is taken whole or, on failure, not at all; importing it twice stores nothing
+    new.
 
     Exit status: 0 all rows were taken, 3 some were rejected, 1 failure, 2 wrong command.
     """
@@ -242,6 +250,7 @@ def _show(report: "ImportReport") -> None:
         ("stored", report.stored, f"{report.series_created:,} new series" if report.series_created else ""),
         ("duplicates", report.duplicates, ""),
         ("replaced", report.replaced, ""),
+        ("kept", report.kept, "gave way to a better reading that stands"),
         ("empty", report.empty, ""),
         ("rejected", report.rejected, f"see {report.rejected_file}" if report.rejected else ""),
     ]
@@ -276,6 +285,7 @@ def _show_rows(reports: "Sequence[ImportReport]", format: str | None) -> None:
         "stored",
         "duplicates",
         "replaced",
+        "kept",
         "rejected",
         "empty",
         "ambiguous",

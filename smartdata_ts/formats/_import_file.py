@@ -28,7 +28,7 @@ Progress = Callable[[float | None, int], None]
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of a file: rows == stored + duplicates + replaced + rejected + empty."""
+    """What became of a file: rows == stored + duplicates + replaced + kept + rejected + empty."""
 
     file: str
     description: str  # what was taken for what
@@ -36,6 +36,7 @@ class ImportReport:
     stored: int  # new (series, time)
     duplicates: int  # readings that the file or the store held already
     replaced: int  # same series and time, other value or quality: the later one won
+    kept: int  # the same, but what stood was better, or was to be kept
     rejected: int
     empty: int  # cells, or whole rows, without a value
     ambiguous: int  # readings in a repeated local hour that the rows' order does not settle
@@ -58,6 +59,7 @@ def import_file(
     format: str | None = None,
     rejected: str | Path | None = None,
     note: str | None = None,
+    on_conflict: str = "better",
     quantity: str | None = None,
     unit: str | None = None,
     kind: str | None = None,
@@ -71,9 +73,10 @@ def import_file(
     `path` is a file's name, "-" for standard input, or a binary file object. `format` and the other
     options are those of `open_reader`. Rows that cannot be taken go to `rejected`, by default the
     file's name with ".rejected.csv" added, which exists only where there are any. `note` is kept with
-    the commit. `quantity`, `unit`, `kind`, `interval` and `tags` are said of every series of the file
-    that has readings, see `Store.describe`. `progress` is called after every batch with the part of
-    the file that was read, from 0 to 1 (None where its size is not known), and the count of rows.
+    the commit; `on_conflict` says which of two readings stands, see `Store.write`. `quantity`, `unit`,
+    `kind`, `interval` and `tags` are said of every series of the file that has readings, see
+    `Store.describe`. `progress` is called after every batch with the part of the file that was read, from
+    0 to 1 (None where its size is not known), and the count of rows.
 
     Raises DataError where the file cannot be read and DialectError where its layout cannot be told;
     the store is then as it was. Importing a file twice stores nothing new.
@@ -101,7 +104,7 @@ def import_file(
     with (
         _Rejected(path, rejected) as sink,
         _open(path, format, sink, options) as reader,
-        store.writer(note or f"import of {reader.name}") as writer,
+        store.writer(note or f"import of {reader.name}", on_conflict) as writer,
     ):
         _copy(reader, writer, keys, progress)
     if keys is not None:
@@ -115,6 +118,7 @@ def import_file(
         stored=written.stored,
         duplicates=written.duplicates,
         replaced=written.replaced,
+        kept=written.kept,
         rejected=reader.rejected,
         empty=reader.empty,
         ambiguous=reader.ambiguous,
