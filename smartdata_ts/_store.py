@@ -30,6 +30,7 @@ from smartdata_ts._query import Query, as_keys, as_tags, selected
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts.errors import (
     ClosedError,
+    CorruptCatalogError,
     ReadOnlyError,
     StoreFormatError,
     StoreNotFoundError,
@@ -385,14 +386,13 @@ class Store:
         Columns: series, quantity, unit, kind, interval_us, decimals, register_digits, tags (a map).
         """
         self._check()
-        rows = self._catalog.series_rows()
-        _, keys, *facts, tags = zip(*rows, strict=True) if rows else [()] * (len(SERIES_FACTS) + 3)
-        columns = {"series": pa.array(keys, pa.string())}
-        for name, values in zip(SERIES_FACTS, facts, strict=True):
-            columns[name] = pa.array(values, pa.int64() if name in INTEGER_FACTS else pa.string())
-        pairs = [list(json.loads(text).items()) for text in tags]
-        columns["tags"] = pa.array(pairs, pa.map_(pa.string(), pa.string()))
-        return pa.table(columns)
+        try:
+            return _series_table(self._catalog.series_rows())
+        except (pa.ArrowException, TypeError, ValueError, AttributeError, OverflowError) as problem:
+            raise CorruptCatalogError(
+                f"{self._directory / FILE_NAME}: what it says of series is damaged: {problem}. Restore "
+                "the store from a backup, or salvage it."
+            ) from problem
 
     def info(self) -> Info:
         """Count series, readings and bytes; cheap, whatever the store's size."""
@@ -528,3 +528,13 @@ class Store:
     def __reduce__(self) -> tuple[object, tuple[str, str]]:
         """Pickle as a path, read only: what a query needs in another process."""
         return open_store, (str(self._directory), "r")
+
+
+def _series_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
+    _, keys, *facts, tags = zip(*rows, strict=True) if rows else [()] * (len(SERIES_FACTS) + 3)
+    columns = {"series": pa.array(keys, pa.string())}
+    for name, values in zip(SERIES_FACTS, facts, strict=True):
+        columns[name] = pa.array(values, pa.int64() if name in INTEGER_FACTS else pa.string())
+    pairs = [list(json.loads(text).items()) for text in tags]
+    columns["tags"] = pa.array(pairs, pa.map_(pa.string(), pa.string()))
+    return pa.table(columns)

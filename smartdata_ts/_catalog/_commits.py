@@ -42,11 +42,11 @@ class Commits(Connection):
             if not nested:
                 self._execute("BEGIN")
             try:
-                ((commit, reading_count),) = self._rows(
-                    "SELECT id, reading_count FROM commits ORDER BY id DESC LIMIT 1"
-                ) or [(0, 0)]
+                last = self._commit_rows("ORDER BY id DESC LIMIT 1")
+                commit, _, _, reading_count = last[0] if last else (0, 0, None, 0)
                 chunks = self._chunk_rows(is_history=False)
                 head = self._head_blobs()
+                self._check_seals()
                 history = self._chunk_rows(is_history=True) if with_history else ()
                 deletions = self._deletions() if with_history else ()
             finally:
@@ -64,9 +64,16 @@ class Commits(Connection):
 
     def _head_blobs(self) -> tuple[bytes, ...]:
         rows = self._rows("SELECT data, checksum FROM head ORDER BY id")
-        if any(zlib.crc32(data) != checksum for data, checksum in rows):
+        if any(not isinstance(data, bytes) or zlib.crc32(data) != checksum for data, checksum in rows):
             raise CorruptCatalogError(self._damaged("recent readings in its table head"))
         return tuple(data for data, _ in rows)
+
+    def _check_seals(self) -> None:
+        """Raise CorruptCatalogError where a row of the chunks' or the head's is missing, or out of place."""
+        for table, count, total in self._rows("SELECT name, row_count, row_sum FROM seal"):
+            sql = f"SELECT count(*), ifnull(sum(id + checksum), 0) FROM {table}"
+            if table not in ("chunk", "head") or self._rows(sql) != [(count, total)]:
+                raise CorruptCatalogError(self._damaged(f"the rows of its table {table}"))
 
     def _damaged(self, what: str) -> str:
         return (
@@ -87,9 +94,8 @@ class Commits(Connection):
 
         `reading_count` is what the store holds after it, each (series, time) counted once.
         """
-        self._execute(
-            "INSERT INTO commits VALUES (?, ?, ?, ?)", (commit, time.time_ns() // 1000, note, reading_count)
-        )
+        columns = (commit, time.time_ns() // 1000, note, reading_count)
+        self._execute("INSERT INTO commits VALUES (?, ?, ?, ?, ?)", (*columns, _digest(columns)))
 
     def add_head(self, commit: int, reading_count: int, data: bytes) -> None:
         """Put readings into the head."""
@@ -130,7 +136,13 @@ class Commits(Connection):
 
     def commit_rows(self) -> list[tuple[int, int, str | None, int]]:
         """(id, time in us UTC, note, readings in the store after it) of every commit."""
-        return self._rows("SELECT id, time_us, note, reading_count FROM commits ORDER BY id")
+        return self._commit_rows("ORDER BY id")
+
+    def _commit_rows(self, which: str) -> list[tuple[int, int, str | None, int]]:
+        rows = self._rows(f"SELECT id, time_us, note, reading_count, checksum FROM commits {which}")
+        if any(_digest(columns) != checksum for *columns, checksum in rows):
+            raise CorruptCatalogError(self._damaged("the commits in its table commits"))
+        return [(commit, time_us, note, count) for commit, time_us, note, count, _ in rows]
 
     def commit_at(self, time_us: int) -> int:
         """The last commit at or before a time; 0 where there is none."""
@@ -170,8 +182,12 @@ class Commits(Connection):
         self._set("history_floor", floor)
 
     def _setting(self, name: str) -> int:
-        ((value,),) = self._rows("SELECT value FROM store WHERE name = ?", (name,))
-        return int(value)
+        rows = self._rows("SELECT value FROM store WHERE name = ?", (name,))
+        try:
+            ((value,),) = rows
+            return int(value)
+        except (TypeError, ValueError) as problem:
+            raise CorruptCatalogError(self._damaged("the settings in its table store")) from problem
 
     def _set(self, name: str, value: int) -> None:
         self._execute("UPDATE store SET value = ? WHERE name = ?", (str(value), name))
@@ -215,7 +231,9 @@ class Commits(Connection):
 
     def note_commit(self, commit: int, note: str) -> None:
         """Give a commit its note."""
-        self._execute("UPDATE commits SET note = ? WHERE id = ?", (note, commit))
+        for number, time_us, _, reading_count in self._commit_rows(f"WHERE id = {int(commit)}"):
+            checksum = _digest((number, time_us, note, reading_count))
+            self._execute("UPDATE commits SET note = ?, checksum = ? WHERE id = ?", (note, checksum, commit))
 
     def remove_series(self, ids: Sequence[int]) -> None:
         """Forget series, and all that is said of them."""
@@ -258,5 +276,5 @@ def _columns_of(commit: int, chunk: ChunkRow) -> list[object]:
 
 
 def _digest(columns: Sequence[object]) -> int:
-    """The checksum of a chunk's row."""
+    """The checksum of a row."""
     return zlib.crc32(json.dumps(columns, ensure_ascii=False, separators=(",", ":")).encode())

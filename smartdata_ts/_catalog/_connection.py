@@ -18,7 +18,7 @@ from smartdata_ts.errors import (
     UsageError,
 )
 
-from ._schema import APPLICATION_ID, FILE_NAME, FORMAT_VERSION, HISTORY_US, SCHEMA
+from ._schema import APPLICATION_ID, FILE_NAME, FORMAT_VERSION, HISTORY_US, SCHEMA, SEALS
 
 
 class Connection:
@@ -54,7 +54,13 @@ class Connection:
             self._execute("PRAGMA secure_delete = ON")
         if not self._is_created():
             raise StoreFormatError(f"{self._path}: a database, but not of a smartdata_ts store")
-        ((version,),) = self._rows("SELECT value FROM store WHERE name = 'format_version'")
+        versions = self._rows("SELECT value FROM store WHERE name = 'format_version'")
+        if not versions:
+            raise CorruptCatalogError(
+                f"{self._path}: the store's format version is gone. Restore the store from a backup, or "
+                "salvage it."
+            )
+        ((version,),) = versions
         if version != str(FORMAT_VERSION):
             raise StoreFormatError(
                 f"{self._path}: store format version {version}; this release reads version {FORMAT_VERSION}. "
@@ -69,7 +75,7 @@ class Connection:
         with self.transaction():
             if self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
                 return  # someone else's database, or another process created the store before our lock
-            for statement in SCHEMA.split(";"):
+            for statement in (*SCHEMA.split(";"), *SEALS):
                 self._execute(statement)
             settings = {"format_version": FORMAT_VERSION, "history_us": HISTORY_US, "history_floor": 0}
             self._execute_many("INSERT INTO store VALUES (?, ?)", settings.items())
@@ -134,7 +140,7 @@ class Connection:
     def _execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
         try:
             return self._connection.execute(sql, parameters)
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, UnicodeDecodeError) as problem:
             raise _translated(self._path, problem) from problem
 
     def _execute_many(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
@@ -147,11 +153,11 @@ class Connection:
         with self._lock:
             try:
                 return self._connection.execute(sql, parameters).fetchall()
-            except sqlite3.Error as problem:
+            except (sqlite3.Error, UnicodeDecodeError) as problem:
                 raise _translated(self._path, problem) from problem
 
 
-def _translated(path: Path, problem: sqlite3.Error) -> StoreError:
+def _translated(path: Path, problem: Exception) -> StoreError:
     """SQLite's error as ours, with what to do."""
     if isinstance(problem, sqlite3.ProgrammingError) and "closed" in str(problem):
         return ClosedError(f"{path.parent}: this handle is closed; open the store again")
@@ -168,7 +174,8 @@ def _translated(path: Path, problem: sqlite3.Error) -> StoreError:
             f"{path}: cannot be written: {problem}. Nothing of this call is kept; free some space and try "
             "again."
         )
-    if code == sqlite3.SQLITE_CORRUPT:
+    # A message about what is damaged may quote it, whatever its bytes are.
+    if code == sqlite3.SQLITE_CORRUPT or isinstance(problem, UnicodeDecodeError):
         return CorruptCatalogError(
             f"{path}: the catalog is damaged ({problem}). Restore the store from a backup, or salvage it."
         )

@@ -17,7 +17,8 @@ CREATE TABLE series (
     kind TEXT CHECK (kind IN ('register', 'interval', 'gauge')),
     interval_us INTEGER,
     decimals INTEGER,
-    register_digits INTEGER
+    register_digits INTEGER,
+    checksum INTEGER NOT NULL -- of id and key
 );
 CREATE TABLE tag (
     series_id INTEGER NOT NULL REFERENCES series (id),
@@ -31,7 +32,9 @@ CREATE TABLE commits (
     time_us INTEGER NOT NULL,
     note TEXT,
     -- readings in the store after this commit, each (series, time) counted once
-    reading_count INTEGER NOT NULL
+    reading_count INTEGER NOT NULL,
+    -- CRC-32 of the other columns, as a JSON list in UTF-8
+    checksum INTEGER NOT NULL
 );
 CREATE TABLE chunk (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -58,6 +61,9 @@ CREATE TABLE head (
     data BLOB NOT NULL,
     checksum INTEGER NOT NULL -- CRC-32 of data
 );
+-- of the rows of chunk and of head: how many, and the sum of their ids and checksums
+CREATE TABLE seal (name TEXT PRIMARY KEY, row_count INTEGER NOT NULL, row_sum INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO seal VALUES ('chunk', 0, 0), ('head', 0, 0);
 -- what was deleted, and when: for the store as of earlier commits
 CREATE TABLE deletion (
     id INTEGER PRIMARY KEY,
@@ -75,6 +81,19 @@ CREATE TABLE snapshot (
     note TEXT
 ) WITHOUT ROWID;
 """
+
+# A row's own checksum does not tell that a row is missing, or has changed its place; SQLite keeps these.
+SEALS = [
+    f"CREATE TRIGGER {table}_{event} AFTER {event} ON {table} BEGIN"
+    f" UPDATE seal SET row_count = row_count + {count}, row_sum = row_sum + {change} WHERE name = '{table}';"
+    " END"
+    for table in ("chunk", "head")
+    for event, count, change in (
+        ("insert", 1, "NEW.id + NEW.checksum"),
+        ("delete", -1, "-OLD.id - OLD.checksum"),
+        ("update", 0, "NEW.id + NEW.checksum - OLD.id - OLD.checksum"),
+    )
+]
 
 # How long superseded readings are kept unless the user says otherwise: a year.
 HISTORY_US = 365 * 86_400_000_000

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts.errors import CorruptCatalogError
 from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.checksum import digest_ranges
 
 from ._connection import Connection
 from ._schema import SERIES_FACTS
@@ -47,8 +49,12 @@ class Series(Connection):
 
     def add_series(self, keys: Sequence[str]) -> Int64Array:
         """Create series with new keys, ids in the keys' order; returns their ids."""
-        self._execute_many("INSERT INTO series (key) VALUES (?)", ((key,) for key in keys))
-        return self.series_ids(keys)
+        first = self.series_id_max() + 1
+        ids = np.arange(first, first + len(keys))
+        checksums = _checksums(ids, pa.array(keys, pa.string()))
+        rows = zip(ids.tolist(), keys, checksums.tolist(), strict=True)
+        self._execute_many("INSERT INTO series (id, key, checksum) VALUES (?, ?, ?)", rows)
+        return ids
 
     def set_facts(self, series_id: int, facts: Mapping[str, object], tags: Mapping[str, str]) -> None:
         """Set the facts and tags given; those not named stay as they are."""
@@ -79,11 +85,18 @@ class Series(Connection):
             )
             parameters += [name, json.dumps(list(values), ensure_ascii=False)]
         sql = (
-            "SELECT group_concat(id), group_concat(length(CAST(key AS BLOB))), group_concat(key, '')"
-            f" FROM (SELECT id, key FROM series WHERE {' AND '.join(conditions)} ORDER BY key)"
+            "SELECT group_concat(id), group_concat(length(CAST(key AS BLOB))), group_concat(key, ''),"
+            " group_concat(CAST(checksum AS INTEGER))"
+            f" FROM (SELECT id, key, checksum FROM series WHERE {' AND '.join(conditions)} ORDER BY key)"
         )
-        ((ids, sizes, text),) = self._rows(sql, parameters)
-        return _integers(ids), _strings(_integers(sizes), text or "")
+        ((id_list, sizes, text, checksums),) = self._rows(sql, parameters)
+        ids, found = _integers(id_list), _strings(_integers(sizes), text or "")
+        if ids.size != len(found) or not np.array_equal(_checksums(ids, found), _integers(checksums)):
+            raise CorruptCatalogError(
+                f"{self._path}: the keys of its series are not what was written. Restore the store from a "
+                "backup, or salvage it."
+            )
+        return ids, found
 
     def series_rows(self) -> list[tuple]:  # type: ignore[type-arg]
         """(id, key, facts ..., tags as JSON) of every series, by key."""
@@ -99,6 +112,16 @@ def _integers(text: str | None) -> Int64Array:
     if not text:
         return np.empty(0, np.int64)
     return np.fromstring(text, np.int64, sep=",")
+
+
+def _checksums(ids: Int64Array, keys: pa.StringArray) -> Int64Array:
+    """What ties each series' id to its key: 32 bits of a digest of both."""
+    digests = ids.astype(np.uint64)
+    _, offsets, text = keys.buffers()
+    if ids.size and text is not None:
+        ends = np.frombuffer(offsets, np.int32, ids.size + 1).astype(np.int64)
+        digest_ranges(np.frombuffer(text, np.uint8), ends[:-1], ends[1:], digests)
+    return (digests & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
 def _strings(sizes: Int64Array, text: str) -> pa.StringArray:
