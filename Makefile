@@ -30,7 +30,7 @@ search: $(VENV)/.test ## the property tests with examples never tried before
 
 # Every test of a kernel; the suite runs them compiled.
 KERNEL_TESTS := $(addprefix tests/test_, bits.py blocks.py checksum.py chunk_file.py codec.py csv_numbers.py \
-	csv_rows.py csv_times.py entropy.py floats.py integers.py local_time.py qualities.py readings.py reduce.py)
+	csv_rows.py csv_times.py entropy.py floats.py integers.py local_time.py qualities.py readings.py reduce.py rolling.py)
 
 modes: $(VENV)/.test  ## kernels as plain Python, with bounds checks, and by Numba's own compiler
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS)

@@ -1,0 +1,363 @@
+"""Windows that move along readings: count, sum, mean, min, max, std and median; differences and rates.
+
+Readings of series s stand at bounds[s] to bounds[s + 1], sorted by time. Reading j is in the window of
+reading i where times[i] - before < times[j] <= times[i] + after; `window` holds before (at least 1), after
+(at least 0) and the count (at least 1) below which a window has no value. NaN is no reading: it is never
+in a window, but has a window itself.
+
+Nothing is ever taken out of a sum, so that nothing drifts: a window is a part before `middle`, of which
+every suffix is known, and a part behind it, which grows. When the first is used up, all that is left
+becomes the first part (the queue of two stacks): two additions a reading, whatever the window's length.
+"""
+
+import numpy as np
+
+from ._jit import Float64Array, Int64Array, inner, kernel
+
+WINDOW_BEFORE = 0
+WINDOW_AFTER = 1
+WINDOW_COUNT_MIN = 2
+WINDOW_FIELDS = 3
+
+COUNT = 0
+SUM = 1
+MEAN = 2
+
+MIN = 0
+MAX = 1
+
+MALFORMED = -1
+
+
+@inner
+def _is_sound(bounds, times, values, window, results):
+    """Whether the columns fit each other and the window is one."""
+    if window.size < WINDOW_FIELDS or bounds.size == 0:
+        return False
+    if values.size != times.size or results.size != times.size:
+        return False
+    if window[WINDOW_BEFORE] < 1 or window[WINDOW_AFTER] < 0 or window[WINDOW_COUNT_MIN] < 1:
+        return False
+    return _are_bounds(bounds, times.size)
+
+
+@inner
+def _are_bounds(bounds, row_count):
+    if bounds[0] < 0 or bounds[bounds.size - 1] > row_count:
+        return False
+    for s in range(bounds.size - 1):
+        if bounds[s] > bounds[s + 1]:
+            return False
+    return True
+
+
+@inner
+def _window_low(times, low, i, before):
+    """The first reading in the window of i. Differences are unsigned: two times may lie 2^64 - 1 apart."""
+    now = np.uint64(times[i])
+    while low < i and now - np.uint64(times[low]) >= np.uint64(before):
+        low += 1
+    return low
+
+
+@inner
+def _window_high(times, high, i, end, after):
+    """Behind the last reading in the window of i."""
+    now = np.uint64(times[i])
+    while high < end and np.uint64(times[high]) - now <= np.uint64(after):
+        high += 1
+    return high
+
+
+@inner
+def _two_sum(a, b):
+    """a + b rounded, and what the rounding lost (Knuth, TAOCP 2, 4.2.2, theorem B)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+@kernel
+def rolling_sums(
+    bounds: Int64Array,
+    times: Int64Array,
+    values: Float64Array,
+    window: Int64Array,
+    how: int,
+    scratch: Float64Array,
+    results: Float64Array,
+) -> int:
+    """COUNT, SUM or MEAN of each window; returns the row count, or MALFORMED.
+
+    Sums carry what rounding lost: they are within one unit in the last place of the exact sum, unless
+    that is some 10^-30 of its parts. `scratch` holds three doubles a row.
+    """
+    if not _is_sound(bounds, times, values, window, results) or not COUNT <= how <= MEAN:
+        return MALFORMED
+    if scratch.size < 3 * times.size:
+        return MALFORMED
+    for s in range(bounds.size - 1):
+        end = bounds[s + 1]
+        low = middle = high = bounds[s]
+        back = lost = 0.0
+        back_count = 0
+        for i in range(bounds[s], end):
+            high_before = high
+            high = _window_high(times, max(high, i + 1), i, end, window[WINDOW_AFTER])
+            for j in range(high_before, high):
+                if values[j] == values[j]:
+                    back, rounding = _two_sum(back, values[j])
+                    lost += rounding
+                    back_count += 1
+            low = _window_low(times, low, i, window[WINDOW_BEFORE])
+            if low >= middle:
+                _sum_suffixes(values, low, high, scratch)
+                middle = high
+                back = lost = 0.0
+                back_count = 0
+            count = back_count + np.int64(scratch[3 * low + 2])
+            total, rounding = _two_sum(scratch[3 * low], back)
+            whole = total + (rounding + scratch[3 * low + 1] + lost)
+            if whole != whole:  # an infinity rounds to nothing that is known
+                whole = total
+            if count < window[WINDOW_COUNT_MIN]:
+                results[i] = np.nan
+            elif how == COUNT:
+                results[i] = count
+            else:
+                results[i] = whole if how == SUM else whole / count
+    return times.size
+
+
+@inner
+def _sum_suffixes(values, low, high, scratch):
+    """Sum, lost part and count of values[j:high], for every j from low."""
+    total = lost = 0.0
+    count = 0.0
+    for j in range(high - 1, low - 1, -1):
+        if values[j] == values[j]:
+            total, rounding = _two_sum(total, values[j])
+            lost += rounding
+            count += 1.0
+        scratch[3 * j] = total
+        scratch[3 * j + 1] = lost
+        scratch[3 * j + 2] = count
+
+
+@kernel
+def rolling_extremes(
+    bounds: Int64Array,
+    times: Int64Array,
+    values: Float64Array,
+    window: Int64Array,
+    how: int,
+    scratch: Float64Array,
+    results: Float64Array,
+) -> int:
+    """MIN or MAX of each window; returns the row count, or MALFORMED. `scratch` holds two doubles a row."""
+    if not _is_sound(bounds, times, values, window, results) or not MIN <= how <= MAX:
+        return MALFORMED
+    if scratch.size < 2 * times.size:
+        return MALFORMED
+    sign = 1.0 if how == MIN else -1.0
+    for s in range(bounds.size - 1):
+        end = bounds[s + 1]
+        low = middle = high = bounds[s]
+        back = np.inf
+        back_count = 0
+        for i in range(bounds[s], end):
+            high_before = high
+            high = _window_high(times, max(high, i + 1), i, end, window[WINDOW_AFTER])
+            for j in range(high_before, high):
+                if values[j] == values[j]:
+                    back = min(back, sign * values[j])
+                    back_count += 1
+            low = _window_low(times, low, i, window[WINDOW_BEFORE])
+            if low >= middle:
+                least = np.inf
+                count = 0.0
+                for j in range(high - 1, low - 1, -1):
+                    if values[j] == values[j]:
+                        least = min(least, sign * values[j])
+                        count += 1.0
+                    scratch[2 * j] = least
+                    scratch[2 * j + 1] = count
+                middle = high
+                back = np.inf
+                back_count = 0
+            if back_count + np.int64(scratch[2 * low + 1]) < window[WINDOW_COUNT_MIN]:
+                results[i] = np.nan
+            else:
+                results[i] = sign * min(scratch[2 * low], back)
+    return times.size
+
+
+@inner
+def _merge_moments(count, mean, squares, other_count, other_mean, other_squares):
+    """Count, mean and squared deviations of two sets (Chan, Golub, LeVeque 1979)."""
+    if count == 0.0:
+        return other_count, other_mean, other_squares
+    if other_count == 0.0:
+        return count, mean, squares
+    total = count + other_count
+    apart = other_mean - mean
+    return (
+        total,
+        mean + apart * (other_count / total),
+        squares + other_squares + apart * apart * (count * other_count / total),
+    )
+
+
+@kernel
+def rolling_deviations(
+    bounds: Int64Array,
+    times: Int64Array,
+    values: Float64Array,
+    window: Int64Array,
+    scratch: Float64Array,
+    results: Float64Array,
+) -> int:
+    """Standard deviation of the sample in each window, NaN below two readings; the row count, or MALFORMED.
+
+    `scratch` holds three doubles a row.
+    """
+    if not _is_sound(bounds, times, values, window, results) or scratch.size < 3 * times.size:
+        return MALFORMED
+    for s in range(bounds.size - 1):
+        end = bounds[s + 1]
+        low = middle = high = bounds[s]
+        count = mean = squares = 0.0
+        for i in range(bounds[s], end):
+            high_before = high
+            high = _window_high(times, max(high, i + 1), i, end, window[WINDOW_AFTER])
+            for j in range(high_before, high):
+                if values[j] == values[j]:
+                    count, mean, squares = _merge_moments(count, mean, squares, 1.0, values[j], 0.0)
+            low = _window_low(times, low, i, window[WINDOW_BEFORE])
+            if low >= middle:
+                count = mean = squares = 0.0
+                for j in range(high - 1, low - 1, -1):
+                    if values[j] == values[j]:
+                        count, mean, squares = _merge_moments(count, mean, squares, 1.0, values[j], 0.0)
+                    scratch[3 * j] = count
+                    scratch[3 * j + 1] = mean
+                    scratch[3 * j + 2] = squares
+                middle = high
+                count = mean = squares = 0.0
+            all_count, _, all_squares = _merge_moments(
+                scratch[3 * low], scratch[3 * low + 1], scratch[3 * low + 2], count, mean, squares
+            )
+            if all_count < max(2.0, np.float64(window[WINDOW_COUNT_MIN])):
+                results[i] = np.nan
+            else:
+                results[i] = np.sqrt(all_squares / (all_count - 1.0))
+    return times.size
+
+
+@kernel
+def rolling_medians(
+    bounds: Int64Array,
+    times: Int64Array,
+    values: Float64Array,
+    window: Int64Array,
+    order: Int64Array,
+    scratch: Int64Array,
+    results: Float64Array,
+) -> int:
+    """The median of each window, of an even count the mean of the middle two; the row count, or MALFORMED.
+
+    `order` holds the rows by series, then value, NaN last. A window is a Fenwick tree that counts ranks,
+    so that a reading costs the logarithm of its series' length. `scratch` holds two integers a row, and one.
+    """
+    if not _is_sound(bounds, times, values, window, results):
+        return MALFORMED
+    if order.size != times.size or scratch.size < 2 * times.size + 1:
+        return MALFORMED
+    ranks = scratch[: times.size]
+    if not _rank_rows(bounds, order, ranks):
+        return MALFORMED
+    for s in range(bounds.size - 1):
+        first, end = bounds[s], bounds[s + 1]
+        tree = scratch[times.size : times.size + end - first + 1]
+        tree[:] = 0
+        low = high = first
+        count = 0
+        for i in range(first, end):
+            high_before = high
+            high = _window_high(times, max(high, i + 1), i, end, window[WINDOW_AFTER])
+            for j in range(high_before, high):
+                count += _add_rank(tree, ranks[j], 1) if values[j] == values[j] else 0
+            low_before = low
+            low = _window_low(times, low, i, window[WINDOW_BEFORE])
+            for j in range(low_before, low):
+                count -= _add_rank(tree, ranks[j], -1) if values[j] == values[j] else 0
+            if count < window[WINDOW_COUNT_MIN]:
+                results[i] = np.nan
+            else:
+                upper = values[order[first + _find_rank(tree, count // 2)]]
+                lower = values[order[first + _find_rank(tree, (count - 1) // 2)]]
+                # Halved first, so that two large values do not overflow.
+                results[i] = upper if upper == lower else 0.5 * lower + 0.5 * upper
+    return times.size
+
+
+@inner
+def _rank_rows(bounds, order, ranks):
+    """Fill each row's rank within its series; False where `order` is no order of every series' own rows."""
+    ranks[:] = -1
+    for s in range(bounds.size - 1):
+        for k in range(bounds[s], bounds[s + 1]):
+            if not bounds[s] <= order[k] < bounds[s + 1] or ranks[order[k]] >= 0:
+                return False
+            ranks[order[k]] = k - bounds[s]
+    return True
+
+
+@inner
+def _add_rank(tree, rank, change):
+    at = rank + 1
+    while at < tree.size:
+        tree[at] += change
+        at += at & -at
+    return 1
+
+
+@inner
+def _find_rank(tree, k):
+    """The rank of the k-th smallest, from 0, of what is in the tree."""
+    step = 1
+    while 2 * step < tree.size:
+        step *= 2
+    at = 0
+    while step > 0:
+        if at + step < tree.size and tree[at + step] <= k:
+            at += step
+            k -= tree[at]
+        step //= 2
+    return at
+
+
+@kernel
+def differences(
+    bounds: Int64Array, times: Int64Array, values: Float64Array, per: int, results: Float64Array
+) -> int:
+    """Each reading less the one before it, where `per` is 0, or that as a rate per `per` of time.
+
+    NaN is no reading; a series' first has no result. Returns the row count, or MALFORMED.
+    """
+    if values.size != times.size or results.size != times.size or bounds.size == 0 or per < 0:
+        return MALFORMED
+    if not _are_bounds(bounds, times.size):
+        return MALFORMED
+    for s in range(bounds.size - 1):
+        before = -1
+        for i in range(bounds[s], bounds[s + 1]):
+            results[i] = np.nan
+            if values[i] != values[i]:
+                continue
+            if before >= 0:
+                results[i] = values[i] - values[before]
+                if per > 0:
+                    results[i] *= per / np.float64(np.uint64(times[i]) - np.uint64(times[before]))
+            before = i
+    return times.size
