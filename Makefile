@@ -4,8 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # ArcticDB holds pandas back, so the peers live apart.
 BENCH  := .venv-bench
+# atheris is not built for every Python.
+FUZZ   := .venv-fuzz
 
-.PHONY: demo test quick search modes lint bench docs clean
+.PHONY: demo test quick search soak fuzz modes lint bench docs clean
 
 $(VENV)/.core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -27,6 +29,21 @@ quick: $(VENV)/.test  ## the test suite without what takes more than some second
 
 search: $(VENV)/.test ## the property tests with examples never tried before
 	HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest
+
+SOAK ?= 50
+soak: $(VENV)/.test   ## kills, power cuts, faults, flipped bytes, many processes: SOAK times as long
+	SMARTDATA_TS_SOAK=$(SOAK) $(BIN)/python -m pytest tests/faults
+
+$(FUZZ)/.installed: pyproject.toml
+	test -x $(FUZZ)/bin/python || $(PYTHON) -m venv $(FUZZ)
+	$(FUZZ)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[fuzz]"
+	touch $@
+
+SECONDS ?= 600
+fuzz: $(FUZZ)/.installed ## search for bytes that break the readers of chunks and of text, SECONDS each
+	mkdir -p .fuzz/chunk .fuzz/csv
+	$(FUZZ)/bin/python tests/fuzz/fuzz.py chunk $(SECONDS) .fuzz/chunk
+	$(FUZZ)/bin/python tests/fuzz/fuzz.py csv $(SECONDS) .fuzz/csv
 
 # Every test of a kernel; the suite runs them compiled.
 KERNEL_TESTS := $(addprefix tests/test_, bits.py blocks.py checksum.py chunk_file.py codec.py csv_numbers.py \
@@ -56,4 +73,4 @@ bench: $(BENCH)/.installed ## size and speed beside the peers'; writes docs/benc
 	$(BENCH)/bin/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) $(BENCH) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo
+	rm -rf $(VENV) $(BENCH) $(FUZZ) .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo

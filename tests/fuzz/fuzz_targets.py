@@ -1,0 +1,84 @@
+"""What fuzzing feeds: bytes in, and nothing out but an answer or a SmartDataError."""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import smartdata_ts as sd
+from smartdata_ts import _chunk_file, formats
+from smartdata_ts.errors import SmartDataError
+
+Target = Callable[[bytes], None]
+HOUR = 3_600_000_000
+
+
+class _Equal:
+    """Equal to everything."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def right_checksums() -> object:
+    """Every checksum of a chunk is right: whoever writes a hostile chunk writes these too."""
+    digest, verify = _chunk_file._digest, _chunk_file.ChunkFile.verify
+    _chunk_file._digest = lambda *_arguments: _Equal()  # type: ignore[assignment]
+    _chunk_file.ChunkFile.verify = lambda *_arguments: None  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        _chunk_file._digest, _chunk_file.ChunkFile.verify = digest, verify  # type: ignore[method-assign]
+
+
+class ChunkTarget:
+    """Puts the bytes in the place of a store's chunk, and asks for all there is."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._path = Path(self._folder.name) / "city.sdts"
+        times = np.arange(70_000) * HOUR // 16
+        with sd.open(self._path) as store:
+            store.write({"series": "wm-1", "time": times, "value": np.round(np.sin(times / 1e12), 3)})
+        (self._chunk,) = self._path.glob("chunks/*.arrow")
+
+    def __call__(self, data: bytes) -> None:
+        self._chunk.write_bytes(data)
+        try:
+            with right_checksums(), sd.open(self._path, mode="r") as store:
+                for query in (store.query(), store.query().last(), store.query().resample("1d", "sum")):
+                    with contextlib.suppress(SmartDataError):
+                        query.to_arrow().validate(full=True)
+        except SmartDataError:
+            pass
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+
+class CsvTarget:
+    """Reads the bytes as a text file of readings, whatever its layout."""
+
+    def __call__(self, data: bytes) -> None:
+        try:
+            with formats.open_reader(io.BytesIO(data), "csv", tz="Europe/Oslo") as reader:
+                for batch in reader:
+                    batch.validate(full=True)
+        except SmartDataError:
+            pass
+
+    def close(self) -> None:
+        pass
+
+
+TARGETS: dict[str, Callable[[], ChunkTarget | CsvTarget]] = {"chunk": ChunkTarget, "csv": CsvTarget}
+CORPUS = Path(__file__).with_name("corpus")
