@@ -259,7 +259,10 @@ class Commits(Connection):
         """
         with self._lock:
             self._execute("VACUUM")
+            # It tells that it is busy by a row, and waits for readers in its own way.
+            self._execute(f"PRAGMA busy_timeout = {int(self._timeout_s * 1000)}")
             ((is_busy, _, _),) = self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._execute("PRAGMA busy_timeout = 0")
         if is_busy:
             raise StoreBusyError(
                 f"{self._path.parent}: a query holds on to the catalog's log. The series are gone from the "

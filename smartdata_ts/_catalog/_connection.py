@@ -4,8 +4,9 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from smartdata_ts import _disk
 from smartdata_ts.errors import (
@@ -20,6 +21,8 @@ from smartdata_ts.errors import (
 
 from ._schema import APPLICATION_ID, FILE_NAME, FORMAT_VERSION, HISTORY_US, SCHEMA, SEALS
 
+_Result = TypeVar("_Result")
+
 
 class Connection:
     """One connection to a store's catalog; threads take turns."""
@@ -33,7 +36,7 @@ class Connection:
             self._connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?{_access(path) if read_only else 'mode=rwc'}",
                 uri=True,
-                timeout=timeout_s,
+                timeout=0,  # see _patiently
                 isolation_level=None,
                 check_same_thread=False,
                 cached_statements=64,
@@ -71,7 +74,7 @@ class Connection:
         return self._rows("PRAGMA application_id") == [(APPLICATION_ID,)]
 
     def _create(self) -> None:
-        self._enable_log()
+        self._execute("PRAGMA journal_mode = WAL")
         with self.transaction():
             if self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
                 return  # someone else's database, or another process created the store before our lock
@@ -80,18 +83,6 @@ class Connection:
             settings = {"format_version": FORMAT_VERSION, "history_us": HISTORY_US, "history_floor": 0}
             self._execute_many("INSERT INTO store VALUES (?, ?)", settings.items())
             self._execute(f"PRAGMA application_id = {APPLICATION_ID}")
-
-    def _enable_log(self) -> None:
-        """Turn to write-ahead logging, for which SQLite, alone among its locks, does not wait."""
-        deadline = time.monotonic() + self._timeout_s
-        while True:
-            try:
-                self._execute("PRAGMA journal_mode = WAL")
-                return
-            except StoreBusyError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
 
     def close(self) -> None:
         """Close the connection; further calls raise ClosedError."""
@@ -139,9 +130,28 @@ class Connection:
 
     def _execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
         try:
-            return self._connection.execute(sql, parameters)
+            return self._patiently(lambda: self._connection.execute(sql, parameters))
         except (sqlite3.Error, UnicodeDecodeError) as problem:
             raise _translated(self._path, problem) from problem
+
+    def _patiently(self, run: Callable[[], _Result]) -> _Result:
+        """Wait for a lock as long as the timeout, and ask for it every millisecond.
+
+        SQLite's own pauses grow to 100 ms; beside a process that wrote all the time, a compaction got the
+        lock once in 20 s with them.
+        """
+        deadline: float | None = None
+        while True:
+            try:
+                return run()
+            except sqlite3.OperationalError as problem:
+                if getattr(problem, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                now = time.monotonic()
+                deadline = deadline or now + self._timeout_s
+                if now > deadline:
+                    raise
+            time.sleep(0.001)
 
     def _execute_many(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
         try:
@@ -152,7 +162,7 @@ class Connection:
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
         with self._lock:
             try:
-                return self._connection.execute(sql, parameters).fetchall()
+                return self._patiently(lambda: self._connection.execute(sql, parameters).fetchall())
             except (sqlite3.Error, UnicodeDecodeError) as problem:
                 raise _translated(self._path, problem) from problem
 
