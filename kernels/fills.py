@@ -1,0 +1,196 @@
+"""What the pieces of gaps are worth: by their method first, then so that what is known still adds up."""
+
+import numpy as np
+
+from ._jit import Float64Array, Int32Array, Int64Array, inner, kernel
+from .gaps import (
+    CONSERVE,
+    CONSTANT,
+    NEXT,
+    NONE,
+    PIECE_AFTER,
+    PIECE_BEFORE,
+    PIECE_END,
+    PIECE_FIELDS,
+    PIECE_METHOD,
+    PIECE_START,
+    PREVIOUS,
+    PROFILE,
+    are_pieces,
+    length_of,
+)
+from .profiles import WEEK_HOURS, hour_of_week, is_zone, offset_at
+
+MALFORMED = -1
+
+
+@inner
+def _rate(starts, ends, values, i):
+    """Amount per microsecond of a row; NaN where it has none."""
+    return values[i] / length_of(starts[i], ends[i]) if ends[i] > starts[i] else np.nan
+
+
+@kernel
+def shape_amounts(
+    slots: Int32Array,
+    starts: Int64Array,
+    ends: Int64Array,
+    values: Float64Array,
+    pieces: Int64Array,
+    constant: float,
+    filled: Float64Array,
+) -> int:
+    """What each piece would be by its method and the rows around its gap; PROFILE ones are left alone.
+
+    CONSTANT is `constant` a piece; PREVIOUS, NEXT and LINEAR follow the rates of the row before, the row
+    behind, and the line between the middles of both. CONSERVE is even, and has no value of its own.
+    Returns the piece count, or MALFORMED.
+    """
+    row_count = slots.size
+    if starts.size != row_count or ends.size != row_count or values.size != row_count:
+        return MALFORMED
+    if not are_pieces(pieces, row_count) or filled.size < pieces.size // PIECE_FIELDS:
+        return MALFORMED
+    for k in range(pieces.size // PIECE_FIELDS):
+        at = k * PIECE_FIELDS
+        method, before, after = pieces[at + PIECE_METHOD], pieces[at + PIECE_BEFORE], pieces[at + PIECE_AFTER]
+        if method == PROFILE:
+            continue
+        if method == NONE:
+            filled[k] = values[before]
+            continue
+        if method == CONSTANT or method == CONSERVE:
+            filled[k] = constant if method == CONSTANT else np.nan
+            continue
+        if before == after:  # a row that is cut: its neighbours
+            slot = slots[before]
+            before = before - 1 if before > 0 and slots[before - 1] == slot else -1
+            after = after + 1 if after + 1 < row_count and slots[after + 1] == slot else -1
+        low = _rate(starts, ends, values, before) if before >= 0 else np.nan
+        high = _rate(starts, ends, values, after) if after >= 0 else np.nan
+        start, length = pieces[at + PIECE_START], length_of(pieces[at + PIECE_START], pieces[at + PIECE_END])
+        if method == PREVIOUS:
+            filled[k] = low * length
+        elif method == NEXT:
+            filled[k] = high * length
+        else:
+            # One side alone is a level line.
+            low = high if low != low else low
+            high = low if high != high else high
+            share = 0.5
+            if before >= 0 and after >= 0:
+                origin = starts[before] + length_of(starts[before], ends[before]) // 2
+                target = starts[after] + length_of(starts[after], ends[after]) // 2
+                share = (start - origin + 0.5 * length) / max(1.0, np.float64(target - origin))
+            filled[k] = (low + min(max(share, 0.0), 1.0) * (high - low)) * length
+    return pieces.size // PIECE_FIELDS
+
+
+@kernel
+def settle_amounts(values: Float64Array, pieces: Int64Array, filled: Float64Array) -> int:
+    """Make the pieces of every cut row sum to its value; returns the piece count, or MALFORMED.
+
+    They are scaled where none of them, nor the value, is negative, and they are not all zero; otherwise the
+    value is spread evenly. What rounding leaves is given to the largest piece.
+    """
+    if not are_pieces(pieces, values.size) or filled.size < pieces.size // PIECE_FIELDS:
+        return MALFORMED
+    count = pieces.size // PIECE_FIELDS
+    k = 0
+    while k < count:
+        at = k * PIECE_FIELDS
+        row = pieces[at + PIECE_BEFORE]
+        end = k + 1
+        if pieces[at + PIECE_METHOD] != NONE and row == pieces[at + PIECE_AFTER]:
+            while end < count and _is_of_row(pieces, end, row):
+                end += 1
+            _settle(values[row], pieces[at : end * PIECE_FIELDS], filled[k:end])
+        k = end
+    return count
+
+
+@inner
+def _is_of_row(pieces, k, row):
+    at = k * PIECE_FIELDS
+    if pieces[at + PIECE_METHOD] == NONE:
+        return False
+    return pieces[at + PIECE_BEFORE] == row and pieces[at + PIECE_AFTER] == row
+
+
+@inner
+def _settle(whole, pieces, filled):
+    """Make `filled` sum to `whole`."""
+    total = 0.0
+    is_shape = whole >= 0.0
+    for k in range(filled.size):
+        is_shape = is_shape and 0.0 <= filled[k] < np.inf
+        total += filled[k]
+    is_shape = is_shape and 0.0 < total < np.inf
+    length = 0.0
+    for k in range(0, pieces.size, PIECE_FIELDS):
+        length += length_of(pieces[k + PIECE_START], pieces[k + PIECE_END])
+    largest = 0
+    for k in range(filled.size):
+        at = k * PIECE_FIELDS
+        piece_length = length_of(pieces[at + PIECE_START], pieces[at + PIECE_END])
+        share = filled[k] / total if is_shape else piece_length / max(length, 1.0)
+        filled[k] = whole * share
+        if abs(filled[k]) > abs(filled[largest]):
+            largest = k
+    rest = whole
+    for k in range(filled.size):
+        rest -= filled[k]
+    if np.isfinite(rest):
+        filled[largest] += rest
+
+
+@kernel
+def fill_levels(
+    slots: Int32Array,
+    times: Int64Array,
+    values: Float64Array,
+    pieces: Int64Array,
+    constant: float,
+    profiles: Float64Array,
+    zone: Int64Array,
+    filled: Float64Array,
+) -> int:
+    """What is read at the start of each piece, between its row and the next; the piece count, or MALFORMED.
+
+    A piece that starts on its row is that. LINEAR, CONSERVE and ALIGN are on the line between the two;
+    PROFILE is the usual week's level, moved along a line so that it meets both (the line where there is no
+    usual week).
+    """
+    if times.size != slots.size or values.size != slots.size or not are_pieces(pieces, slots.size):
+        return MALFORMED
+    if not is_zone(zone) or filled.size < pieces.size // PIECE_FIELDS:
+        return MALFORMED
+    for k in range(pieces.size // PIECE_FIELDS):
+        at = k * PIECE_FIELDS
+        row, time, method = pieces[at + PIECE_BEFORE], pieces[at + PIECE_START], pieces[at + PIECE_METHOD]
+        if method == NONE or (row >= 0 and times[row] == time):
+            pieces[at + PIECE_METHOD] = NONE
+            filled[k] = values[row]
+            continue
+        if row < 0 or row + 1 >= times.size or slots[row + 1] != slots[row]:
+            return MALFORMED
+        low, high = values[row], values[row + 1]
+        share = length_of(times[row], time) / np.float64(max(length_of(times[row], times[row + 1]), 1))
+        line = low if low == high else (1.0 - share) * low + share * high
+        if method == CONSTANT:
+            filled[k] = constant
+        elif method == PREVIOUS or method == NEXT:
+            filled[k] = low if method == PREVIOUS else high
+        else:
+            filled[k] = line
+        if method == PROFILE:
+            slot = np.int64(slots[row])
+            if not 0 <= slot < profiles.size // WEEK_HOURS:
+                return MALFORMED
+            usual = profiles[slot * WEEK_HOURS : (slot + 1) * WEEK_HOURS]
+            first = usual[hour_of_week(times[row] + offset_at(zone, times[row]))]
+            here = usual[hour_of_week(time + offset_at(zone, time))]
+            last = usual[hour_of_week(times[row + 1] + offset_at(zone, times[row + 1]))]
+            moved = line + here - ((1.0 - share) * first + share * last)
+            filled[k] = moved if moved == moved else line
+    return pieces.size // PIECE_FIELDS

@@ -1,0 +1,208 @@
+"""A series' usual week: the rate of each local hour of it, from the series' own history.
+
+Rows cover [starts[i], ends[i]). `zone` is a count of transitions, their instants, and one offset more.
+"""
+
+import numpy as np
+
+from ._jit import Float64Array, Int32Array, Int64Array, inner, kernel
+from .gaps import (
+    PIECE_AFTER,
+    PIECE_BEFORE,
+    PIECE_END,
+    PIECE_FIELDS,
+    PIECE_METHOD,
+    PIECE_START,
+    PROFILE,
+    are_pieces,
+    length_of,
+)
+from .quantiles import are_bounds, sort_values
+
+MALFORMED = -1
+
+HOUR_US = 3_600_000_000
+WEEK_HOURS = 168
+STEP_MAX = 31 * 24 * HOUR_US
+_TIME_MAX = 2**63 - 1
+
+
+@inner
+def offset_at(zone, time):
+    """The zone's offset from UTC: `zone` is a count of transitions, their instants, and one offset more."""
+    low, high = 0, zone[0]
+    while low < high:
+        middle = (low + high) // 2
+        if zone[1 + middle] <= time:
+            low = middle + 1
+        else:
+            high = middle
+    return zone[1 + zone[0] + low]
+
+
+@inner
+def is_zone(zone):
+    """Whether it is a count of transitions, their instants, and one offset more."""
+    return zone.size >= 2 and 0 <= zone[0] <= zone.size and zone.size == 2 * zone[0] + 2
+
+
+@inner
+def hour_of_week(local):
+    """0 is Monday from midnight to one."""
+    return (local // HOUR_US + 72) % WEEK_HOURS  # 1970 began on a Thursday
+
+
+@inner
+def _hour_end(local, at, end):
+    """Where the local hour of `at` is over, at most `end`."""
+    left = HOUR_US - local % HOUR_US
+    return end if np.uint64(end) - np.uint64(at) <= np.uint64(left) else at + left
+
+
+@kernel
+def weekly_profiles(
+    bounds: Int64Array,
+    starts: Int64Array,
+    ends: Int64Array,
+    values: Float64Array,
+    zone: Int64Array,
+    cells: Int64Array,
+    rates: Float64Array,
+    profiles: Float64Array,
+) -> int:
+    """Each series' usual rate (amount per us) in each local hour of the week; the series count, or MALFORMED.
+
+    An hour's rate is that of all rows of it; it counts where they cover half of it. Of n hours of the same
+    place in the week the (n + 1) // 4 lowest and as many highest are left out, and the others' mean is what
+    is usual: halfway from the mean, which one fault spoils, to the median, which is 0 where a tap is mostly
+    shut. A place that never was is as the same hour of the other days, or else as all hours.
+
+    `profiles` holds 168 doubles a series, NaN without any history; `rates` two doubles for each hour that
+    the rows of the largest series may touch, `cells` one integer and 169. Rows of more than a month have
+    no hours.
+    """
+    if not are_bounds(bounds, starts.size) or ends.size != starts.size or values.size != starts.size:
+        return MALFORMED
+    if not is_zone(zone) or profiles.size < (bounds.size - 1) * WEEK_HOURS:
+        return MALFORMED
+    for s in range(bounds.size - 1):
+        profile = profiles[s * WEEK_HOURS : (s + 1) * WEEK_HOURS]
+        first, end = bounds[s], bounds[s + 1]
+        count = _hours_of(starts[first:end], ends[first:end], values[first:end], zone, cells, rates)
+        if count < 0 or rates.size < 2 * count or cells.size < count + WEEK_HOURS + 1:
+            return MALFORMED
+        group_ends = cells[count : count + WEEK_HOURS + 1]
+        _usual_hours(cells[:count], rates[:count], rates[count : 2 * count], group_ends, profile)
+        _complete(profile)
+    return bounds.size - 1
+
+
+@inner
+def _hours_of(starts, ends, values, zone, cells, rates):
+    """Write hour of the week and rate of every hour that rows cover half of; the count, or MALFORMED."""
+    count = 0
+    cell, cell_end, amount, covered = -1, np.int64(0), 0.0, 0
+    for i in range(starts.size):
+        if not np.isfinite(values[i]) or ends[i] <= starts[i]:
+            continue
+        length = length_of(starts[i], ends[i])
+        if length > STEP_MAX:
+            continue
+        at = starts[i]
+        while at < ends[i]:
+            local = at + offset_at(zone, at)
+            until = _hour_end(local, at, ends[i])
+            hour = hour_of_week(local)
+            if hour != cell or at >= cell_end:
+                if 2 * covered >= HOUR_US:
+                    if count >= min(cells.size, rates.size):
+                        return MALFORMED
+                    cells[count] = cell
+                    rates[count] = amount / covered
+                    count += 1
+                cell, amount, covered = hour, 0.0, 0
+                cell_end = _hour_end(local, at, _TIME_MAX)
+            amount += values[i] * (np.float64(until - at) / length)
+            covered += until - at
+            at = until
+    if 2 * covered >= HOUR_US:
+        if count >= min(cells.size, rates.size):
+            return MALFORMED
+        cells[count] = cell
+        rates[count] = amount / covered
+        count += 1
+    return count
+
+
+@inner
+def _usual_hours(cells, rates, grouped, ends, profile):
+    """The middle half's mean of each cell's rates; NaN where it has none."""
+    ends[:] = 0
+    for k in range(cells.size):
+        ends[cells[k] + 1] += 1
+    for c in range(WEEK_HOURS):
+        ends[c + 1] += ends[c]
+    for k in range(cells.size):
+        grouped[ends[cells[k]]] = rates[k]
+        ends[cells[k]] += 1
+    low = 0
+    for c in range(WEEK_HOURS):
+        group = grouped[low : ends[c]]
+        low = ends[c]
+        sort_values(group)
+        cut = (group.size + 1) // 4
+        total = 0.0
+        for k in range(cut, group.size - cut):
+            total += group[k]
+        profile[c] = total / (group.size - 2 * cut) if group.size else np.nan
+
+
+@inner
+def _complete(profile):
+    """Give hours that never were what the same hour has on other days, or else all hours."""
+    total = 0.0
+    known = 0
+    for c in range(WEEK_HOURS):
+        if profile[c] == profile[c]:
+            total += profile[c]
+            known += 1
+    if known == WEEK_HOURS or known == 0:
+        return
+    for hour in range(24):
+        day_total = 0.0
+        days = 0
+        for c in range(hour, WEEK_HOURS, 24):
+            if profile[c] == profile[c]:
+                day_total += profile[c]
+                days += 1
+        usual = day_total / days if days else total / known
+        for c in range(hour, WEEK_HOURS, 24):
+            if profile[c] != profile[c]:
+                profile[c] = usual
+
+
+@kernel
+def shape_profiles(
+    slots: Int32Array, pieces: Int64Array, profiles: Float64Array, zone: Int64Array, filled: Float64Array
+) -> int:
+    """What each PROFILE piece would be by its series' usual week; returns the piece count, or MALFORMED."""
+    if not is_zone(zone) or not are_pieces(pieces, slots.size):
+        return MALFORMED
+    if filled.size < pieces.size // PIECE_FIELDS:
+        return MALFORMED
+    for k in range(pieces.size // PIECE_FIELDS):
+        at = k * PIECE_FIELDS
+        if pieces[at + PIECE_METHOD] != PROFILE:
+            continue
+        slot = np.int64(slots[max(pieces[at + PIECE_BEFORE], pieces[at + PIECE_AFTER])])
+        if not 0 <= slot < profiles.size // WEEK_HOURS:
+            return MALFORMED
+        time, end = pieces[at + PIECE_START], pieces[at + PIECE_END]
+        amount = 0.0 if length_of(time, end) <= STEP_MAX else np.nan
+        while time < end and amount == amount:
+            local = time + offset_at(zone, time)
+            until = _hour_end(local, time, end)
+            amount += profiles[slot * WEEK_HOURS + hour_of_week(local)] * (until - time)
+            time = until
+        filled[k] = amount
+    return pieces.size // PIECE_FIELDS

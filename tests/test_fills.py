@@ -1,0 +1,134 @@
+"""What gaps are filled with: every method, and that what is known adds up."""
+
+import math
+
+import numpy as np
+import pytest
+from filled_series import HOUR, UTC, Columns, Row, listed
+from hypothesis import given
+from hypothesis import strategies as st
+from test_gaps import series
+
+from smartdata_ts.kernels import fills, gaps, profiles
+
+METHODS = [gaps.CONSTANT, gaps.PREVIOUS, gaps.NEXT, gaps.LINEAR, gaps.PROFILE, gaps.CONSERVE]
+ALWAYS = 2**63 - 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(many=series, constant=st.sampled_from([0.0, 2.5, -1.0, math.nan]))
+def test_a_known_amount_adds_up_whatever_the_method(
+    method: int, many: list[list[Row]], constant: float
+) -> None:
+    columns = Columns(many)
+    pieces, filled = columns.fill([(method, ALWAYS)], constant)
+    sums: dict[int, list[float]] = {}
+    for (before, after, *_), value in zip(pieces, filled, strict=True):
+        if before == after:
+            sums.setdefault(before, []).append(value)
+    for row, parts in sums.items():
+        whole = columns.values[row]
+        assert math.isnan(whole) or math.fsum(parts) == pytest.approx(whole, rel=1e-12, abs=1e-300)
+        assert not whole >= 0 or min(parts) >= -1e-15 * whole
+
+
+def amounts(method: int, rows: list[Row], constant: float = 0.0) -> list[float]:
+    return Columns([rows]).fill([(method, ALWAYS)], constant)[1]
+
+
+HOLE = [(0, 60, 6.0), (60, 120, 12.0), (360, 420, 60.0), (420, 480, 60.0)]
+KNOWN = [(0, 60, 6.0), (60, 120, 12.0), (120, 360, 720.0), (360, 420, 60.0), (420, 480, 60.0)]
+
+
+def test_each_method_by_hand_where_nothing_is_known() -> None:
+    assert amounts(gaps.CONSTANT, HOLE, 3.5)[2:6] == 4 * [3.5]
+    assert amounts(gaps.PREVIOUS, HOLE)[2:6] == 4 * [12.0]
+    assert amounts(gaps.NEXT, HOLE)[2:6] == 4 * [60.0]
+    # The line is from 12 at 90 to 60 at 390, and the pieces' middles are at 150, 210, 270, 330.
+    assert amounts(gaps.LINEAR, HOLE)[2:6] == pytest.approx([21.6, 31.2, 40.8, 50.4])
+    assert np.isnan(amounts(gaps.CONSERVE, HOLE)[2:6]).all()
+
+
+def test_each_method_by_hand_where_the_amount_is_known() -> None:
+    for method in (gaps.CONSTANT, gaps.PREVIOUS, gaps.NEXT, gaps.CONSERVE):
+        assert amounts(method, KNOWN)[2:6] == pytest.approx(4 * [180.0])
+    assert amounts(gaps.LINEAR, KNOWN)[2:6] == pytest.approx([108.0, 156.0, 204.0, 252.0])
+
+
+def test_backflow_is_spread_evenly() -> None:
+    rows = [*KNOWN[:2], (120, 360, -4.0), *KNOWN[3:]]
+    assert amounts(gaps.LINEAR, rows)[2:6] == [-1.0, -1.0, -1.0, -1.0]
+
+
+def test_one_side_alone_makes_a_level_line() -> None:
+    rows = [(0, 60, math.nan), (60, 120, 5.0), (120, 180, 5.0)]
+    assert amounts(gaps.LINEAR, rows) == [5.0, 5.0, 5.0]
+    assert amounts(gaps.NEXT, rows) == [5.0, 5.0, 5.0]
+    assert math.isnan(amounts(gaps.PREVIOUS, rows)[0])
+
+
+def test_a_profile_gives_a_gap_the_shape_of_other_weeks() -> None:
+    shape = [float(1 + k % 24 + 10 * (k // 24 % 7 > 4)) for k in range(24 * 7 * 5)]
+    rows = [(k * HOUR, (k + 1) * HOUR, v) for k, v in enumerate(shape)]
+    hole = [*rows[:400], *rows[430:]]
+    assert amounts(gaps.PROFILE, hole) == pytest.approx(shape)
+    known = [*rows[:400], (400 * HOUR, 430 * HOUR, 2 * sum(shape[400:430])), *rows[430:]]
+    assert amounts(gaps.PROFILE, known)[400:430] == pytest.approx([2 * v for v in shape[400:430]])
+
+
+def test_a_profile_of_zeros_falls_back_to_even() -> None:
+    rows = [(k * HOUR, (k + 1) * HOUR, 0.0) for k in range(300)]
+    rows = [*rows, (300 * HOUR, 304 * HOUR, 8.0), (304 * HOUR, 305 * HOUR, 0.0)]
+    assert amounts(gaps.PROFILE, rows)[300:304] == [2.0, 2.0, 2.0, 2.0]
+
+
+def levels(method: int, times: list[int], values: list[float], edges: list[int]) -> list[float]:
+    bounds, instants = np.array([0, len(times)]), np.array(times)
+    rules, steps = np.array([method, ALWAYS]), np.array([HOUR])
+    pieces = np.empty(len(edges) * gaps.PIECE_FIELDS, np.int64)
+    assert gaps.cut_grid(bounds, instants, np.array(edges), steps, rules, pieces) == len(edges)
+    level, filled = np.array(values), np.empty(len(edges))
+    week = np.arange(profiles.WEEK_HOURS) % 24 * 1.0
+    slots = np.zeros(len(times), np.int32)
+    assert fills.fill_levels(slots, instants, level, pieces, 7.0, week, UTC, filled) == len(edges)
+    return filled.tolist()
+
+
+def test_levels_by_hand() -> None:
+    times, values, edges = [0, 4 * HOUR, 5 * HOUR], [10.0, 30.0, 50.0], [k * HOUR for k in range(6)]
+    for method, between in {
+        gaps.CONSTANT: [7.0, 7.0, 7.0],
+        gaps.PREVIOUS: [10.0, 10.0, 10.0],
+        gaps.NEXT: [30.0, 30.0, 30.0],
+        gaps.LINEAR: [15.0, 20.0, 25.0],
+        gaps.PROFILE: [15.0, 20.0, 25.0],
+    }.items():
+        assert levels(method, times, values, edges) == pytest.approx([10.0, *between, 30.0, 50.0])
+    # From 22:00 to 02:00 the usual week falls from 23 to 0 at midnight; 19 are made up along the line.
+    night = [22 * HOUR, 26 * HOUR]
+    got = levels(gaps.PROFILE, night, [22.0, 2.0], [k * HOUR for k in range(22, 27)])
+    assert got == pytest.approx([22.0, 23.0, 0.0, 1.0, 2.0])
+
+
+def test_pieces_that_cannot_be_are_refused() -> None:
+    columns = Columns([HOLE])
+    whole = columns.cut([(gaps.LINEAR, ALWAYS)])
+    count = len(listed(whole))
+    for field, value in [(0, -2), (0, 4), (1, 4), (3, -1), (0, -1)]:
+        pieces = whole.copy()
+        pieces[field] = value
+        assert shapes(columns, pieces, count) == [-1, -1, -1, -1]
+    assert shapes(columns, whole[:-1], count) == [-1, -1, -1, -1]
+    assert shapes(columns, whole, count - 1) == [-1, -1, -1, -1]
+
+
+def shapes(columns: Columns, pieces: np.ndarray, room: int) -> list[int]:
+    slots, starts, values, filled = columns.slots, columns.starts, columns.values, np.empty(room)
+    pieces = pieces.copy()
+    week = np.zeros(profiles.WEEK_HOURS)
+    return [
+        fills.shape_amounts(slots, starts, columns.ends, values, pieces, 0.0, filled),
+        profiles.shape_profiles(slots, pieces, week, UTC, filled),
+        fills.settle_amounts(values, pieces, filled),
+        fills.fill_levels(slots, starts, values, pieces, 0.0, week, UTC, filled),
+    ]

@@ -1,0 +1,102 @@
+"""A series' usual week against plain Python and zoneinfo."""
+
+import math
+from collections import defaultdict
+from datetime import UTC as UTC_ZONE
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from filled_series import HOUR, UTC, Columns, Row
+
+from smartdata_ts._time_zone import load_zone, transitions
+from smartdata_ts.kernels import gaps, profiles
+
+SECOND = 1_000_000
+
+
+def zone_of(name: str, start: int, end: int) -> np.ndarray:
+    at, offsets = transitions(load_zone(name), start, end)
+    return np.concatenate([[at.size], at, offsets]).astype(np.int64)
+
+
+def usual(rates: list[float]) -> float:
+    cut = (len(rates) + 1) // 4
+    kept = sorted(rates)[cut : len(rates) - cut]
+    return sum(kept) / len(kept)
+
+
+def naive_week(rows: list[Row], name: str) -> dict[int, float]:
+    """Of rows that each lie within one hour: the usual rate by hour of the week."""
+    hours: dict[datetime, list[Row]] = defaultdict(list)
+    for row in rows:
+        time = datetime(1970, 1, 1, tzinfo=UTC_ZONE) + timedelta(microseconds=row[0])
+        local = time.astimezone(ZoneInfo(name))
+        hours[time - timedelta(minutes=local.minute, seconds=local.second)].append(row)
+    cells = defaultdict(list)
+    for begin, members in hours.items():
+        covered = sum(end - start for start, end, _ in members)
+        if 2 * covered >= HOUR:
+            local = begin.astimezone(ZoneInfo(name))
+            amount = sum(value for *_, value in members)
+            cells[local.weekday() * 24 + local.hour].append(amount / covered)
+    return {cell: usual(rates) for cell, rates in cells.items()}
+
+
+@pytest.mark.parametrize("name", ["Europe/Oslo", "Asia/Kathmandu", "America/St_Johns"])
+@pytest.mark.parametrize("minutes", [15, 60])
+def test_a_week_is_that_of_the_local_clock(name: str, minutes: int) -> None:
+    random = np.random.default_rng(11)
+    start = int(datetime(2024, 9, 20, tzinfo=UTC_ZONE).timestamp()) * SECOND
+    start += 15 * 60 * SECOND if minutes == 60 and name == "Asia/Kathmandu" else 0
+    start += 30 * 60 * SECOND if minutes == 60 and name == "America/St_Johns" else 0
+    step = minutes * 60 * SECOND
+    values = random.gamma(1.0, 3.0, 60 * 24 * 60 // minutes)
+    rows = [(start + k * step, start + (k + 1) * step, float(v)) for k, v in enumerate(values)]
+    del rows[70:100]
+    got = Columns([rows]).profiles(zone_of(name, rows[0][0], rows[-1][1]))
+    expected = naive_week(rows, name)
+    assert sorted(expected) == list(range(168))
+    assert got.tolist() == pytest.approx([expected[cell] for cell in range(168)], rel=1e-12)
+
+
+def test_a_row_of_a_day_is_spread_over_its_hours() -> None:
+    rows = [(k * 24 * HOUR, (k + 1) * 24 * HOUR, float(k % 7)) for k in range(21)]
+    got = Columns([rows]).profiles() * 24 * HOUR
+    assert got.reshape(7, 24)[:, 5].tolist() == pytest.approx(
+        [4, 5, 6, 0, 1, 2, 3]
+    )  # 1970 began on a Thursday
+
+
+def test_one_fault_among_four_weeks_changes_nothing() -> None:
+    rows = [(k * HOUR, (k + 1) * HOUR, 1.0) for k in range(4 * 168)]
+    rows[200] = (200 * HOUR, 201 * HOUR, 1e9)
+    assert Columns([rows]).profiles().tolist() == pytest.approx(168 * [1 / HOUR])
+
+
+def test_hours_that_never_were_are_as_those_of_other_days() -> None:
+    rows = [(k * HOUR, (k + 1) * HOUR, float(k)) for k in (3, 24 + 3, 5)]
+    got = (Columns([rows]).profiles() * HOUR).reshape(7, 24)
+    assert got[0, 3] == pytest.approx((3 + 27) / 2)
+    assert got[0, 5] == pytest.approx(5)
+    assert got[0, 4] == pytest.approx((3 + 27 + 5) / 3)
+    assert np.isnan(Columns([[(0, HOUR, math.nan)]]).profiles()).all()
+
+
+def test_arguments_that_do_not_fit_are_refused() -> None:
+    columns = Columns([[(k * HOUR, (k + 1) * HOUR, 1.0) for k in range(5)]])
+    arrays = (columns.bounds, columns.starts, columns.ends, columns.values)
+    cells, rates, week = np.empty(200, np.int64), np.empty(10), np.empty(168)
+    assert profiles.weekly_profiles(*arrays, UTC, cells, rates, week) == 1
+    assert profiles.weekly_profiles(*arrays, UTC, cells, rates, week[:-1]) == -1
+    assert profiles.weekly_profiles(*arrays, UTC, cells[:173], rates, week) == -1
+    assert profiles.weekly_profiles(*arrays, UTC, cells, rates[:9], week) == -1
+    assert profiles.weekly_profiles(*arrays, UTC, cells, rates[:4], week) == -1
+    assert profiles.weekly_profiles(np.array([0, 6]), *arrays[1:], UTC, cells, rates, week) == -1
+    for zone in ([], [0], [1, 0], [-1, 0], [2, 0, 0, 0]):
+        assert profiles.weekly_profiles(*arrays, np.array(zone, np.int64), cells, rates, week) == -1
+    piece = np.array([0, 0, 0, HOUR, gaps.PROFILE])
+    slots, filled = np.array([1], np.int32), np.empty(1)
+    assert profiles.shape_profiles(slots, piece, week, UTC, filled) == -1
+    assert profiles.shape_profiles(slots, piece, np.ones(336), np.array([3, 0]), filled) == -1
