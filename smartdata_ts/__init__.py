@@ -17,6 +17,7 @@ from smartdata_ts import errors
 if TYPE_CHECKING:
     from smartdata_ts._quality import quality_code, quality_name
     from smartdata_ts._query import Query
+    from smartdata_ts._salvage import salvage
     from smartdata_ts._store import Info, Store
     from smartdata_ts._store import open_store as open
     from smartdata_ts._writer import Writer, WriteReport
@@ -34,6 +35,7 @@ __all__ = [
     "open",
     "quality_code",
     "quality_name",
+    "salvage",
 ]
 
 _HOMES = {
@@ -45,6 +47,7 @@ _HOMES = {
     "open": ("_store", "open_store"),
     "quality_code": ("_quality", "quality_code"),
     "quality_name": ("_quality", "quality_name"),
+    "salvage": ("_salvage", "salvage"),
 }
 
 

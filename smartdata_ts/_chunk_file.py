@@ -1,7 +1,8 @@
 """Chunk files: all of their bytes, and nothing else knows them. docs/format.md is the contract.
 
 A chunk is an Arrow IPC file with one record batch, uncompressed, one row a block, sorted by series and
-time. Schema metadata: `smartdata_ts.format` ("chunk"), `smartdata_ts.version`, the entropy models
+time. Schema metadata: `smartdata_ts.format` ("chunk"), `smartdata_ts.version`, `smartdata_ts.readings`
+("present", or "history": superseded or deleted), the entropy models
 (`smartdata_ts.models`, base64, and `smartdata_ts.model_count`), and `smartdata_ts.checksum` over the
 models and all columns but the payloads. Each block names its series by key, so that a chunk tells all by
 itself, and the commits that its readings came with. Each block's own `checksum` covers its payloads. The
@@ -83,7 +84,9 @@ _MODEL_COUNT_MAX = 255  # a block names its model in a byte
 _PAYLOAD_SIZE_MAX = 2**31 - 1  # of a column: Arrow's offsets are int32
 
 
-def write_chunk(path: Path, versions: Versions, key_of: Callable[[int], str], sync: bool = True) -> int:
+def write_chunk(
+    path: Path, versions: Versions, key_of: Callable[[int], str], sync: bool = True, is_history: bool = False
+) -> int:
     """Encode readings into a chunk file at `path`, durable on return; returns its size in bytes.
 
     The readings are sorted by series and time, each (series, time) once; `key_of` tells a series' key.
@@ -98,7 +101,7 @@ def write_chunk(path: Path, versions: Versions, key_of: Callable[[int], str], sy
     columns["commit_min"] = np.minimum.reduceat(commits, starts[:-1])
     columns["commit_max"] = np.maximum.reduceat(commits, starts[:-1])
     keys = text_array([key_of(series) for series in columns["series"].tolist()])
-    batch = _record_batch(columns, keys, encoded)
+    batch = _record_batch(columns, keys, encoded, is_history)
 
     def write(file: BinaryIO) -> None:
         with pa.ipc.new_file(file, batch.schema) as writer:
@@ -130,7 +133,7 @@ def _summaries(readings: Readings, starts: Int64Array, extremes: Float64Array) -
 
 
 def _record_batch(
-    columns: dict[str, np.ndarray], keys: pa.StringArray, encoded: _codec.EncodedBlocks
+    columns: dict[str, np.ndarray], keys: pa.StringArray, encoded: _codec.EncodedBlocks, is_history: bool
 ) -> pa.RecordBatch:
     row_count = columns["series"].size
     digests = np.zeros(row_count, np.uint64)
@@ -150,6 +153,7 @@ def _record_batch(
     metadata = {
         "smartdata_ts.format": "chunk",
         "smartdata_ts.version": str(FORMAT_VERSION),
+        "smartdata_ts.readings": "history" if is_history else "present",
         "smartdata_ts.models": base64.b64encode(encoded.models).decode(),
         "smartdata_ts.model_count": str(encoded.model_count),
         "smartdata_ts.checksum": f"{_digest(encoded.models, columns, _text_bytes(keys)):016x}",
@@ -221,6 +225,7 @@ class ChunkFile:
             raise ValueError("it has no blocks, or blocks without a summary")
         columns = {name: self._summary(batch.column(name), kind) for name, kind in _SUMMARY_TYPES.items()}
         models = base64.b64decode(metadata[b"smartdata_ts.models"], validate=True)
+        self.is_history = metadata[b"smartdata_ts.readings"] == b"history"
         self.keys: pa.StringArray = batch.column("key")
         if _digest(models, columns, _text_bytes(self.keys)) != int(metadata[b"smartdata_ts.checksum"], 16):
             raise ValueError("the checksum of its summaries is wrong")
@@ -321,13 +326,18 @@ class ChunkFile:
 
     def verify(self, rows: Int64Array) -> None:
         """Raise CorruptChunkError unless the checksum of every block in `rows` is right."""
+        wrong = np.flatnonzero(self.wrong_checksums(rows))
+        if wrong.size:
+            raise self.corrupt(int(rows[wrong[0]]), "its checksum is wrong")
+
+    def wrong_checksums(self, rows: Int64Array) -> np.ndarray:
+        """Of each block in `rows` whether its payloads are not what was written."""
         digests = np.zeros(rows.size, np.uint64)
         for name in _PAYLOAD_NAMES:
             offsets = self._payload_offsets[name]
             digest_ranges(self.data, offsets[rows], offsets[rows + 1], digests)
-        wrong = np.flatnonzero(digests != self._checksum[rows])
-        if wrong.size:
-            raise self.corrupt(int(rows[wrong[0]]), "its checksum is wrong")
+        wrong: np.ndarray = digests != self._checksum[rows]
+        return wrong
 
     def corrupt(self, row: int, problem: str) -> CorruptChunkError:
         """The error that says which block of this file is damaged."""

@@ -74,7 +74,7 @@ class ChunkOutput:
         self._keys.update(zip(new, self._keys_of(np.array(new, np.int64)), strict=True))
 
     def _encode(self, name: str, versions: Versions, is_history: bool) -> ChunkRow:
-        size = write_chunk(self._directory / name, versions, self._keys.__getitem__)
+        size = write_chunk(self._directory / name, versions, self._keys.__getitem__, is_history=is_history)
         readings = versions.readings
         return ChunkRow(
             name=name,

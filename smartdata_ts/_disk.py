@@ -131,6 +131,41 @@ def remove(path: Path) -> None:
         os.unlink(path)
 
 
+def copy_durably(source: Path, target: Path) -> int:
+    """Copy a file under another name, whole or not at all; returns its size in bytes."""
+    with errors_of(source, "read"):
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+
+            def write(file: BinaryIO) -> None:
+                while piece := os.read(descriptor, 1 << 20):
+                    file.write(piece)
+
+            return write_durably(target, write)
+        finally:
+            os.close(descriptor)
+
+
+def sync_and_rename(source: Path, target: Path) -> None:
+    """Make a file durable, then give it a name, which another file may have had."""
+    with errors_of(source, "renamed"):
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(source, target)
+        _sync_directory(target.parent)
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory of ours and the files in it."""
+    for name in names_in(path):
+        remove(path / name)
+    with errors_of(path, "removed"):
+        os.rmdir(path)
+
+
 def overwrite(path: Path) -> None:
     """Write zeros over all of a file, and sync it; that it is gone already is no error."""
     with errors_of(path, "overwritten"), contextlib.suppress(FileNotFoundError):

@@ -38,9 +38,11 @@ from smartdata_ts.errors import (
 )
 
 if TYPE_CHECKING:
+    from smartdata_ts._upkeep.backup import BackupReport
     from smartdata_ts._upkeep.compact import CompactReport
     from smartdata_ts._upkeep.delete import DeleteReport
     from smartdata_ts._upkeep.erase import EraseReport
+    from smartdata_ts._upkeep.verify import VerifyReport
     from smartdata_ts._writer import WriteAccess, Writer, WriteReport
 
 CHUNK_DIRECTORY = "chunks"
@@ -316,6 +318,47 @@ class Store:
         finally:
             access.state = None
 
+    def backup(self, target: str | os.PathLike[str]) -> "BackupReport":
+        """Copy the store, as of its newest commit, into the directory `target`; writers go on meanwhile.
+
+        Where an earlier backup is there, only chunks that it lacks are copied. Until all is durable the
+        target is what it was; a backup that was killed goes on when it is run again. To restore, open it.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> folder = tempfile.mkdtemp() + "/city.sdts"
+        >>> store.backup(folder).commit
+        1
+        >>> sd.open(folder, mode="r").query().to_arrow()["value"].to_pylist()
+        [1.5]
+        """
+        from smartdata_ts._upkeep.backup import backup
+
+        self._check()
+        directory = Path(target).absolute()
+        if directory == self._directory:
+            raise UsageError(f"{directory}: is the store itself; name another directory")
+        return backup(self._catalog, self._files.directory, directory)
+
+    def verify(self, deep: bool = False) -> "VerifyReport":
+        """Hold all that is stored to its checksums, and the catalog to the chunks; `deep` decodes it too.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.verify().problems
+        []
+        """
+        from smartdata_ts._upkeep.verify import verify
+
+        self._check()
+        return verify(self._catalog, self._files, deep)
+
+    def writing_catalog(self) -> Catalog:
+        """The catalog, for changes of what is said of series; ReadOnlyError in mode "r"."""
+        return self._for_writing().catalog
+
     def _for_writing(self) -> "WriteAccess":
         self._check()
         if self._write_catalog is None:
@@ -397,7 +440,7 @@ class Store:
     def info(self) -> Info:
         """Count series, readings and bytes; cheap, whatever the store's size."""
         catalog, snapshot = self.pin()
-        history = catalog.history_chunks()
+        history = catalog.chunk_rows(is_history=True)
         times = [(chunk.time_min, chunk.time_max) for chunk in snapshot.chunks]
         if len(snapshot.head):
             times.append((int(snapshot.head.times.min()), int(snapshot.head.times.max())))

@@ -16,6 +16,7 @@ EXPECTED = [
     "open",
     "quality_code",
     "quality_name",
+    "salvage",
 ]
 
 

@@ -3,9 +3,9 @@
 import json
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from smartdata_ts.errors import CorruptCatalogError, StoreBusyError, StoreFormatError, UsageError
+from smartdata_ts.errors import CorruptCatalogError, StoreBusyError, StoreError, StoreFormatError, UsageError
 
 from ._connection import Connection
 from ._schema import ChunkRow, Deletion, State
@@ -44,10 +44,10 @@ class Commits(Connection):
             try:
                 last = self._commit_rows("ORDER BY id DESC LIMIT 1")
                 commit, _, _, reading_count = last[0] if last else (0, 0, None, 0)
-                chunks = self._chunk_rows(is_history=False)
+                chunks = self.chunk_rows(is_history=False)
                 head = self._head_blobs()
                 self._check_seals()
-                history = self._chunk_rows(is_history=True) if with_history else ()
+                history = self.chunk_rows(is_history=True) if with_history else ()
                 deletions = self._deletions() if with_history else ()
             finally:
                 if not nested:
@@ -58,13 +58,9 @@ class Commits(Connection):
         if "/" in name or "\\" in name or name.startswith("."):
             raise StoreFormatError(f"{self._path}: names a chunk {name!r}, which is no file of this store")
 
-    def history_chunks(self) -> tuple[ChunkRow, ...]:
-        """The chunks of what was superseded or deleted, in the order of their making."""
-        return self._chunk_rows(is_history=True)
-
     def _head_blobs(self) -> tuple[bytes, ...]:
         rows = self._rows("SELECT data, checksum FROM head ORDER BY id")
-        if any(not isinstance(data, bytes) or zlib.crc32(data) != checksum for data, checksum in rows):
+        if not all(_is_sound(data, checksum) for data, checksum in rows):
             raise CorruptCatalogError(self._damaged("recent readings in its table head"))
         return tuple(data for data, _ in rows)
 
@@ -75,12 +71,19 @@ class Commits(Connection):
             if table not in ("chunk", "head") or self._rows(sql) != [(count, total)]:
                 raise CorruptCatalogError(self._damaged(f"the rows of its table {table}"))
 
+    def sound_head(self) -> tuple[list[bytes], int]:
+        """The head blobs whose checksum is right, and how many readings the others held."""
+        rows = self._rows("SELECT data, checksum, reading_count FROM head ORDER BY id")
+        sound = [data for data, checksum, _ in rows if _is_sound(data, checksum)]
+        return sound, sum(count for data, checksum, count in rows if not _is_sound(data, checksum))
+
     def _damaged(self, what: str) -> str:
         return (
             f"{self._path}: {what} are not what was written. Restore the store from a backup, or salvage it."
         )
 
-    def _chunk_rows(self, is_history: bool) -> tuple[ChunkRow, ...]:
+    def chunk_rows(self, is_history: bool) -> tuple[ChunkRow, ...]:
+        """The chunks of the present, lowest precedence first, or of history, in the order of their making."""
         sql = f"SELECT {', '.join(_CHUNK_COLUMNS)}, checksum FROM chunk WHERE is_history = ? ORDER BY id"
         rows = self._rows(sql, (is_history,))
         for *columns, checksum in rows:
@@ -227,6 +230,15 @@ class Commits(Connection):
             (self.history_floor(),),
         )
 
+    def problems(self) -> Iterator[str]:
+        """What SQLite finds wrong with its file, a sentence each."""
+        try:
+            for (found,) in self._rows("PRAGMA integrity_check(100)"):
+                if found != "ok":
+                    yield f"{self._path}: {found}"
+        except StoreError as problem:
+            yield str(problem)
+
     # -- erasure
 
     def note_commit(self, commit: int, note: str) -> None:
@@ -272,6 +284,10 @@ class Commits(Connection):
     def clear_erasures(self) -> None:
         """Note that all erasures are complete."""
         self._execute("DELETE FROM erasure")
+
+
+def _is_sound(data: object, checksum: int) -> bool:
+    return isinstance(data, bytes) and zlib.crc32(data) == checksum
 
 
 def _columns_of(commit: int, chunk: ChunkRow) -> list[object]:

@@ -128,6 +128,15 @@ class Connection:
             self.roll_back()
             raise
 
+    def copy_to(self, target: Path) -> None:
+        """Write the catalog as of its newest commit into a new SQLite file, whoever writes meanwhile."""
+        with self._lock:
+            try:
+                with contextlib.closing(sqlite3.connect(target)) as copy:
+                    self._connection.backup(copy)
+            except sqlite3.Error as problem:
+                raise _translated(target, problem) from problem
+
     def _execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
         try:
             return self._patiently(lambda: self._connection.execute(sql, parameters))

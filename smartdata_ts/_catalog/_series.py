@@ -47,6 +47,10 @@ class Series(Connection):
         )
         return [key for (key,) in self._rows(sql, (json.dumps(ids.tolist()),))]
 
+    def series_names(self) -> list[tuple[int, str]]:
+        """(id, key) of every series."""
+        return self._rows("SELECT id, key FROM series")
+
     def add_series(self, keys: Sequence[str]) -> Int64Array:
         """Create series with new keys, ids in the keys' order; returns their ids."""
         first = self.series_id_max() + 1

@@ -20,6 +20,12 @@ COMMANDS = {
     "last": "last",
     "commits": "commits",
     "changes": "changes",
+    "delete": "delete",
+    "erase": "erase",
+    "compact": "compact",
+    "verify": "verify",
+    "backup": "backup",
+    "salvage": "salvage",
     "warmup": "warmup",
 }
 

@@ -58,7 +58,7 @@ def write(store: sd.Store, rows: list[tuple[str, int, float, int]], note: str) -
         "value": np.array(values),
         "quality": np.array(qualities, np.uint8),
     }
-    store.write(data, quality="quality", note=note)
+    store.write(data, quality="quality", note=note, on_conflict="replace")
 
 
 def main() -> None:

@@ -1,0 +1,36 @@
+"""Delete readings."""
+
+from pathlib import Path
+
+import click
+
+from ._command import command, option
+from ._options import store_argument, tz_option
+
+
+@command(
+    "delete",
+    "smartdata-ts delete city.sdts wm-0017 --start 2025-01-01 --end 2025-02-01 --tz Europe/Oslo",
+)
+@store_argument
+@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@option("--start", metavar="TIME", section="Which readings", help="From here.")
+@option("--end", metavar="TIME", section="Which readings", help="Up to, but not including, this time.")
+@tz_option
+@option("--note", metavar="TEXT", section="Output", help="Kept with the commit: who, why.")
+def delete(
+    store: Path, keys: tuple[str, ...], start: str | None, end: str | None, tz: str, note: str | None
+) -> None:
+    """Delete readings of series, all or those of a span.
+
+    `--as-of` an earlier commit still shows them while history is kept; `erase` leaves no trace.
+    """
+    from smartdata_ts import open as open_store
+
+    with open_store(store, "r"):
+        pass  # what is not there is not created
+    with open_store(store) as opened:
+        report = opened.delete(list(keys), start, end, tz, note)
+    click.echo(
+        f"{report.readings:,} readings deleted" + (f", commit {report.commit}" if report.commit else "")
+    )
