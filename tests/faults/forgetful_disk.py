@@ -28,10 +28,15 @@ Entries = dict[str, int]  # name -> file, or DIRECTORY
 
 @dataclass
 class File:
-    """What was written to a file, and how much of it had been when it was last synced."""
+    """What a file held when it was last synced, and what was written since: places and bytes."""
 
-    data: bytearray = field(default_factory=bytearray)
-    synced: int = 0
+    synced: bytearray = field(default_factory=bytearray)
+    pending: list[tuple[int, bytes]] = field(default_factory=list)
+
+    def sync(self) -> None:
+        for place, data in self.pending:
+            _put(self.synced, place, data)
+        self.pending = []
 
 
 @dataclass
@@ -43,6 +48,11 @@ class Directory:
 
     def current(self) -> Entries:
         return _changed(self.entries, self.pending)
+
+
+def _put(target: bytearray, place: int, data: bytes) -> None:
+    target.extend(bytes(max(0, place + len(data) - len(target))))
+    target[place : place + len(data)] = data
 
 
 def _changed(entries: Entries, changes: list[dict[str, int | None]]) -> Entries:
@@ -75,6 +85,8 @@ class ForgetfulDisk:
         self.cuts: list[Cut] = []
         self.returned = 0
         self._open: dict[int, tuple[str, Any]] = {}
+        self._places: dict[int, int] = {}
+        self._numbers: dict[Path, int] = {}  # of files, by their names now
         self._file_count = 0
         self._durable: dict[str, bytes] = {}
 
@@ -108,12 +120,18 @@ class ForgetfulDisk:
         if flags & os.O_CREAT:
             self._file_count += 1
             self._open[result] = ("file", self._file_count)
+            self._places[result] = 0
+            self._numbers[path] = self._file_count
             return "entry", (path.parent, {path.name: self._file_count})
-        self._open[result] = ("directory", path)
+        number = self._numbers.get(path)
+        self._open[result] = ("directory", path) if number is None else ("file", number)
+        self._places[result] = 0
         return None
 
     def _after_write(self, result: int, descriptor: int, data: Any) -> Any:
-        return "write", (self._open[descriptor][1], bytes(memoryview(data)[:result]))
+        place = self._places[descriptor]
+        self._places[descriptor] += result
+        return "write", (self._open[descriptor][1], place, bytes(memoryview(data)[:result]))
 
     def _after_fsync(self, _result: None, descriptor: int) -> Any:
         kind, what = self._open[descriptor]
@@ -122,6 +140,7 @@ class ForgetfulDisk:
     def _after_rename(self, _result: None, source: Any, target: Any) -> Any:
         source, target = Path(source), Path(target)
         assert source.parent == target.parent
+        self._numbers[target] = self._numbers.pop(source)
         return "rename", (source.parent, source.name, target.name)
 
     def _after_unlink(self, _result: None, path: Any) -> Any:
@@ -152,9 +171,9 @@ class ForgetfulDisk:
                 number = directories[folder].current()[source]
                 directories[folder].pending.append({source: None, name: number})
             elif kind == "write":
-                files[arguments[0]].data += arguments[1]
+                files[arguments[0]].pending.append(arguments[1:])
             elif kind == "sync file":
-                files[arguments[0]].synced = len(files[arguments[0]].data)
+                files[arguments[0]].sync()
             else:
                 directory = directories.setdefault(arguments[0], Directory())
                 directory.entries, directory.pending = directory.current(), []
@@ -179,13 +198,19 @@ class ForgetfulDisk:
 
 
 def _sectors(file: File, choose: random.Random) -> bytes:
-    """What was synced, and behind it each sector as it was written, or as zeros; perhaps cut off."""
-    data = bytearray(file.data)
-    for start in range(file.synced, len(data), SECTOR):
-        end = min(len(data), start + SECTOR - start % SECTOR)
-        if choose.random() < 0.5:
-            data[start:end] = bytes(end - start)
-    return bytes(data[: choose.choice([len(data), choose.randint(file.synced, len(data))])])
+    """What was synced, and of later writes some sectors; the file may have grown, with zeros, or not."""
+    data = bytearray(file.synced)
+    end = max([len(data), *(place + len(written) for place, written in file.pending)])
+    size = choose.choice([end, choose.randint(len(data), end)])
+    data.extend(bytes(size - len(data)))
+    for first, written in file.pending:
+        place = first
+        while place < min(size, first + len(written)):
+            behind = min(size, first + len(written), place - place % SECTOR + SECTOR)
+            if choose.random() < 0.5:
+                data[place:behind] = written[place - first : behind - first]
+            place = behind
+    return bytes(data)
 
 
 def _sqlite_after(cut: Cut, choose: random.Random) -> dict[str, bytes]:

@@ -70,6 +70,7 @@ def matches(path: Path, oracle: Oracle, returned: int) -> int:
         shown = next((k for k in (returned, returned + 1) if oracle.after(k) == found), None)
         assert shown is not None, f"after {returned} operations the store shows something else"
         check(store, oracle.after(shown))
+        oracle.check_commits(store, shown)
     return shown
 
 

@@ -7,7 +7,7 @@ the operations that had returned, or after one more, which was on its way.
 import random
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 
 import smartdata_ts as sd
 from smartdata_ts import _chunk_output, _writer
+from smartdata_ts.errors import UnknownSeriesError
 
 HOUR = 3_600_000_000
 YEAR = 8766 * HOUR
@@ -49,9 +50,10 @@ class Write:
     """One write; `parts` beyond the first go through one writer, batch by batch."""
 
     parts: tuple[tuple[tuple[str, int, float], ...], ...]
+    note: str = "life"
 
     def run(self, store: sd.Store) -> None:
-        with store.writer(note="life") as writer:
+        with store.writer(note=self.note) as writer:
             for part in self.parts:
                 series, time, value = (list(column) for column in zip(*part, strict=True))
                 writer.write({"series": series, "time": time, "value": np.array(value)})
@@ -71,23 +73,70 @@ class Compact:
         pass
 
 
-Operation = Write | Compact
+@dataclass(frozen=True)
+class Delete:
+    """A series loses what it has within a span."""
+
+    key: str
+    start: int
+    end: int
+
+    def run(self, store: sd.Store) -> None:
+        store.delete(self.key, np.datetime64(self.start, "us"), np.datetime64(self.end, "us"))
+
+    def apply(self, model: Model) -> None:
+        for key, time in list(model):
+            if key == self.key and self.start <= time < self.end:
+                del model[key, time]
+
+
+@dataclass(frozen=True)
+class Erase:
+    """A series goes without a trace."""
+
+    key: str
+
+    def run(self, store: sd.Store) -> None:
+        with suppress(UnknownSeriesError):  # erased by a writer that was killed before it could tell
+            store.erase(self.key)
+
+    def apply(self, model: Model) -> None:
+        for key, time in list(model):
+            if key == self.key:
+                del model[key, time]
+
+
+Operation = Write | Compact | Delete | Erase
 
 
 def operations(seed: int) -> Iterator[Operation]:
     """An endless life. Each write leaves a value that none before it left."""
     choose = random.Random(seed)
+    known: set[str] = set()
     for number in range(10**9):
-        kind = choose.random()
-        if kind < 0.5:
-            yield Write((_scattered(choose, number, choose.randint(1, 4)),))
-        elif kind < 0.65:
-            yield Write((_run(choose, number, choose.randint(20, 90)),))
-        elif kind < 0.85:
-            parts = [_run(choose, number, choose.randint(100, 400)) for _ in range(choose.randint(1, 3))]
-            yield Write((*parts, _scattered(choose, number, 3)))
-        else:
-            yield Compact()
+        operation = _operation(choose, number, sorted(known))
+        if isinstance(operation, Write):
+            known |= {key for part in operation.parts for key, _, _ in part}
+        elif isinstance(operation, Erase):
+            known.remove(operation.key)
+        yield operation
+
+
+def _operation(choose: random.Random, number: int, known: list[str]) -> Operation:
+    kind, note = choose.random(), f"write {number}"
+    if kind < 0.1 and known:
+        start = choose.randint(0, 2) * YEAR + choose.randint(0, 500) * HOUR
+        return Delete(choose.choice(known), start, start + choose.randint(1, 600) * HOUR)
+    if kind < 0.13 and known:
+        return Erase(choose.choice(known))
+    if kind < 0.25:
+        return Compact()
+    if kind < 0.4:
+        parts = [_run(choose, number, choose.randint(100, 400)) for _ in range(choose.randint(1, 3))]
+        return Write((*parts, _scattered(choose, number, 3)), note)
+    if kind < 0.55:
+        return Write((_run(choose, number, choose.randint(20, 90)),), note)
+    return Write((_scattered(choose, number, choose.randint(1, 4)),), note)
 
 
 def _scattered(choose: random.Random, number: int, count: int) -> tuple[tuple[str, int, float], ...]:
@@ -107,14 +156,22 @@ class Oracle:
 
     def __init__(self, seed: int) -> None:
         self._operations = operations(seed)
+        self._done: list[Operation] = []
         self._models: list[Model] = [{}]
 
     def after(self, count: int) -> Model:
         while len(self._models) <= count:
             model = dict(self._models[-1])
-            next(self._operations).apply(model)
+            self._done.append(next(self._operations))
+            self._done[-1].apply(model)
             self._models.append(model)
         return self._models[count]
+
+    def check_commits(self, store: sd.Store, count: int) -> None:
+        """Each write has made one commit, in their order, and the store as of the last is the present."""
+        notes = [note for note in store.commits()["note"].to_pylist() if note and note.startswith("write ")]
+        assert notes == [operation.note for operation in self._done[:count] if isinstance(operation, Write)]
+        assert store.query(as_of=store.info().commit).to_arrow() == store.query().to_arrow()
 
 
 def contents(store: sd.Store) -> Model:

@@ -17,7 +17,7 @@ import smartdata_ts as sd
 from smartdata_ts import _disk
 
 LIVES = 3 * SOAK
-OPERATIONS = 12
+OPERATIONS = 25
 
 
 def recorded(directory: Path, seed: int) -> ForgetfulDisk:
