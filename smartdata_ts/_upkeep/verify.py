@@ -32,7 +32,7 @@ class VerifyReport:
 
 def verify(catalog: Catalog, files: ChunkFiles, deep: bool) -> VerifyReport:
     """Verify the store as of the newest commit; `deep` decodes every reading too."""
-    problems = list(catalog.problems())
+    problems = [*catalog.problems(), *_unreadable_tables(catalog)]
     try:
         state = catalog.state(with_history=True)
         head = unpack_head(state.head)
@@ -64,6 +64,20 @@ def verify(catalog: Catalog, files: ChunkFiles, deep: bool) -> VerifyReport:
         orphans=sum(name not in named for name in _disk.names_in(files.directory)),
         problems=problems,
     )
+
+
+def _unreadable_tables(catalog: Catalog) -> Iterator[str]:
+    """What the catalog cannot tell, of that which no chunk tells."""
+    for read in (
+        catalog.commit_rows,
+        catalog.snapshot_rows,
+        catalog.series_rows,
+        lambda: catalog.select_series(None, {}),
+    ):
+        try:
+            read()
+        except StoreError as problem:
+            yield str(problem)
 
 
 def _against_catalog(row: ChunkRow, chunk: ChunkFile, keys: dict[int, str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import random
 import resource
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from smartdata_ts.errors import SmartDataError
 
 MEMORY_MAX = 1 << 30
 HANG_S = 10
+SALVAGED_EVERY = 5
 SHARE = 500  # damages to a child
 
 
@@ -34,6 +36,7 @@ def answers(path: Path) -> dict[str, object]:
         "past": lambda store: store.query(as_of=2).to_arrow(),
         "series": lambda store: store.series(),
         "commits": lambda store: store.commits(),
+        "verify": lambda store: store.verify(deep=True).problems,
         "count": lambda store: (store.info().readings, store.info().series, store.info().commit),
     }
     found: dict[str, object] = {}
@@ -66,12 +69,36 @@ def damages(data: bytes, step: int, choose: random.Random) -> Iterator[tuple[str
             yield f"cut at {place}", data[:place]
 
 
+def salvaged(store: Path, right: object) -> list[str]:
+    """What is wrong with what can be salvaged: readings that never were, or are missed without a word."""
+    assert isinstance(right, pa.Table)
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "salvaged.sdts"
+        try:
+            report = sd.salvage(store, target)
+            with sd.open(target, mode="r") as rescued:
+                found = set(places(rescued.query().to_arrow()))
+        except SmartDataError:
+            return []
+        except Exception as problem:
+            return [f"salvage: {problem!r}"]
+    missing = set(places(right)) - found
+    wrong = ["salvage lost some silently"] if missing and not report.losses else []
+    # Where a correction is lost, what it corrected stands; where a deletion is, so does what it deleted.
+    return wrong + ["salvage made some up"] * bool(found - set(places(right)))
+
+
+def places(table: pa.Table) -> list[tuple[str, int]]:
+    """Series and time of each reading."""
+    return list(zip(table["series"].to_pylist(), table["time"].cast("int64").to_pylist(), strict=True))
+
+
 def share(store: Path, file: Path, done: list[tuple[str, bytes]]) -> None:
     """In a child: do each damage, and tell of wrong answers."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_MAX,) * 2)
     right = answers(store)
-    for what, data in done:
+    for number, (what, data) in enumerate(done):
         file.write_bytes(data)
         sys.stdout.write(f"{file.name} {what}: ")  # stays in the buffer, unless this is the end
         signal.alarm(HANG_S)
@@ -79,8 +106,14 @@ def share(store: Path, file: Path, done: list[tuple[str, bytes]]) -> None:
         found = answers(store)
         signal.alarm(0)
         wrong = [name for name, answer in found.items() if not _same(answer, right[name])]
-        told = [name for name in wrong if not isinstance(found[name], SmartDataError)]
-        raised = {found[name] for name in told if isinstance(found[name], str)}
+        told = [
+            name for name in wrong if not isinstance(found[name], SmartDataError | list)
+        ]  # a list: verify's problems
+        if wrong and "verify" not in wrong:
+            told.append("verify found nothing")
+        if number % SALVAGED_EVERY == 0:
+            told += salvaged(store, right["readings"])
+        raised = {found[name] for name in told if isinstance(found.get(name), str)}
         sys.stdout.write(f"wrong: {', '.join([*told, *map(str, raised)])}\n" if told else "ok\n")
 
 
