@@ -12,7 +12,8 @@ import pytest
 from command_line import CHILD, run, run_child
 
 import smartdata_ts as sd
-from smartdata_ts.cli._command import COMMANDS
+from smartdata_ts.cli import program
+from smartdata_ts.cli._command import COMMANDS, SUMMARIES
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +34,12 @@ def test_help_shows_options_and_an_example(name):
     assert done.out.startswith(f"Usage: smartdata-ts {name}")
     assert "Example" in done.out
     assert f"\n  smartdata-ts {name}" in done.out
+
+
+def test_summaries_are_what_the_commands_say_of_themselves():
+    with program.make_context("smartdata-ts", []) as context:
+        for name, summary in SUMMARIES.items():
+            assert program.get_command(context, name).get_short_help_str(200) == summary
 
 
 def test_help_lists_every_command_with_a_whole_sentence():

@@ -11,6 +11,9 @@ import pytest
 
 import smartdata_ts as sd
 from smartdata_ts import _scan, _writer
+from smartdata_ts._plan import Plan, Slice
+from smartdata_ts._readings import Readings
+from smartdata_ts._steps import last as last_step
 from smartdata_ts._steps import resample
 from smartdata_ts.errors import CorruptChunkError, UsageError
 
@@ -157,6 +160,28 @@ def test_readings_and_last_agree_with_the_frame(loaded: tuple[sd.Store, pd.DataF
         last = store.query(end=end).last().to_arrow()
         assert last["series"].to_pylist() == newest["series"].tolist()
         assert last["time"].cast(pa.int64()).to_pylist() == newest["time"].tolist()
+
+
+def test_last_before_an_end_decodes_only_what_may_hold_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    read = last_step.read_slice
+
+    def counted(plan: Plan, part: Slice) -> Readings:
+        decoded.append(int(plan.counts.sum()))
+        return read(plan, part)
+
+    monkeypatch.setattr(last_step, "read_slice", counted)
+    count = 60_000
+    times = np.arange(count, dtype=np.int64) * HOUR
+    with sd.open(tmp_path / "s") as store:
+        store.write({"series": "a", "time": times, "value": np.arange(count) / 8})
+        store.compact()
+        for k in (count - 5, count // 2, 3, 1):
+            found = store.query(end=np.datetime64(int(times[k]), "us")).last().to_arrow().to_pylist()
+            assert [row["value"] for row in found] == [(k - 1) / 8]
+    assert max(decoded) < count // 5
 
 
 def test_infinities_and_overflow_follow_ieee(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The newest reading of every series, mostly from the blocks' summaries alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -8,6 +10,7 @@ from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._plan import TIME_MIN, Plan, make_plan, slices_by_readings
 from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, read_slice
+from smartdata_ts._snapshot import Blocks
 from smartdata_ts.kernels._jit import Int64Array
 
 
@@ -76,8 +79,29 @@ def _take_hard(plan: Plan, hard: np.ndarray, columns: _LastColumns) -> None:
     times[hard] = TIME_MIN
     found[hard] = False
     positions = np.flatnonzero(hard)
-    newest_blocks = make_plan(
+    whole = make_plan(
         plan.snapshot, plan.ids[positions], plan.keys, plan.time_min, plan.time_max, plan.qualities
     )
-    for part in slices_by_readings(newest_blocks, _scan.SLICE_READINGS):
-        _take_last(read_slice(newest_blocks, part), positions[part.first : part.end], columns)
+    needed = _newest_blocks(whole)
+    for part in slices_by_readings(needed, _scan.SLICE_READINGS):
+        _take_last(read_slice(needed, part), positions[part.first : part.end], columns)
+
+
+def _newest_blocks(plan: Plan) -> Plan:
+    """The plan without the blocks that end before another one of their series begins.
+
+    A block's first reading is there to be found, so that none before it can be the newest; unless it
+    may be one of those that a quality or a commit leaves out.
+    """
+    if plan.wanted is not None or plan.snapshot.as_of is not None:
+        return plan
+    floors = np.full(plan.ids.size, TIME_MIN)
+    for part in plan.blocks:
+        np.maximum.at(floors, part.positions, part.chunk.time_min[part.rows])
+    blocks = []
+    counts = np.bincount(plan.head.series, minlength=plan.ids.size)
+    for part in plan.blocks:
+        needed = part.chunk.time_max[part.rows] >= floors[part.positions]
+        blocks.append(Blocks(part.chunk, part.rows[needed], part.positions[needed]))
+        np.add.at(counts, blocks[-1].positions, part.chunk.count[blocks[-1].rows])
+    return replace(plan, blocks=blocks, counts=counts)

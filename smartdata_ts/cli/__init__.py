@@ -5,10 +5,8 @@ Only what a command does may be heavy: the files import click, and all else insi
 Exit status: 0 done, 1 failed, 2 a wrong command, 3 rows were rejected, 130 interrupted.
 """
 
-import importlib.abc
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -23,7 +21,7 @@ PROGRAM = "smartdata-ts"
 DONE, FAILED, WRONG_COMMAND, INTERRUPTED = 0, 1, 2, 130
 
 
-class _WithoutPandas(importlib.abc.MetaPathFinder):
+class _WithoutPandas:
     """Says that pandas is not there.
 
     pyarrow loads it, where it is installed, to see whether it was given one of its objects; this program
@@ -57,6 +55,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except Exception as problem:
         if invocation.debug:
+            import traceback
+
             traceback.print_exc()
         message, status = _explain(problem)
         click.echo(f"{PROGRAM}: error: {' '.join(message.split())}", err=True)

@@ -29,6 +29,28 @@ COMMANDS = {
     "warmup": "warmup",
 }
 
+# What the program's help says of each, so that it need not load them all; one that is not here is loaded.
+SUMMARIES = {
+    "demo": "Show it all on a made-up municipality.",
+    "import": "Read files into a store.",
+    "export": "Write readings to a file.",
+    "info": "Say what a store holds.",
+    "series": "List series with their facts and tags.",
+    "describe": "Say what series are.",
+    "read": "Print readings, by series and time.",
+    "resample": "Print aggregates over buckets of time.",
+    "last": "Print the newest reading of each series.",
+    "commits": "List the commits: number, time, note, readings after it.",
+    "changes": "Print readings that were added, replaced or deleted.",
+    "delete": "Delete readings of series, all or those of a span.",
+    "erase": "Erase series: no byte of them is left in any file.",
+    "compact": "Fold chunks that overlap, or are small, into few.",
+    "verify": "Hold all that is stored to its checksums.",
+    "backup": "Copy a store to TARGET, while writers go on.",
+    "salvage": "Copy what is sound of a damaged store to TARGET.",
+    "warmup": "Compile all kernels ahead of their use.",
+}
+
 
 @dataclass
 class Invocation:
@@ -95,6 +117,17 @@ class Group(click.Group):
         module = importlib.import_module(f"{__package__}.{COMMANDS[name]}")
         found: click.Command = getattr(module, COMMANDS[name])
         return found
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with what it does."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summary(context, name)) for name in COMMANDS])
+
+    def _summary(self, context: click.Context, name: str) -> str:
+        if name in SUMMARIES:
+            return SUMMARIES[name]
+        found = self.get_command(context, name)
+        return found.get_short_help_str(200) if found else ""
 
 
 def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.Command]:
