@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from smartdata_ts._calendar import Calendar
-from smartdata_ts._catalog import Catalog
+from smartdata_ts._catalog import SERIES_FACTS, Catalog
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
 from smartdata_ts._scan import READINGS_SCHEMA, reading_batches
 from smartdata_ts._snapshot import Snapshot
+from smartdata_ts._steps import buckets
+from smartdata_ts._steps.consumption import Consumption
+from smartdata_ts._steps.frame import Facts, Step, frame_batches
 from smartdata_ts._steps.last import last_batch
 from smartdata_ts._steps.resample import AGGREGATES, resample_batches, resample_schema
 from smartdata_ts.errors import CorruptChunkError, MissingDependencyError, UnknownSeriesError, UsageError
@@ -59,7 +62,7 @@ class Query:
     tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
     start_us: int | None = None
     end_us: int | None = None  # exclusive
-    step: Resample | Last | None = None
+    steps: tuple[Resample | Last | Step, ...] = ()
     as_of: int | None = None  # a commit; None: the newest
     qualities: tuple[int, ...] | None = None  # codes; None: all
 
@@ -80,6 +83,10 @@ class Query:
         then one per aggregate: count int64, all else double, null where it has no value. Buckets without
         readings are left out, or given with count 0 where `empty`.
 
+        After `consumption`, aggregates are any of sum (amounts are split at a bucket's edges in proportion
+        to time), count, min, max (of the intervals that begin in it), completeness (the share of the
+        bucket's time for which there is an amount) and estimated_share (of that time).
+
         Raises UsageError for an unknown aggregate or width, UnknownTimeZoneError for an unknown zone.
 
         >>> import smartdata_ts as sd, tempfile
@@ -88,15 +95,19 @@ class Query:
         >>> store.query().resample("1d", ["count", "sum"], tz="Europe/Oslo").to_arrow()["sum"].to_pylist()
         [3.5]
         """
-        self._need_no_step("resample")
         names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
-        unknown = [name for name in names if name not in AGGREGATES]
+        if self.steps:
+            self._need_rows_of_series("resample")
+        known_names = buckets.AGGREGATES if self.steps else AGGREGATES
+        unknown = [name for name in names if name not in known_names]
         if unknown or not names:
-            known = ", ".join(AGGREGATES)
+            known = ", ".join(known_names)
             raise UsageError(f"aggregates must be among {known}, not {unknown or 'none'}")
         if len(set(names)) < len(names):
             raise UsageError(f"an aggregate is named twice: {', '.join(names)}")
-        return replace(self, step=Resample(Calendar.parse(every, tz, offset), names, empty))
+        calendar = Calendar.parse(every, tz, offset)
+        step = buckets.Buckets if self.steps else Resample
+        return replace(self, steps=(*self.steps, step(calendar, names, empty)))
 
     def last(self) -> "Query":
         """The newest reading of each series, within the query's span.
@@ -108,35 +119,73 @@ class Query:
         [2.0]
         """
         self._need_no_step("last")
-        return replace(self, step=Last())
+        return replace(self, steps=(Last(),))
+
+    def consumption(self) -> "Query":
+        """What registers counted between consecutive readings, stamped by the interval's start.
+
+        The intervals that overlap the query's span, whole. Series of kind "register", or none, are
+        differenced; those of kind "interval" are taken as they are; a "gauge" is refused. Readings that
+        are not finite, or rejected or missing, are no readings. Columns: series, time, end, value (null
+        after a reset), quality (that of the lower-ranked reading; suspect where the register fell) and
+        event: 0 none, 1 rollover, 2 backflow, 3 reset, 4 digit fault. docs/meters.md has the rules.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.describe("wm-17", kind="register", register_digits=8)
+        >>> report = store.write({"series": "wm-17", "time": [0, 3_600_000_000], "value": [99999678, 123]})
+        >>> store.query().consumption().to_arrow()["value"].to_pylist()
+        [445.0]
+        """
+        self._need_no_step("consumption")
+        return replace(self, steps=(Consumption(),))
 
     def _need_no_step(self, name: str) -> None:
-        if self.step is not None:
+        if self.steps:
             raise UsageError(f"{name}() follows a selection, not another step")
+
+    def _need_rows_of_series(self, name: str) -> None:
+        last = self.steps[-1]
+        if isinstance(last, Resample | Last | buckets.Buckets):
+            raise UsageError(f"{name}() follows a selection or consumption(), not resample() or last()")
 
     @property
     def schema(self) -> pa.Schema:
         """The schema of the result."""
-        if isinstance(self.step, Resample):
-            return resample_schema(self.step.aggregates)
-        return READINGS_SCHEMA
+        if not self.steps or isinstance(self.steps[-1], Last):
+            return READINGS_SCHEMA
+        last = self.steps[-1]
+        return resample_schema(last.aggregates) if isinstance(last, Resample) else last.schema
 
     def to_batches(self) -> pa.RecordBatchReader:
         """The result, batch by batch, in bounded memory; a stable view of the store as of this call.
 
         Raises UnknownSeriesError where a key is named that the store does not hold.
         """
-        plan = self._plan()
-        if isinstance(self.step, Resample):
-            step = self.step
+        plan, facts = self._plan()
+        if not self.steps:
+            batches = reading_batches(plan)
+        elif isinstance(step := self.steps[0], Resample):
             batches = resample_batches(plan, step.calendar, step.aggregates, step.empty)
-        elif isinstance(self.step, Last):
+        elif isinstance(step, Last):
             batches = iter([last_batch(plan)])
         else:
-            batches = reading_batches(plan)
+            assert facts is not None
+            batches = frame_batches(plan, self._span, self._frame_steps, facts)
         return pa.RecordBatchReader.from_batches(self.schema, batches)
 
-    def _plan(self) -> Plan:
+    @property
+    def _span(self) -> tuple[int, int]:
+        """The first and the last microsecond that was asked for."""
+        time_min = TIME_MIN if self.start_us is None else self.start_us
+        return time_min, TIME_MAX if self.end_us is None else self.end_us - 1
+
+    @property
+    def _frame_steps(self) -> tuple[Step, ...]:
+        """The steps, where they go from frame to frame; else none."""
+        return tuple(step for step in self.steps if not isinstance(step, Resample | Last))
+
+    def _plan(self) -> tuple[Plan, Facts | None]:
         while True:
             catalog, snapshot = self.store.pin(self.as_of)
             last = catalog.last_commit()
@@ -147,11 +196,12 @@ class Query:
                 if catalog.last_commit() == last == (last if self.as_of else snapshot.commit):
                     raise
 
-    def _plan_on(self, catalog: Catalog, snapshot: Snapshot) -> Plan:
+    def _plan_on(self, catalog: Catalog, snapshot: Snapshot) -> tuple[Plan, Facts | None]:
         ids, keys = selected(catalog, self.series, dict(self.tags))
-        time_min = TIME_MIN if self.start_us is None else self.start_us
-        time_max = TIME_MAX if self.end_us is None else self.end_us - 1
-        return make_plan(snapshot, ids, keys, time_min, time_max, self.qualities)
+        steps = self._frame_steps
+        span = (TIME_MIN, TIME_MAX) if steps and steps[0].needs_neighbours else self._span
+        plan = make_plan(snapshot, ids, keys, *span, self.qualities)
+        return plan, _facts(catalog, ids) if steps else None
 
     def to_arrow(self) -> pa.Table:
         """The whole result as an Arrow table."""
@@ -178,6 +228,16 @@ class Query:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The result as an Arrow C stream, for whatever reads Arrow."""
         return self.to_batches().__arrow_c_stream__(requested_schema)
+
+
+def _facts(catalog: Catalog, ids: Int64Array) -> Facts:
+    rows = {row[0]: row[2:-1] for row in catalog.series_rows()}
+    said = [dict(zip(SERIES_FACTS, rows[series], strict=True)) for series in ids.tolist()]
+    return Facts(
+        [facts["kind"] for facts in said],
+        [facts["interval_us"] for facts in said],
+        [facts["register_digits"] for facts in said],
+    )
 
 
 def selected(

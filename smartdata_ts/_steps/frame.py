@@ -1,0 +1,212 @@
+"""What goes from one step of a query to the next, and the face that every such step has.
+
+A step is a small frozen dataclass in a file of its own. `Query.steps` is a tuple of them, and a method of
+`Query` adds one: it checks that the step may follow the last one, and raises UsageError if not. To run a
+query whose steps are all of this face, `frame_batches` reads some whole series at a time into a `Frame`
+with one row a reading, gives it to each step in turn, on two threads, and makes a batch of the last
+step's frame by the names in its `schema`:
+
+    series      keys[first + slots]         time        starts          end         ends
+    value       values, null where NaN      quality     qualities       all else    columns[name], NaN null
+
+What a step must hold to: it never changes the arrays that it is given; its rows are sorted by slot, then
+start; its result does not depend on which other series share the frame; and whatever it leaves out
+because a span was asked for is what lies outside of [context.time_min, context.time_max].
+
+Where the first step `needs_neighbours`, every series has the last usable reading before the span (of a
+finite value, and neither rejected nor missing) and the first one behind it in its frame, and often more
+of them; otherwise frames hold the span alone. A step over all series cannot have this face: it consumes
+`frames(...)` and yields batches.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts._arrow_arrays import fixed_array
+from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._readings import Readings
+from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, in_order, read_slice
+from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
+
+FRAME_READINGS = 262_144
+SERIES_FIELD, TIME_FIELD = READINGS_SCHEMA.field("series"), READINGS_SCHEMA.field("time")
+_STATUS_MASK = 15
+_UNUSABLE_FROM, _UNUSABLE_TO = 6, 7  # rejected, missing
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Some whole series' rows on their way through a query: sorted by slot, then start."""
+
+    first: int  # position (in the selection) of slot 0
+    end: int  # behind the last position
+    slots: Int32Array  # per row
+    starts: Int64Array  # us UTC; the instant of a reading, the begin of an interval or a bucket
+    ends: Int64Array | None  # us UTC, exclusive: of intervals and buckets; None for instants
+    values: Float64Array  # NaN where there is none
+    qualities: UInt8Array
+    columns: dict[str, np.ndarray] = field(default_factory=dict)  # further ones, by name
+
+    def bounds(self) -> Int64Array:
+        """Slot k has the rows bounds[k] to bounds[k + 1]."""
+        return np.searchsorted(self.slots, np.arange(self.end - self.first + 1)).astype(np.int64)
+
+    def select(self, index: np.ndarray) -> "Frame":
+        """The rows at an index, which keeps their order."""
+        ends = None if self.ends is None else self.ends[index]
+        columns = {name: column[index] for name, column in self.columns.items()}
+        rows = (self.slots[index], self.starts[index], ends, self.values[index], self.qualities[index])
+        return Frame(self.first, self.end, *rows, columns)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the catalog says of the selection's series, by position."""
+
+    kinds: list[str | None]
+    intervals_us: list[int | None]
+    register_digits: list[int | None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step may know of the query that it is part of."""
+
+    keys: pa.StringArray  # by position
+    facts: Facts
+    time_min: int  # of the span that was asked for, inclusive; TIME_MIN: all
+    time_max: int  # inclusive; TIME_MAX: all
+    extent: tuple[int, int]  # first and last time within the span that any series has; first > last: none
+
+
+class Step(Protocol):
+    """One step of a query: from frame to frame, each series alone."""
+
+    @property
+    def needs_neighbours(self) -> bool:
+        """Whether it wants the readings next to the span; only asked of the first step."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of a result that ends with this step."""
+
+    def run(self, frame: Frame, context: Context) -> Frame:
+        """What the step makes of some series' rows; raises UsageError where a series cannot be had so."""
+
+
+def frames(plan: Plan, span: tuple[int, int], steps: tuple[Step, ...], facts: Facts) -> Iterator[Frame]:
+    """What the steps make of the plan's series, some whole series at a time, in order.
+
+    `span` is what was asked for; the plan is unbounded where the first step needs neighbours.
+    """
+    firsts, lasts = plan.spans()
+    found = firsts <= lasts
+    low, high = (firsts[found].min(), lasts[found].max()) if found.any() else (TIME_MAX, TIME_MIN)
+    extent = (max(int(low), span[0]), min(int(high), span[1]))
+    context = Context(plan.keys, facts, *span, extent)
+
+    def run(part: tuple[int, int]) -> Frame:
+        frame = _read(plan, part, span, (firsts, lasts) if steps[0].needs_neighbours else None)
+        for step in steps:
+            frame = step.run(frame, context)
+        return frame
+
+    yield from in_order(run, _ranges(plan), plan.reading_count)
+
+
+def frame_batches(
+    plan: Plan, span: tuple[int, int], steps: tuple[Step, ...], facts: Facts
+) -> Iterator[pa.RecordBatch]:
+    """The result of the steps, batch by batch, in bounded memory."""
+    for frame in frames(plan, span, steps, facts):
+        if frame.slots.size:
+            yield to_batch(frame, plan.keys, steps[-1].schema)
+
+
+def to_batch(frame: Frame, keys: pa.StringArray, schema: pa.Schema) -> pa.RecordBatch:
+    """The columns of a frame that a schema names."""
+    return pa.record_batch([_array(frame, keys, name) for name in schema.names], schema=schema)
+
+
+def _array(frame: Frame, keys: pa.StringArray, name: str) -> pa.Array:
+    if name == "series":
+        return pa.DictionaryArray.from_arrays(fixed_array(frame.slots + np.int32(frame.first)), keys)
+    if name == "time":
+        return fixed_array(frame.starts, TIME_TYPE)
+    if name == "end":
+        assert frame.ends is not None
+        return fixed_array(frame.ends, TIME_TYPE)
+    if name == "quality":
+        return fixed_array(frame.qualities)
+    column = frame.values if name == "value" else frame.columns[name]
+    if column.dtype != np.float64:
+        return fixed_array(column)
+    nulls = np.isnan(column)
+    return fixed_array(column, nulls=nulls if nulls.any() else None)
+
+
+def usable(values: Float64Array, qualities: UInt8Array) -> np.ndarray:
+    """Which readings count as readings: finite, and neither rejected nor missing."""
+    status = qualities & _STATUS_MASK
+    rows: np.ndarray = np.isfinite(values) & ((status < _UNUSABLE_FROM) | (status > _UNUSABLE_TO))
+    return rows
+
+
+def _ranges(plan: Plan) -> Iterator[tuple[int, int]]:
+    """Ranges of positions of about FRAME_READINGS readings; a longer series is a range of its own."""
+    before = np.concatenate([[0], np.cumsum(plan.counts)])
+    first = 0
+    while first < plan.counts.size:
+        end = int(np.searchsorted(before, before[first] + FRAME_READINGS, "right")) - 1
+        end = max(end, first + 1)
+        yield first, end
+        first = end
+
+
+def _read(
+    plan: Plan, part: tuple[int, int], span: tuple[int, int], all_spans: tuple[Int64Array, Int64Array] | None
+) -> Frame:
+    """The readings of some series; with their neighbours where all series' spans are given."""
+    low, high = span if all_spans is None else _widened(plan, part, span)
+    readings = read_slice(plan, Slice(*part, low, high))
+    if all_spans is not None and _lacks(part, span, all_spans, readings):
+        readings = read_slice(plan, Slice(*part, TIME_MIN, TIME_MAX))
+    return Frame(*part, readings.series, readings.times, None, readings.values, readings.qualities)
+
+
+def _widened(plan: Plan, part: tuple[int, int], span: tuple[int, int]) -> tuple[int, int]:
+    """A span that has every series' nearest block on either side, by the blocks' summaries."""
+    count = part[1] - part[0]
+    below, above = np.full(count, TIME_MIN), np.full(count, TIME_MAX)
+    for chunk, rows, positions in plan.blocks_in(Slice(*part, TIME_MIN, TIME_MAX)):
+        slots = positions - part[0]
+        begins, lasts = chunk.time_min[rows], chunk.time_max[rows]
+        np.maximum.at(below, slots[begins < span[0]], begins[begins < span[0]])
+        np.minimum.at(above, slots[lasts > span[1]], lasts[lasts > span[1]])
+    low = int(np.where(below == TIME_MIN, span[0], below).min())
+    high = int(np.where(above == TIME_MAX, span[1], above).max())
+    # The head is small, and one reading of it may be the nearest.
+    inside = (plan.head.series >= part[0]) & (plan.head.series < part[1])
+    times = plan.head.times[inside]
+    return min(low, int(times.min(initial=low))), max(high, int(times.max(initial=high)))
+
+
+def _lacks(
+    part: tuple[int, int],
+    span: tuple[int, int],
+    all_spans: tuple[Int64Array, Int64Array],
+    readings: Readings,
+) -> bool:
+    """Whether a series may have a usable neighbour farther off than was read."""
+    good = usable(readings.values, readings.qualities)
+    before, behind = good & (readings.times < span[0]), good & (readings.times > span[1])
+    has_before = np.bincount(readings.series[before], minlength=part[1] - part[0]) > 0
+    has_behind = np.bincount(readings.series[behind], minlength=part[1] - part[0]) > 0
+    firsts, lasts = all_spans
+    may_before = firsts[part[0] : part[1]] < span[0]
+    may_behind = lasts[part[0] : part[1]] > span[1]
+    return bool((may_before & ~has_before).any() or (may_behind & ~has_behind).any())
