@@ -17,9 +17,13 @@ from smartdata_ts._scan import READINGS_SCHEMA, reading_batches
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts._steps import buckets
 from smartdata_ts._steps.consumption import Consumption
+from smartdata_ts._steps.fill import FILLS, Fill
+from smartdata_ts._steps.fill import TIME_MAX as NO_LIMIT
 from smartdata_ts._steps.frame import Facts, Step, frame_batches
 from smartdata_ts._steps.last import last_batch
 from smartdata_ts._steps.resample import AGGREGATES, resample_batches, resample_schema
+from smartdata_ts._steps.rolling import ROLLING, Difference, Rolling
+from smartdata_ts._steps.within import Within, widened
 from smartdata_ts.errors import CorruptChunkError, MissingDependencyError, UnknownSeriesError, UsageError
 from smartdata_ts.kernels._jit import Int64Array
 
@@ -140,14 +144,110 @@ class Query:
         self._need_no_step("consumption")
         return replace(self, steps=(Consumption(),))
 
+    def fill(
+        self,
+        method: str | Sequence[tuple[str, str]],
+        limit: str | None = "7d",
+        every: str | None = None,
+        tz: str = "UTC",
+        value: float | None = None,
+    ) -> "Query":
+        """Fill the gaps of each series; docs/meters.md has the rules.
+
+        A gap is more than 1.5 times the usual step. `method` is one of none, constant (which takes `value`),
+        previous, next, linear, profile (the series' own usual week, in the local hours of the zone `tz`) and
+        conserve; or a chain of (method, limit), of which the first whose limit the gap does not pass is
+        taken: [("linear", "2h"), ("profile", "30d")]. Gaps longer than `limit` stay; None: all are filled.
+        Amounts (series of kind interval) that are known as one long interval are split, and add up.
+        With `every`, levels are given on that grid of the wall clock instead. What was made has the quality
+        "estimated" and its method; the store is not changed: `store.write` of the result does that.
+
+        Raises UsageError for an unknown method, a limit that is no fixed width, or kinds that do not mix.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> hours = [k * 3_600_000_000 for k in (0, 1, 2, 5, 6)]
+        >>> report = store.write({"series": "t-1", "time": hours, "value": [1.0, 2.0, 3.0, 6.0, 7.0]})
+        >>> store.query().fill("linear").to_arrow()["value"].to_pylist()
+        [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+        """
+        rules = [(method, limit)] if isinstance(method, str) else list(method)
+        unknown = [name for name, _ in rules if name not in FILLS]
+        if unknown:
+            raise UsageError(f"methods to fill gaps are {', '.join(FILLS)}, not {unknown[0]!r}")
+        if value is None and any(name == "constant" for name, _ in rules):
+            raise UsageError("fill('constant') takes the value to fill with: fill('constant', value=0.0)")
+        limits = tuple((name, _width(text) if text is not None else NO_LIMIT) for name, text in rules)
+        grid = None if every is None else Calendar.parse(every, tz)
+        Calendar.parse("1h", tz)  # so that an unknown zone is told of here
+        of_amounts = bool(self.steps) and isinstance(self.steps[0], Consumption)
+        return self._then(Fill(limits, grid, tz, 0.0 if value is None else float(value), of_amounts))
+
+    def rolling(
+        self, width: str, aggregates: str | Sequence[str] = "mean", centered: bool = False, min_count: int = 1
+    ) -> "Query":
+        """Aggregate, at every reading, the readings of the time up to it.
+
+        The window is (time - width, time], or where `centered` (time - width / 2, time + width / 2].
+        `aggregates` are any of count, sum, mean, min, max, std (of the sample), median, one column each,
+        null where the window has fewer than `min_count` readings. NaN is no reading. Sums do not drift:
+        they are those of the exact sum to the last place, however long the series.
+
+        Raises UsageError for an unknown aggregate or a width that is not fixed.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> hours = [k * 3_600_000_000 for k in range(4)]
+        >>> report = store.write({"series": "t-1", "time": hours, "value": [1.0, 2.0, 3.0, 6.0]})
+        >>> store.query().rolling("2h", "mean").to_arrow()["mean"].to_pylist()
+        [1.0, 1.5, 2.5, 4.5]
+        """
+        names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
+        unknown = [name for name in names if name not in ROLLING]
+        if unknown or not names or len(set(names)) < len(names):
+            raise UsageError(f"aggregates must be some of {', '.join(ROLLING)}, not {unknown or names}")
+        if min_count < 1:
+            raise UsageError(f"min_count must be at least 1, not {min_count}")
+        whole = _width(width)
+        after = whole // 2 if centered else 0
+        return self._then(Rolling(whole - after, after, names, min_count))
+
+    def difference(self) -> "Query":
+        """Each reading less the one before it, at its time; its quality is the worse of both.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0, 3_600_000_000], "value": [1.5, 2.0]})
+        >>> store.query().difference().to_arrow()["value"].to_pylist()
+        [0.5]
+        """
+        return self._then(Difference())
+
+    def rate(self, per: str = "1h") -> "Query":
+        """The change since the reading before, per so much time.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0, 1_800_000_000], "value": [1.5, 2.0]})
+        >>> store.query().rate(per="1h").to_arrow()["value"].to_pylist()
+        [1.0]
+        """
+        return self._then(Difference(_width(per)))
+
+    def _then(self, step: Step) -> "Query":
+        """This query with a step of readings behind the others."""
+        if self.steps and not isinstance(self.steps[-1], Fill | Difference | Consumption):
+            raise UsageError("resample(), last() and rolling() end a query: no other step can follow")
+        return replace(self, steps=(*self.steps, step))
+
     def _need_no_step(self, name: str) -> None:
         if self.steps:
             raise UsageError(f"{name}() follows a selection, not another step")
 
     def _need_rows_of_series(self, name: str) -> None:
         last = self.steps[-1]
-        if isinstance(last, Resample | Last | buckets.Buckets):
-            raise UsageError(f"{name}() follows a selection or consumption(), not resample() or last()")
+        if not isinstance(self.steps[0], Consumption) or not isinstance(last, Consumption | Fill):
+            raise UsageError(f"{name}() follows a selection, consumption() or its fill(), not resample() or last()")
 
     @property
     def schema(self) -> pa.Schema:
@@ -171,7 +271,10 @@ class Query:
             batches = iter([last_batch(plan)])
         else:
             assert facts is not None
-            batches = frame_batches(plan, self._span, self._frame_steps, facts)
+            steps = self._frame_steps
+            if not isinstance(steps[-1], Consumption | buckets.Buckets):
+                steps = (*steps, Within(*self._span, self.schema))
+            batches = frame_batches(plan, self._wide_span, steps, facts)
         return pa.RecordBatchReader.from_batches(self.schema, batches)
 
     @property
@@ -179,6 +282,12 @@ class Query:
         """The first and the last microsecond that was asked for."""
         time_min = TIME_MIN if self.start_us is None else self.start_us
         return time_min, TIME_MAX if self.end_us is None else self.end_us - 1
+
+    @property
+    def _wide_span(self) -> tuple[int, int]:
+        """What must be read: consumption() sees to its own neighbours, other steps reach out of the span."""
+        steps = self._frame_steps
+        return self._span if steps and isinstance(steps[0], Consumption) else widened(self._span, steps)
 
     @property
     def _frame_steps(self) -> tuple[Step, ...]:
@@ -199,7 +308,7 @@ class Query:
     def _plan_on(self, catalog: Catalog, snapshot: Snapshot) -> tuple[Plan, Facts | None]:
         ids, keys = selected(catalog, self.series, dict(self.tags))
         steps = self._frame_steps
-        span = (TIME_MIN, TIME_MAX) if steps and steps[0].needs_neighbours else self._span
+        span = (TIME_MIN, TIME_MAX) if steps and steps[0].needs_neighbours else self._wide_span
         plan = make_plan(snapshot, ids, keys, *span, self.qualities)
         return plan, _facts(catalog, ids) if steps else None
 
@@ -238,6 +347,14 @@ def _facts(catalog: Catalog, ids: Int64Array) -> Facts:
         [facts["interval_us"] for facts in said],
         [facts["register_digits"] for facts in said],
     )
+
+
+def _width(text: str) -> int:
+    """A fixed width in microseconds."""
+    width = Calendar.parse(text).fixed_width_us
+    if width is None:
+        raise UsageError(f"{text!r} is not of one length; give it in us to w, such as '30d'")
+    return width
 
 
 def selected(

@@ -1,0 +1,229 @@
+"""Gaps filled so that volumes add up; kernels/gaps.py says what a gap is.
+
+A series of kind interval has amounts: what is missing is given amounts of its own, by the method. All other
+series have levels, which are read between the two readings around a gap. Readings that are NaN, rejected or
+missing are none, and are filled too. What a method makes is estimated, and its quality says so and how; where
+a method has nothing to go by, the row is there, with null and the quality missing.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts._calendar import Calendar
+from smartdata_ts._quality import METHODS, quality_code
+from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE
+from smartdata_ts._steps.frame import Context, Frame
+from smartdata_ts._steps.rolling import worse_of
+from smartdata_ts._time_zone import load_zone, transitions
+from smartdata_ts.errors import UsageError
+from smartdata_ts.kernels import fills, gaps, profiles
+from smartdata_ts.kernels._jit import Float64Array, Int64Array
+
+FILLS = ("none", *METHODS[1:7])
+TIME_MAX = 2**63 - 1
+FILLED_SCHEMA = READINGS_SCHEMA.set(2, READINGS_SCHEMA.field("value").with_nullable(True))
+HISTORY_US = 8 * 7 * 86_400_000_000
+
+_END = pa.field("end", TIME_TYPE, nullable=False)
+_PIECES_MAX = 8_388_608
+_NO_SPAN = np.array([-(2**63), TIME_MAX], np.int64)
+_MISSING = quality_code("missing")
+_NO_READING = np.isin(np.arange(256) & 15, [quality_code("rejected"), _MISSING])
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Rules are pairs of a method and the longest gap it is for, in microseconds; the first that fits."""
+
+    rules: tuple[tuple[str, int], ...]
+    grid: Calendar | None
+    tz: str
+    constant: float
+    has_ends: bool = False  # whether it follows consumption()
+    needs_neighbours = False
+
+    @property
+    def reach_us(self) -> tuple[int | None, int | None]:
+        """The longest gap, for the readings around it, and eight weeks for a usual week."""
+        limit = max((limit for _, limit in self.rules), default=0)
+        if limit >= TIME_MAX // 4:
+            return None, None
+        return limit + (HISTORY_US if self._has_profile else 0), limit
+
+    @property
+    def schema(self) -> pa.Schema:
+        """That of readings, null where a method had nothing to go by."""
+        return FILLED_SCHEMA.insert(2, _END) if self.has_ends else FILLED_SCHEMA
+
+    @property
+    def _has_profile(self) -> bool:
+        return any(method == "profile" for method, _ in self.rules)
+
+    def _rule_array(self) -> Int64Array:
+        pairs = [(FILLS.index(method), limit) for method, limit in self.rules]
+        return np.array(pairs, np.int64).reshape(-1)
+
+    def run(self, frame: Frame, context: Context) -> Frame:
+        """The frame with its gaps filled."""
+        kinds = {context.facts.kinds[position] for position in range(frame.first, frame.end)}
+        if frame.ends is None and kinds == {"interval"}:
+            frame = _with_ends(frame, context)
+        elif "interval" in kinds and frame.ends is None:
+            raise UsageError(
+                "fill() takes amounts or levels; series of kind interval are mixed with others here"
+            )
+        if frame.ends is not None:
+            return self._fill_amounts(frame, frame.ends, _intervals(frame, context))
+        if "register" in kinds and self._has_profile:
+            raise UsageError("a register has no usual week, its use has; fill a register with 'linear'")
+        return self._fill_levels(frame)
+
+    def _fill_amounts(self, frame: Frame, ends: Int64Array, told: Int64Array) -> Frame:
+        values = np.where(_NO_READING[frame.qualities], np.nan, frame.values)
+        bounds = frame.bounds()
+        steps = _steps(bounds, frame.starts, ends)
+        steps = np.where(told > 0, told, steps)
+        if self.grid is not None and self.grid.fixed_width_us:
+            steps[:] = self.grid.fixed_width_us
+        rules = self._rule_array()
+        pieces = _cut(bounds, frame.starts, ends, values, steps, rules)
+        filled = np.empty(pieces.size // gaps.PIECE_FIELDS)
+        _check(fills.shape_amounts(frame.slots, frame.starts, ends, values, pieces, self.constant, filled))
+        if self._has_profile:
+            zone = _zone(self.tz, frame.starts)
+            regular = np.where(2 * (ends - frame.starts) <= 3 * steps[frame.slots], values, np.nan)
+            weeks = _weeks(bounds, frame.starts, ends, regular, zone)
+            _check(profiles.shape_profiles(frame.slots, pieces, weeks, zone, filled))
+        _check(fills.settle_amounts(values, pieces, filled))
+        return _framed(frame, pieces, filled)
+
+    def _fill_levels(self, frame: Frame) -> Frame:
+        frame = frame.select(np.flatnonzero(~np.isnan(frame.values) & ~_NO_READING[frame.qualities]))
+        bounds, starts = frame.bounds(), frame.starts
+        ends = _following(bounds, starts)
+        steps, rules = _steps(bounds, starts, ends), self._rule_array()
+        if self.grid is None:
+            pieces = _cut(bounds, starts, ends, frame.values, steps, rules)
+        else:
+            pieces = self._grid(frame, bounds, steps, rules)
+        zone, weeks = np.zeros(2, np.int64), np.empty(0)
+        if self._has_profile:
+            zone = _zone(self.tz, starts)
+            lengths = ends - starts
+            amounts = np.where(2 * lengths <= 3 * steps[frame.slots], frame.values * lengths, np.nan)
+            weeks = _weeks(bounds, starts, ends, amounts, zone)
+        filled = np.empty(pieces.size // gaps.PIECE_FIELDS)
+        _check(
+            fills.fill_levels(frame.slots, starts, frame.values, pieces, self.constant, weeks, zone, filled)
+        )
+        return replace(_framed(frame, pieces, filled), ends=None)
+
+    def _grid(self, frame: Frame, bounds: Int64Array, steps: Int64Array, rules: Int64Array) -> Int64Array:
+        if self.grid is None or frame.starts.size == 0:
+            return np.empty(0, np.int64)
+        edges = self.grid.edges(int(frame.starts.min()), int(frame.starts.max()) + 1)
+        arguments = (bounds, frame.starts, edges, steps, rules)
+        count = _check(gaps.cut_grid(*arguments, np.empty(0, np.int64)))
+        pieces = np.empty(_room(count) * gaps.PIECE_FIELDS, np.int64)
+        gaps.cut_grid(*arguments, pieces)
+        return pieces
+
+
+def _intervals(frame: Frame, context: Context) -> Int64Array:
+    """How long each series' intervals are said to be, 0 where nothing is."""
+    told = context.facts.intervals_us[frame.first : frame.end]
+    return np.array([interval or 0 for interval in told], np.int64)
+
+
+def _with_ends(frame: Frame, context: Context) -> Frame:
+    """Amounts with their intervals: as long as the series says, or else as its most usual step."""
+    told = _intervals(frame, context)
+    bounds = frame.bounds()
+    usual = told if told.all() else _steps(bounds, frame.starts, _following(bounds, frame.starts))
+    return replace(frame, ends=frame.starts + np.where(told > 0, told, usual)[frame.slots])
+
+
+def _following(bounds: Int64Array, starts: Int64Array) -> Int64Array:
+    """Where the next row of the series starts; the last row's own start."""
+    following = np.append(starts[1:], starts[-1:])
+    lasts = bounds[1:][bounds[1:] > bounds[:-1]] - 1
+    following[lasts] = starts[lasts]
+    return following
+
+
+def _cut(
+    bounds: Int64Array,
+    starts: Int64Array,
+    ends: Int64Array,
+    values: Float64Array,
+    steps: Int64Array,
+    rules: Int64Array,
+) -> Int64Array:
+    arguments = (bounds, starts, ends, values, steps, rules, _NO_SPAN)
+    pieces = np.empty((starts.size + starts.size // 8 + 64) * gaps.PIECE_FIELDS, np.int64)
+    count = _check(gaps.cut_gaps(*arguments, pieces))
+    if count * gaps.PIECE_FIELDS > pieces.size:
+        pieces = np.empty(_room(count) * gaps.PIECE_FIELDS, np.int64)
+        gaps.cut_gaps(*arguments, pieces)
+    return pieces[: count * gaps.PIECE_FIELDS]
+
+
+def _check(count: int) -> int:
+    """The count; where it is none, what was asked for is too much."""
+    assert count != gaps.MALFORMED, "the frame's columns fit each other"
+    return _room(count) if count >= 0 else _room(TIME_MAX)
+
+
+def _room(count: int) -> int:
+    if count > _PIECES_MAX:
+        raise UsageError(
+            f"filling would make more than {_PIECES_MAX:,} rows of one series; give a shorter limit, or look"
+            " for a reading with a wrong time"
+        )
+    return count
+
+
+def _steps(bounds: Int64Array, starts: Int64Array, ends: Int64Array) -> Int64Array:
+    steps = np.empty(bounds.size - 1, np.int64)
+    _check(gaps.usual_steps(bounds, starts, ends, np.empty(starts.size), steps))
+    return steps
+
+
+def _zone(tz: str, times: Int64Array) -> Int64Array:
+    low, high = (int(times.min()), int(times.max())) if times.size else (0, 0)
+    at, offsets = transitions(load_zone(tz), low, high + 1)
+    return np.concatenate([[at.size], at, offsets]).astype(np.int64)
+
+
+def _weeks(
+    bounds: Int64Array, starts: Int64Array, ends: Int64Array, values: Float64Array, zone: Int64Array
+) -> Float64Array:
+    """Each series' usual week."""
+    weeks = np.empty((bounds.size - 1) * profiles.WEEK_HOURS)
+    lengths = ends - starts
+    hours = np.where((lengths > 0) & (lengths <= profiles.STEP_MAX), lengths // profiles.HOUR_US + 2, 0)
+    before = np.concatenate([[0], np.cumsum(hours)])
+    room = int(np.diff(before[bounds]).max(initial=0))
+    cells = np.empty(room + profiles.WEEK_HOURS + 1, np.int64)
+    _check(profiles.weekly_profiles(bounds, starts, ends, values, zone, cells, np.empty(2 * room), weeks))
+    return weeks
+
+
+def _framed(frame: Frame, pieces: Int64Array, filled: Float64Array) -> Frame:
+    """The pieces as rows: own ones as they were, aligned ones as the worse of their two readings."""
+    columns = pieces.reshape(-1, gaps.PIECE_FIELDS)
+    before, methods = columns[:, gaps.PIECE_BEFORE], columns[:, gaps.PIECE_METHOD]
+    rows = np.maximum(before, columns[:, gaps.PIECE_AFTER])
+    own = methods == gaps.NONE
+    filled[own] = frame.values[rows[own]]
+    estimated = (methods << 4 | quality_code("estimated")).astype(np.uint8)
+    qualities = np.where(own, frame.qualities[rows], estimated)
+    aligned = methods == gaps.ALIGN
+    left, right = frame.qualities[rows[aligned]], frame.qualities[rows[aligned] + 1]
+    qualities[aligned] = worse_of(left, right)
+    qualities[~own & np.isnan(filled)] = _MISSING
+    starts = np.ascontiguousarray(columns[:, gaps.PIECE_START])
+    ends = np.ascontiguousarray(columns[:, gaps.PIECE_END])
+    return Frame(frame.first, frame.end, frame.slots[rows], starts, ends, filled, qualities)

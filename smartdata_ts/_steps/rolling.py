@@ -1,0 +1,105 @@
+"""Windows that move along the readings, and what changes from one reading to the next."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts._quality import RANKS
+from smartdata_ts._scan import READINGS_SCHEMA
+from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
+from smartdata_ts.kernels import rolling as kernel_rolling
+from smartdata_ts.kernels._jit import Int64Array, UInt8Array
+
+_SUMS = {"count": kernel_rolling.COUNT, "sum": kernel_rolling.SUM, "mean": kernel_rolling.MEAN}
+_EXTREMES = {"min": kernel_rolling.MIN, "max": kernel_rolling.MAX}
+ROLLING = (*_SUMS, *_EXTREMES, "std", "median")
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """Aggregates of (time - before_us, time + after_us] at every reading; ROLLING has the names."""
+
+    before_us: int
+    after_us: int
+    aggregates: tuple[str, ...]
+    min_count: int
+    needs_neighbours = False
+
+    @property
+    def reach_us(self) -> tuple[int | None, int | None]:
+        """As far as the window."""
+        return self.before_us, self.after_us
+
+    @property
+    def schema(self) -> pa.Schema:
+        """A column for each aggregate: doubles, null where there is none."""
+        columns = [
+            pa.field(name, pa.int64() if name == "count" else pa.float64()) for name in self.aggregates
+        ]
+        return pa.schema([SERIES_FIELD, TIME_FIELD, *columns])
+
+    def run(self, frame: Frame, context: Context) -> Frame:  # noqa: ARG002, every step has this face
+        """Add a column for each aggregate."""
+        window = np.array([self.before_us, self.after_us, self.min_count], np.int64)
+        columns = {name: _rolled(name, frame, window) for name in self.aggregates}
+        return replace(frame, columns={**frame.columns, **columns})
+
+
+def _rolled(name: str, frame: Frame, window: Int64Array) -> np.ndarray:
+    bounds, times, values = frame.bounds(), frame.starts, frame.values
+    results = np.empty(times.size)
+    if name in _SUMS:
+        if name == "count":  # none is a count too
+            window = np.array([window[0], window[1], 1], np.int64)
+        status = kernel_rolling.rolling_sums(
+            bounds, times, values, window, _SUMS[name], np.empty(3 * times.size), results
+        )
+    elif name in _EXTREMES:
+        status = kernel_rolling.rolling_extremes(
+            bounds, times, values, window, _EXTREMES[name], np.empty(2 * times.size), results
+        )
+    elif name == "std":
+        status = kernel_rolling.rolling_deviations(
+            bounds, times, values, window, np.empty(3 * times.size), results
+        )
+    else:
+        order = np.lexsort((values, frame.slots)).astype(np.int64)
+        scratch = np.empty(2 * times.size + 1, np.int64)
+        status = kernel_rolling.rolling_medians(bounds, times, values, window, order, scratch, results)
+    assert status == times.size, "the frame's columns fit each other"
+    return np.nan_to_num(results).astype(np.int64) if name == "count" else results
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Each reading less the one before it; as a rate per `per_us` where that is not 0."""
+
+    per_us: int = 0
+    needs_neighbours = False
+
+    @property
+    def reach_us(self) -> tuple[int | None, int | None]:
+        """The reading before the span may stand anywhere."""
+        return None, 0
+
+    @property
+    def schema(self) -> pa.Schema:
+        """That of readings."""
+        return READINGS_SCHEMA
+
+    def run(self, frame: Frame, context: Context) -> Frame:  # noqa: ARG002, every step has this face
+        """A series' first reading, and NaN, have no row; a row's quality is the worse of both readings'."""
+        known = frame.select(np.flatnonzero(~np.isnan(frame.values)))
+        results = np.empty(known.starts.size)
+        status = kernel_rolling.differences(known.bounds(), known.starts, known.values, self.per_us, results)
+        assert status == results.size, "the frame's columns fit each other"
+        worse = known.qualities.copy()
+        worse[1:] = worse_of(known.qualities[:-1], known.qualities[1:])
+        is_first = np.diff(known.slots, prepend=-1) != 0
+        return replace(known, values=results, qualities=worse).select(np.flatnonzero(~is_first))
+
+
+def worse_of(left: UInt8Array, right: UInt8Array) -> UInt8Array:
+    """Of each two quality codes the one of the lower rank."""
+    return np.where(RANKS[left] < RANKS[right], left, right)
