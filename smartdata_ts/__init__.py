@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from smartdata_ts import errors
 
 if TYPE_CHECKING:
+    from smartdata_ts._info import Info
     from smartdata_ts._quality import quality_code, quality_name
     from smartdata_ts._query import Query
     from smartdata_ts._salvage import salvage
-    from smartdata_ts._store import Info, Store
+    from smartdata_ts._store import Store
     from smartdata_ts._store import open_store as open
     from smartdata_ts._writer import Writer, WriteReport
 
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Info": ("_store", "Info"),
+    "Info": ("_info", "Info"),
     "Query": ("_query", "Query"),
     "Store": ("_store", "Store"),
     "WriteReport": ("_writer", "WriteReport"),

@@ -3,12 +3,15 @@
 Every function raises DataError, which says where, what was wrong, and what is right.
 """
 
+import json
+import math
 from collections.abc import Iterator, Mapping
-from numbers import Integral
+from numbers import Integral, Real
 
 import pyarrow as pa
 
 from smartdata_ts._calendar import Calendar
+from smartdata_ts._catalog import INTEGER_FACTS, REAL_FACTS, SERIES_FACTS
 from smartdata_ts.errors import DataError
 
 KINDS = ("register", "interval", "gauge")
@@ -16,7 +19,7 @@ KINDS = ("register", "interval", "gauge")
 
 def described_rows(table: object) -> Iterator[tuple[str, dict[str, object], dict[str, str]]]:
     """(key, facts, tags) of each row of a table that describes series."""
-    names = ("quantity", "unit", "kind", "interval", "decimals", "register_digits")
+    names = ("quantity", "unit", "kind", "interval", "decimals", "register_digits", "multiplier")
     if not hasattr(table, "__arrow_c_stream__"):
         raise DataError(f"describe takes a series key or a table, not a {type(table).__name__}")
     for row in pa.table(table).to_pylist():
@@ -56,6 +59,8 @@ def checked_facts(where: str, facts: Mapping[str, object]) -> dict[str, object]:
             if not isinstance(value, Integral):
                 raise DataError(f"{where}: {name} must be a whole number, not {value!r}")
             given[name] = int(value)
+        elif name == "multiplier":
+            given[name] = checked_number(f"{where}: multiplier", value)
         elif not _is_text(value):
             raise DataError(f"{where}: {name} must be a text, not {value!r}")
     if "interval" in given:
@@ -64,3 +69,37 @@ def checked_facts(where: str, facts: Mapping[str, object]) -> dict[str, object]:
             raise DataError(f"{where}: interval must be a fixed width such as '15min' or '1h'")
         given["interval_us"] = width
     return given
+
+
+def checked_number(where: str, value: object) -> float:
+    """The finite number, if it is one; `where` begins the message."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise DataError(f"{where} must be a number, not {value!r}")
+    return float(value)
+
+
+def series_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
+    """Series with their facts and tags, of the catalog's rows."""
+    _, keys, *facts, tags = zip(*rows, strict=True) if rows else [()] * (len(SERIES_FACTS) + 3)
+    columns = {"series": pa.array(keys, pa.string())}
+    for name, values in zip(SERIES_FACTS, facts, strict=True):
+        kind = pa.int64() if name in INTEGER_FACTS else pa.float64() if name in REAL_FACTS else pa.string()
+        columns[name] = pa.array(values, kind)
+    pairs = [list(json.loads(text).items()) for text in tags]
+    columns["tags"] = pa.array(pairs, pa.map_(pa.string(), pa.string()))
+    return pa.table(columns)
+
+
+def exchange_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
+    """Exchanges of meters, of the catalog's rows."""
+    _, *columns = zip(*rows, strict=True) if rows else [()] * 8
+    kinds = {
+        "series": pa.string(),
+        "time": pa.timestamp("us", tz="UTC"),
+        "final": pa.float64(),
+        "initial": pa.float64(),
+        "serial": pa.string(),
+        "multiplier": pa.float64(),
+        "register_digits": pa.int64(),
+    }
+    return pa.table({name: pa.array(c, kind) for (name, kind), c in zip(kinds.items(), columns, strict=True)})

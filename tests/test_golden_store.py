@@ -56,9 +56,24 @@ def test_series_keep_what_was_said_of_them(path: Path) -> None:
         "interval_us": 3_600_000_000,
         "decimals": 3,
         "register_digits": 8,
+        "multiplier": 0.001,
         "tags": [("zone", "DMA-7")],
     }
     assert rows["described/only"]["unit"] == "kWh"
+
+
+def test_an_exchange_is_kept(path: Path) -> None:
+    with sd.open(path, mode="r") as store:
+        (exchange,) = store.exchanges().to_pylist()
+    assert exchange.pop("time").isoformat() == "2024-06-01T00:00:00+00:00"
+    assert exchange == {
+        "series": "register/Ødegård",
+        "final": 99.5,
+        "initial": 0.25,
+        "serial": "K-2231",
+        "multiplier": 0.01,
+        "register_digits": 6,
+    }
 
 
 def test_it_can_be_written_to_and_compacted(path: Path, expected: list[Row]) -> None:

@@ -347,6 +347,7 @@ def test_describe_creates_and_changes_only_what_is_named(store: sd.Store) -> Non
         "interval_us": HOUR,
         "decimals": 1,
         "register_digits": 6,
+        "multiplier": None,
         "tags": [("use", "home"), ("zone", "7")],
     }
     assert second["series"] == "b"

@@ -250,7 +250,12 @@ class Commits(Connection):
     def remove_series(self, ids: Sequence[int]) -> None:
         """Forget series, and all that is said of them."""
         wanted = (json.dumps(ids),)
-        for table, column in (("tag", "series_id"), ("deletion", "series_id"), ("series", "id")):
+        for table, column in (
+            ("tag", "series_id"),
+            ("exchange", "series_id"),
+            ("deletion", "series_id"),
+            ("series", "id"),
+        ):
             self._execute(f"DELETE FROM {table} WHERE {column} IN (SELECT value FROM json_each(?))", wanted)
 
     def add_erasure(self, names: Sequence[str]) -> None:

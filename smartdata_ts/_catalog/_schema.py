@@ -18,6 +18,7 @@ CREATE TABLE series (
     interval_us INTEGER,
     decimals INTEGER,
     register_digits INTEGER,
+    multiplier REAL,
     checksum INTEGER NOT NULL -- of id and key
 );
 CREATE TABLE tag (
@@ -27,6 +28,17 @@ CREATE TABLE tag (
     PRIMARY KEY (series_id, name)
 ) WITHOUT ROWID;
 CREATE INDEX tag_by_value ON tag (name, value, series_id);
+-- meters that took another's place
+CREATE TABLE exchange (
+    series_id INTEGER NOT NULL REFERENCES series (id),
+    time_us INTEGER NOT NULL,
+    final REAL NOT NULL, -- of the old register
+    initial REAL NOT NULL, -- of the new one
+    serial TEXT, -- of the new meter
+    multiplier REAL,
+    register_digits INTEGER,
+    PRIMARY KEY (series_id, time_us)
+) WITHOUT ROWID;
 CREATE TABLE commits (
     id INTEGER PRIMARY KEY,
     time_us INTEGER NOT NULL,
@@ -98,8 +110,9 @@ SEALS = [
 # How long superseded readings are kept unless the user says otherwise: a year.
 HISTORY_US = 365 * 86_400_000_000
 
-SERIES_FACTS = ("quantity", "unit", "kind", "interval_us", "decimals", "register_digits")
-INTEGER_FACTS = SERIES_FACTS[3:]
+SERIES_FACTS = ("quantity", "unit", "kind", "interval_us", "decimals", "register_digits", "multiplier")
+INTEGER_FACTS = ("interval_us", "decimals", "register_digits")
+REAL_FACTS = ("multiplier",)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,36 @@ class Series(Connection):
             ((series_id, name, value) for name, value in tags.items()),
         )
 
+    def facts_of(self, ids: Int64Array, names: Sequence[str]) -> list[tuple]:  # type: ignore[type-arg]
+        """The facts named of each series id; all must be known."""
+        assert set(names) <= set(SERIES_FACTS)
+        columns = ", ".join(f"series.{name}" for name in names)
+        sql = (
+            f"SELECT {columns} FROM json_each(?) AS wanted JOIN series ON series.id = wanted.value"
+            " ORDER BY wanted.key"
+        )
+        return self._rows(sql, (json.dumps(ids.tolist()),))
+
+    def tags_of(self, ids: Int64Array, name: str) -> list[str | None]:
+        """The value of a tag of each series id, None where it has none."""
+        sql = (
+            "SELECT tag.value FROM json_each(?) AS wanted"
+            " LEFT JOIN tag ON tag.series_id = wanted.value AND tag.name = ? ORDER BY wanted.key"
+        )
+        return [value for (value,) in self._rows(sql, (json.dumps(ids.tolist()), name))]
+
+    def add_exchange(self, series_id: int, *said: object) -> None:
+        """Note an exchange: time in us UTC, final, initial, serial, multiplier, register digits."""
+        self._execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?, ?, ?, ?)", (series_id, *said))
+
+    def exchange_rows(self) -> list[tuple]:  # type: ignore[type-arg]
+        """(series id, key, time, final, initial, serial, multiplier, digits) of every exchange."""
+        return self._rows(
+            "SELECT series_id, key, time_us, final, initial, serial, exchange.multiplier,"
+            " exchange.register_digits FROM exchange JOIN series ON series.id = series_id"
+            " ORDER BY key, time_us"
+        )
+
     def select_series(
         self, keys: Sequence[str] | None, tags: Mapping[str, Sequence[str]]
     ) -> tuple[Int64Array, pa.StringArray]:

@@ -1,15 +1,15 @@
 """Registers become amounts over intervals; kernels/registers.py has the rules for where one falls."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._scan import TIME_TYPE
-from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, usable
+from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Exchange, Frame, usable
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels import registers as kernel_registers
-from smartdata_ts.kernels._jit import UInt8Array
+from smartdata_ts.kernels._jit import Float64Array, Int32Array, UInt8Array
 
 EVENTS = ("none", "rollover", "backflow", "reset", "digit_fault")
 SCHEMA = pa.schema(
@@ -74,22 +74,90 @@ def _interval_slots(frame: Frame, context: Context) -> np.ndarray:
 
 
 def _differences(kept: Frame, context: Context) -> Frame:
-    digits = context.facts.register_digits[kept.first : kept.end]
-    moduli = np.array([10.0**count if count else 0.0 for count in digits])
-    points = np.empty(kept.slots.size, np.int64)
-    events = np.empty(kept.slots.size, np.uint8)
-    count = kernel_registers.pick_readings(kept.bounds(), kept.starts, kept.values, moduli, points, events)
+    """Amounts between consecutive readings of one meter; a slot has a meter more than exchanges."""
+    meters = _meters(kept, context)
+    rows, moduli = meters.rows, meters.moduli
+    points = np.empty(rows.slots.size, np.int64)
+    events = np.empty(rows.slots.size, np.uint8)
+    count = kernel_registers.pick_readings(rows.bounds(), rows.starts, rows.values, moduli, points, events)
     assert count >= 0, "a frame's columns do not fit each other"
     behind = np.flatnonzero(events[:count] != kernel_registers.EVENT_FIRST)
     new, old, events = points[behind], points[behind - 1], events[behind]
-    amounts = kept.values[new] - kept.values[old]
+    amounts = rows.values[new] - rows.values[old]
+    meter = rows.slots[new]
     rolled = events == kernel_registers.EVENT_ROLLOVER
-    amounts[rolled] += moduli[kept.slots[new[rolled]]]
+    amounts[rolled] += moduli[meter[rolled]]
     amounts[events == kernel_registers.EVENT_RESET] = np.nan
-    qualities = _worse(kept.qualities[old], kept.qualities[new])
+    amounts *= meters.multipliers[meter]
+    qualities = _worse(rows.qualities[old], rows.qualities[new])
     qualities[events >= kernel_registers.EVENT_BACKFLOW] = _SUSPECT
-    rows = (kept.slots[new], kept.starts[old], kept.starts[new], amounts, qualities)
-    return Frame(kept.first, kept.end, *rows, {"event": events})
+    columns = (meters.slots[meter], rows.starts[old], rows.starts[new], amounts, qualities)
+    return Frame(kept.first, kept.end, *columns, {"event": events})
+
+
+@dataclass(frozen=True)
+class _Meters:
+    """Readings by the meter that made them, in the place of their slots."""
+
+    rows: Frame
+    slots: Int32Array  # of each meter, as all that follows
+    moduli: Float64Array
+    multipliers: Float64Array
+
+
+def _meters(kept: Frame, context: Context) -> _Meters:
+    """Split every slot at its exchanges, of which each ends a meter and begins another."""
+    facts = context.facts
+    slots, moduli, multipliers = [], [], []
+    exchanges: list[tuple[int, Exchange]] = []
+    for slot, position in enumerate(range(kept.first, kept.end)):
+        digits, multiplier = facts.register_digits[position], facts.multipliers[position]
+        for exchange in (None, *facts.exchanges.get(position, ())):
+            if exchange is not None:
+                exchanges.append((slot, exchange))
+                digits = digits if exchange.register_digits is None else exchange.register_digits
+                multiplier = multiplier if exchange.multiplier is None else exchange.multiplier
+            slots.append(slot)
+            moduli.append(10.0**digits if digits else 0.0)
+            multipliers.append(1.0 if multiplier is None else multiplier)
+    rows = _at_exchanges(kept, exchanges) if exchanges else kept
+    meters = replace(rows, first=0, end=len(slots))
+    return _Meters(meters, np.array(slots, np.int32), np.array(moduli), np.array(multipliers))
+
+
+def _at_exchanges(kept: Frame, exchanges: list[tuple[int, Exchange]]) -> Frame:
+    """The rows with the two readings of every exchange among them; their slots count meters.
+
+    What a series has at that very instant is one of the two, which the exchange tells better.
+    """
+    bounds = kept.bounds()
+    befores, behinds = np.empty((2, len(exchanges)), np.int64)
+    for k, (slot, exchange) in enumerate(exchanges):
+        times = kept.starts[bounds[slot] : bounds[slot + 1]]
+        befores[k] = bounds[slot] + np.searchsorted(times, exchange.time)
+        behinds[k] = bounds[slot] + np.searchsorted(times, exchange.time, "right")
+    told = np.repeat(np.arange(len(exchanges)), 2)
+    places = befores[told]
+    slots = np.array([exchanges[k][0] for k in told.tolist()], np.int32)
+    times = np.array([exchanges[k][1].time for k in told.tolist()])
+    registers = np.array([register for _, e in exchanges for register in (e.final, e.initial)])
+    is_initial = np.zeros(told.size, np.bool_)
+    is_initial[1::2] = True
+    is_replaced = np.zeros(kept.slots.size, np.bool_)
+    for before, behind in zip(befores.tolist(), behinds.tolist(), strict=True):
+        is_replaced[before:behind] = True
+    left = ~np.insert(is_replaced, places, values=False)
+    all_slots = np.insert(kept.slots, places, slots)
+    meters = all_slots + np.cumsum(np.insert(np.zeros(kept.slots.size, np.int32), places, is_initial))
+    return Frame(
+        kept.first,
+        kept.end,
+        meters[left].astype(np.int32),
+        np.insert(kept.starts, places, times)[left],
+        None,
+        np.insert(kept.values, places, registers)[left],
+        np.insert(kept.qualities, places, np.uint8(0))[left],
+    )
 
 
 def _worse(old: UInt8Array, new: UInt8Array) -> UInt8Array:
@@ -100,7 +168,9 @@ def _intervals(kept: Frame, context: Context) -> Frame:
     lengths = np.array(context.facts.intervals_us[kept.first : kept.end], np.float64)
     ends = kept.starts + lengths[kept.slots].astype(np.int64)
     events = np.zeros(kept.slots.size, np.uint8)
-    rows = (kept.slots, kept.starts, ends, kept.values, kept.qualities)
+    said = context.facts.multipliers[kept.first : kept.end]
+    multipliers = np.array([1.0 if multiplier is None else multiplier for multiplier in said])
+    rows = (kept.slots, kept.starts, ends, kept.values * multipliers[kept.slots], kept.qualities)
     return Frame(kept.first, kept.end, *rows, {"event": events})
 
 

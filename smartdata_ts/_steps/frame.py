@@ -64,12 +64,28 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """A meter that took another's place."""
+
+    time: int  # us UTC
+    final: float  # of the old register
+    initial: float  # of the new one
+    multiplier: float | None  # of the new meter; None: as before
+    register_digits: int | None
+
+
+@dataclass(frozen=True)
 class Facts:
     """What the catalog says of the selection's series, by position."""
 
     kinds: list[str | None]
     intervals_us: list[int | None]
     register_digits: list[int | None]
+    multipliers: list[float | None]
+    exchanges: dict[int, list[Exchange]] = field(default_factory=dict)  # in the order of time
+
+
+NO_FACTS = Facts([], [], [], [])
 
 
 @dataclass(frozen=True)

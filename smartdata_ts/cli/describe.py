@@ -11,7 +11,7 @@ from ._options import single_tags_of, store_argument
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_NUMBERS = ("decimals", "register_digits")
+_NUMBERS = {"decimals": "int64", "register_digits": "int64", "multiplier": "float64"}
 FACTS = "What the series are"
 
 
@@ -44,6 +44,13 @@ FACTS = "What the series are"
     metavar="N",
     section=FACTS,
     help="Digits before the decimal point, after which the register rolls over.",
+)
+@option(
+    "--multiplier",
+    type=float,
+    metavar="X",
+    section=FACTS,
+    help="What a unit of the register, or a pulse, is worth in the unit.",
 )
 @option(
     "-t",
@@ -94,7 +101,7 @@ def _table(source: str) -> "pa.Table":
     try:
         with csv.open_csv(source) as reader:
             names = reader.schema.names
-        kinds = {name: pa.int64() if name in _NUMBERS else pa.string() for name in names}
+        kinds = {name: pa.type_for_alias(_NUMBERS.get(name, "string")) for name in names}
         table = csv.read_csv(
             source,
             convert_options=csv.ConvertOptions(

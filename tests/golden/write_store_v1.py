@@ -72,7 +72,8 @@ def main() -> None:
         write(store, rows[::7][:20], "late")
         write(store, rows[::7][20:100], "later")
         write(store, rows[::7][100:], "last")
-        store.describe("register/Ødegård", "water", "m3", "register", "1h", 3, 8, tags={"zone": "DMA-7"})
+        store.describe("register/Ødegård", "water", "m3", "register", "1h", 3, 8, 0.001, {"zone": "DMA-7"})
+        store.exchange("register/Ødegård", "2024-06-01", 99.5, 0.25, "K-2231", 0.01, 6)
         store.describe(
             "gauge/temperature", quantity="temperature", unit="Cel", kind="gauge", tags={"zone": "øst"}
         )

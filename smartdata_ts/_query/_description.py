@@ -1,0 +1,59 @@
+"""A query's description: which series, which span, which steps."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from smartdata_ts._calendar import Calendar
+from smartdata_ts._catalog import Catalog
+from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._snapshot import Snapshot
+from smartdata_ts._steps.across import Across
+from smartdata_ts._steps.frame import Step
+
+
+class Source(Protocol):
+    """What a query needs of a store."""
+
+    def pin(self, as_of: int | None = None) -> tuple[Catalog, Snapshot]:
+        """The catalog, and the readings as of a commit, or of the newest."""
+
+
+@dataclass(frozen=True)
+class Resample:
+    """Aggregates over buckets of a calendar."""
+
+    calendar: Calendar
+    aggregates: tuple[str, ...]
+    empty: bool
+
+
+@dataclass(frozen=True)
+class Last:
+    """The newest reading of each series."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What every face of a query needs."""
+
+    store: Source
+    series: tuple[str, ...] | None = None
+    tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    start_us: int | None = None
+    end_us: int | None = None  # exclusive
+    steps: tuple[Resample | Last | Step, ...] = ()
+    as_of: int | None = None  # a commit; None: the newest
+    qualities: tuple[int, ...] | None = None  # codes; None: all
+    tz: str = "UTC"  # of buckets, unless they say otherwise
+    across: Across | None = None  # of the buckets that the steps made
+
+    @property
+    def _span(self) -> tuple[int, int]:
+        """The first and the last microsecond that was asked for."""
+        time_min = TIME_MIN if self.start_us is None else self.start_us
+        return time_min, TIME_MAX if self.end_us is None else self.end_us - 1
+
+    @property
+    def _frame_steps(self) -> tuple[Step, ...]:
+        """The steps, where they go from frame to frame; else none."""
+        return tuple(step for step in self.steps if not isinstance(step, Resample | Last))

@@ -1,0 +1,167 @@
+"""The result of a query, in whatever form is asked for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from smartdata_ts._catalog import Catalog
+from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
+from smartdata_ts._scan import READINGS_SCHEMA, reading_batches
+from smartdata_ts._snapshot import Snapshot
+from smartdata_ts._steps.buckets import Buckets
+from smartdata_ts._steps.consumption import Consumption
+from smartdata_ts._steps.frame import NO_FACTS, Exchange, Facts, frame_batches
+from smartdata_ts._steps.last import last_batch
+from smartdata_ts._steps.resample import resample_batches, resample_schema
+from smartdata_ts._steps.within import Within, widened
+from smartdata_ts.errors import CorruptChunkError, MissingDependencyError
+from smartdata_ts.kernels._jit import Int64Array
+
+from ._description import Description, Last, Resample
+from ._selection import selected
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the catalog says of the selection, by position, as far as the steps ask."""
+
+    facts: Facts
+    tags: dict[str, list[str | None]]
+
+
+class Results(Description):
+    """What a query gives, once it is asked."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of the result."""
+        return self._source_schema if self.across is None else self.across.schema(self._source_schema)
+
+    @property
+    def _source_schema(self) -> pa.Schema:
+        """Of what the steps make."""
+        if not self.steps or isinstance(self.steps[-1], Last):
+            return READINGS_SCHEMA
+        last = self.steps[-1]
+        return resample_schema(last.aggregates) if isinstance(last, Resample) else last.schema
+
+    def to_batches(self) -> pa.RecordBatchReader:
+        """The result, batch by batch, in bounded memory; a stable view of the store as of this call.
+
+        Raises UnknownSeriesError where a key is named that the store does not hold.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> [batch.num_rows for batch in store.query().to_batches()]
+        [1]
+        """
+        plan, known = self._plan()
+        batches = self._step_batches(plan, known.facts)
+        if self.across is not None:
+            batches = self.across.run(batches, self._source_schema, known.tags, plan.ids.size)
+        return pa.RecordBatchReader.from_batches(self.schema, batches)
+
+    def _step_batches(self, plan: Plan, facts: Facts) -> Iterator[pa.RecordBatch]:
+        if not self.steps:
+            return reading_batches(plan)
+        step = self.steps[0]
+        if isinstance(step, Resample):
+            return resample_batches(plan, step.calendar, step.aggregates, step.empty)
+        if isinstance(step, Last):
+            return iter([last_batch(plan)])
+        steps = self._frame_steps
+        if not isinstance(steps[-1], Consumption | Buckets):
+            steps = (*steps, Within(*self._span, self._source_schema))
+        return frame_batches(plan, self._wide_span, steps, facts)
+
+    @property
+    def _wide_span(self) -> tuple[int, int]:
+        """What must be read: consumption() sees to its own neighbours, other steps reach out of the span."""
+        steps = self._frame_steps
+        return self._span if steps and isinstance(steps[0], Consumption) else widened(self._span, steps)
+
+    def _plan(self) -> tuple[Plan, _Known]:
+        while True:
+            catalog, snapshot = self.store.pin(self.as_of)
+            last = catalog.last_commit()
+            try:
+                return self._plan_on(catalog, snapshot)
+            except CorruptChunkError:
+                # A chunk that a compaction has removed since is no corruption; the newer commit is whole.
+                if catalog.last_commit() == last == (last if self.as_of else snapshot.commit):
+                    raise
+
+    def _plan_on(self, catalog: Catalog, snapshot: Snapshot) -> tuple[Plan, _Known]:
+        ids, keys = selected(catalog, self.series, dict(self.tags))
+        steps = self._frame_steps
+        span = (TIME_MIN, TIME_MAX) if steps and steps[0].needs_neighbours else self._wide_span
+        plan = make_plan(snapshot, ids, keys, *span, self.qualities)
+        tags = {} if self.across is None else {name: catalog.tags_of(ids, name) for name in self.across.by}
+        return plan, _Known(_facts(catalog, ids) if steps else NO_FACTS, tags)
+
+    def to_arrow(self) -> pa.Table:
+        """The whole result as an Arrow table.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.query().to_arrow()["value"].to_pylist()
+        [1.5]
+        """
+        return self.to_batches().read_all()
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """The whole result as a pandas frame; MissingDependencyError where pandas is not installed.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.query().to_pandas()["value"].tolist()
+        [1.5]
+        """
+        try:
+            import pandas  # noqa: F401
+        except ImportError as problem:
+            raise MissingDependencyError("to_pandas needs pandas: pip install pandas") from problem
+        return self.to_arrow().to_pandas()
+
+    def to_polars(self) -> "polars.DataFrame":
+        """The whole result as a polars frame; MissingDependencyError where polars is not installed.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.query().to_polars()["value"].to_list()
+        [1.5]
+        """
+        try:
+            import polars
+        except ImportError as problem:
+            raise MissingDependencyError("to_polars needs polars: pip install polars") from problem
+        frame = polars.from_arrow(self.to_arrow())
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The result as an Arrow C stream, for whatever reads Arrow."""
+        return self.to_batches().__arrow_c_stream__(requested_schema)
+
+
+def _facts(catalog: Catalog, ids: Int64Array) -> Facts:
+    names = ("kind", "interval_us", "register_digits", "multiplier")
+    rows = catalog.facts_of(ids, names)
+    kinds, intervals_us, digits, multipliers = zip(*rows, strict=True) if rows else [()] * len(names)
+    positions = {number: position for position, number in enumerate(ids.tolist())}
+    exchanges: dict[int, list[Exchange]] = {}
+    for number, _, time, final, initial, _, multiplier, new_digits in catalog.exchange_rows():
+        if number in positions:
+            said = Exchange(time, final, initial, multiplier, new_digits)
+            exchanges.setdefault(positions[number], []).append(said)
+    return Facts(list(kinds), list(intervals_us), list(digits), list(multipliers), exchanges)

@@ -1,0 +1,246 @@
+"""The steps of a query: each method returns a new query with one more."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Self
+
+from smartdata_ts._calendar import Calendar
+from smartdata_ts._steps import buckets
+from smartdata_ts._steps.across import HOWS, Across
+from smartdata_ts._steps.consumption import Consumption
+from smartdata_ts._steps.fill import FILLS, Fill
+from smartdata_ts._steps.fill import TIME_MAX as NO_LIMIT
+from smartdata_ts._steps.frame import Step
+from smartdata_ts._steps.resample import AGGREGATES
+from smartdata_ts._steps.rolling import ROLLING, Difference, Rolling
+from smartdata_ts.errors import UsageError
+
+from ._description import Last, Resample
+from ._results import Results
+
+
+class Steps(Results):
+    """What a query makes of the readings it selects."""
+
+    def resample(
+        self,
+        every: str,
+        aggregates: str | Sequence[str],
+        tz: str | None = None,
+        offset: str | None = None,
+        empty: bool = False,
+    ) -> Self:
+        """Aggregate each series over buckets of time.
+
+        `every` is a width such as "15min", "1h", "1d", "1w", "1mo", "1q", "1y", in the wall time of the
+        IANA zone `tz`, by default the query's; `offset` moves the edges ("1d" with "6h" is the gas day).
+        `aggregates` are any of count, sum, min, max, mean, first, last, std (of the sample). NaN readings
+        are skipped; sums are within one unit in the last place of the exact sum. Columns: series, time (the
+        bucket's start), then one per aggregate: count int64, all else double, null where it has no value.
+        Buckets without readings are left out, or given with count 0 where `empty`.
+
+        After `consumption`, aggregates are any of sum (amounts are split at a bucket's edges in proportion
+        to time), count, min, max (of the intervals that begin in it), completeness (the share of the
+        bucket's time for which there is an amount) and estimated_share (of that time).
+
+        Raises UsageError for an unknown aggregate or width, UnknownTimeZoneError for an unknown zone.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0, 3_600_000_000], "value": [1.5, 2.0]})
+        >>> store.query().resample("1d", ["count", "sum"], tz="Europe/Oslo").to_arrow()["sum"].to_pylist()
+        [3.5]
+        """
+        names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
+        if self.steps:
+            self._need_rows_of_series("resample")
+        known_names = buckets.AGGREGATES if self.steps else AGGREGATES
+        unknown = [name for name in names if name not in known_names]
+        if unknown or not names:
+            known = ", ".join(known_names)
+            raise UsageError(f"aggregates must be among {known}, not {unknown or 'none'}")
+        if len(set(names)) < len(names):
+            raise UsageError(f"an aggregate is named twice: {', '.join(names)}")
+        calendar = Calendar.parse(every, self.tz if tz is None else tz, offset)
+        step = buckets.Buckets if self.steps else Resample
+        return replace(self, steps=(*self.steps, step(calendar, names, empty)))
+
+    def last(self) -> Self:
+        """The newest reading of each series, within the query's span.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0, 3_600_000_000], "value": [1.5, 2.0]})
+        >>> store.query().last().to_arrow()["value"].to_pylist()
+        [2.0]
+        """
+        self._need_no_step("last")
+        return replace(self, steps=(Last(),))
+
+    def consumption(self) -> Self:
+        """What registers counted between consecutive readings, stamped by the interval's start.
+
+        The intervals that overlap the query's span, whole. Series of kind "register", or none, are
+        differenced; those of kind "interval" are taken as they are; a "gauge" is refused. Readings that
+        are not finite, or rejected or missing, are no readings. Columns: series, time, end, value (null
+        after a reset), quality (that of the lower-ranked reading; suspect where the register fell) and
+        event: 0 none, 1 rollover, 2 backflow, 3 reset, 4 digit fault. docs/meters.md has the rules.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.describe("wm-17", kind="register", register_digits=8)
+        >>> report = store.write({"series": "wm-17", "time": [0, 3_600_000_000], "value": [99999678, 123]})
+        >>> store.query().consumption().to_arrow()["value"].to_pylist()
+        [445.0]
+        """
+        self._need_no_step("consumption")
+        return replace(self, steps=(Consumption(),))
+
+    def fill(
+        self,
+        method: str | Sequence[tuple[str, str]],
+        limit: str | None = "7d",
+        every: str | None = None,
+        tz: str | None = None,
+        value: float | None = None,
+    ) -> Self:
+        """Fill the gaps of each series; docs/meters.md has the rules.
+
+        A gap is more than 1.5 times the usual step. `method` is one of none, constant (which takes `value`),
+        previous, next, linear, profile (the series' own usual week, in the local hours of the zone `tz`, by
+        default the query's) and conserve; or a chain of (method, limit), of which the first whose limit the
+        gap does not pass is taken: [("linear", "2h"), ("profile", "30d")]. Gaps longer than `limit` stay;
+        None: all are filled.
+        Amounts (series of kind interval) that are known as one long interval are split, and add up.
+        With `every`, levels are given on that grid of the wall clock instead. What was made has the quality
+        "estimated" and its method; the store is not changed: `store.write` of the result does that.
+
+        Raises UsageError for an unknown method, a limit that is no fixed width, or kinds that do not mix.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> hours = [k * 3_600_000_000 for k in (0, 1, 2, 5, 6)]
+        >>> report = store.write({"series": "t-1", "time": hours, "value": [1.0, 2.0, 3.0, 6.0, 7.0]})
+        >>> store.query().fill("linear").to_arrow()["value"].to_pylist()
+        [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+        """
+        rules = [(method, limit)] if isinstance(method, str) else list(method)
+        unknown = [name for name, _ in rules if name not in FILLS]
+        if unknown:
+            raise UsageError(f"methods to fill gaps are {', '.join(FILLS)}, not {unknown[0]!r}")
+        if value is None and any(name == "constant" for name, _ in rules):
+            raise UsageError("fill('constant') takes the value to fill with: fill('constant', value=0.0)")
+        limits = tuple((name, _width(text) if text is not None else NO_LIMIT) for name, text in rules)
+        zone = self.tz if tz is None else tz
+        grid = None if every is None else Calendar.parse(every, zone)
+        Calendar.parse("1h", zone)  # so that an unknown zone is told of here
+        of_amounts = bool(self.steps) and isinstance(self.steps[0], Consumption)
+        return self._then(Fill(limits, grid, zone, 0.0 if value is None else float(value), of_amounts))
+
+    def rolling(
+        self, width: str, aggregates: str | Sequence[str] = "mean", centered: bool = False, min_count: int = 1
+    ) -> Self:
+        """Aggregate, at every reading, the readings of the time up to it.
+
+        The window is (time - width, time], or where `centered` (time - width / 2, time + width / 2].
+        `aggregates` are any of count, sum, mean, min, max, std (of the sample), median, one column each,
+        null where the window has fewer than `min_count` readings. NaN is no reading. Sums do not drift:
+        they are those of the exact sum to the last place, however long the series.
+
+        Raises UsageError for an unknown aggregate or a width that is not fixed.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> hours = [k * 3_600_000_000 for k in range(4)]
+        >>> report = store.write({"series": "t-1", "time": hours, "value": [1.0, 2.0, 3.0, 6.0]})
+        >>> store.query().rolling("2h", "mean").to_arrow()["mean"].to_pylist()
+        [1.0, 1.5, 2.5, 4.5]
+        """
+        names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
+        unknown = [name for name in names if name not in ROLLING]
+        if unknown or not names or len(set(names)) < len(names):
+            raise UsageError(f"aggregates must be some of {', '.join(ROLLING)}, not {unknown or names}")
+        if min_count < 1:
+            raise UsageError(f"min_count must be at least 1, not {min_count}")
+        whole = _width(width)
+        after = whole // 2 if centered else 0
+        return self._then(Rolling(whole - after, after, names, min_count))
+
+    def difference(self) -> Self:
+        """Each reading less the one before it, at its time; its quality is the worse of both.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0, 3_600_000_000], "value": [1.5, 2.0]})
+        >>> store.query().difference().to_arrow()["value"].to_pylist()
+        [0.5]
+        """
+        return self._then(Difference())
+
+    def rate(self, per: str = "1h") -> Self:
+        """The change since the reading before, per so much time.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0, 1_800_000_000], "value": [1.5, 2.0]})
+        >>> store.query().rate(per="1h").to_arrow()["value"].to_pylist()
+        [1.0]
+        """
+        return self._then(Difference(_width(per)))
+
+    def aggregate(self, how: str, by: str | Sequence[str] = (), min_completeness: float = 0.0) -> Self:
+        """Aggregate buckets across series: one row for each value of the tags `by`, and each bucket.
+
+        `how` is sum, mean, min or max; it follows a resample. Columns: the tags (null for series without),
+        time, the aggregates, completeness (that of all the group's series, one without a bucket counting
+        as 0), estimated_share, and series_count, how many had a value. Where the group is less complete
+        than `min_completeness`, from 0 to 1, its aggregates are null.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> rows = {"series": ["a", "b", "a", "b"], "time": [0, 0, 3600_000_000, 3600_000_000]}
+        >>> report = store.write({**rows, "value": [1.0, 5.0, 2.0, 5.5]})
+        >>> hours = store.query().consumption().resample("1h", "sum")
+        >>> hours.aggregate("sum").to_arrow()["sum"].to_pylist()
+        [1.5]
+        """
+        tags = (by,) if isinstance(by, str) else tuple(by)
+        if how not in HOWS:
+            raise UsageError(f"how must be one of {', '.join(HOWS)}, not {how!r}")
+        if not 0 <= min_completeness <= 1:
+            raise UsageError(f"min_completeness must be from 0 to 1, not {min_completeness!r}")
+        is_buckets = bool(self.steps) and isinstance(self.steps[-1], Resample | buckets.Buckets)
+        if self.across is not None or not is_buckets:
+            raise UsageError("aggregate() follows a resample()")
+        clash = [name for name in tags if name in (*self.schema.names, "series_count")]
+        if clash or len(set(tags)) < len(tags):
+            raise UsageError(f"by must name tags, each once and none like a column, not {', '.join(tags)}")
+        across = Across(how, tags, min_completeness)
+        if not across.values(self.schema):
+            raise UsageError("aggregate() needs an aggregate other than count and shares, such as sum")
+        return replace(self, across=across)
+
+    def _then(self, step: Step) -> Self:
+        """This query with a step of readings behind the others."""
+        if self.steps and not isinstance(self.steps[-1], Fill | Difference | Consumption):
+            raise UsageError("resample(), last() and rolling() end a query: no other step can follow")
+        return replace(self, steps=(*self.steps, step))
+
+    def _need_no_step(self, name: str) -> None:
+        if self.steps:
+            raise UsageError(f"{name}() follows a selection, not another step")
+
+    def _need_rows_of_series(self, name: str) -> None:
+        last = self.steps[-1]
+        if not isinstance(self.steps[0], Consumption) or not isinstance(last, Consumption | Fill):
+            raise UsageError(
+                f"{name}() follows a selection, consumption() or its fill(), not resample() or last()"
+            )
+
+
+def _width(text: str) -> int:
+    """A fixed width in microseconds."""
+    width = Calendar.parse(text).fixed_width_us
+    if width is None:
+        raise UsageError(f"{text!r} is not of one length; give it in us to w, such as '30d'")
+    return width

@@ -1,0 +1,55 @@
+"""The facade: open a store, write to it, query it, look at it. One file for each of its faces."""
+
+import os
+from pathlib import Path
+
+from smartdata_ts import _disk
+from smartdata_ts._catalog import FILE_NAME
+from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
+
+from ._handle import CHUNK_DIRECTORY
+from ._history import History
+from ._reading import Reading
+from ._upkeep import Upkeep
+from ._writing import Writing
+
+__all__ = ["CHUNK_DIRECTORY", "Store", "open_store"]
+
+
+class Store(Writing, Reading, History, Upkeep):
+    """A handle on a store; `smartdata_ts.open` makes one. Threads may share it, processes may not."""
+
+
+def open_store(path: str | os.PathLike[str], mode: str = "a", timeout_s: float = 60.0) -> "Store":
+    """Open the store at `path`, a directory; creates it unless `mode` is "r".
+
+    Mode "r" reads only and raises StoreNotFoundError where there is no store. `timeout_s` is how long a
+    write waits for another process's. Raises StoreFormatError where something else is at `path`.
+
+    >>> import smartdata_ts as sd, tempfile
+    >>> with sd.open(tempfile.mkdtemp() + "/city.sdts") as store:
+    ...     store.info().readings
+    0
+    """
+    if mode not in ("a", "r"):
+        raise UsageError(f"mode must be 'a' (read and write) or 'r' (read only), not {mode!r}")
+    directory = Path(path).absolute()  # so that the host may change its own
+    if mode == "r" and not _disk.is_file(directory / FILE_NAME):
+        raise StoreNotFoundError(f"{directory}: there is no store; mode 'a' creates one")
+    if mode == "a":
+        _create_directory(directory)
+    return Store(directory, mode, timeout_s)
+
+
+def _create_directory(directory: Path) -> None:
+    if _disk.is_there(directory) and not _disk.is_directory(directory):
+        raise StoreFormatError(f"{directory}: a file, not the directory of a store")
+    if _disk.is_directory(directory) and not _disk.is_there(directory / FILE_NAME):
+        # Another process may be creating the store at this moment.
+        ours = (CHUNK_DIRECTORY, FILE_NAME, f"{FILE_NAME}-journal", f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")
+        others = [name for name in _disk.names_in(directory) if name not in ours]
+        if others:
+            raise StoreFormatError(
+                f"{directory}: a directory that is no store (it holds {others[0]!r}); name another"
+            )
+    _disk.make_directory(directory / CHUNK_DIRECTORY)

@@ -1,0 +1,119 @@
+"""The handle on an open store: its connections and files, and who may use it."""
+
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from smartdata_ts._catalog import Catalog
+from smartdata_ts._history import check_commit
+from smartdata_ts._snapshot import ChunkFiles, Snapshot
+from smartdata_ts.errors import ClosedError, ReadOnlyError
+
+if TYPE_CHECKING:
+    from smartdata_ts._writer import WriteAccess
+
+CHUNK_DIRECTORY = "chunks"
+
+
+class Handle:
+    """What every face of a store needs."""
+
+    def __init__(self, directory: Path, mode: str, timeout_s: float) -> None:
+        self._directory = directory
+        self._mode = mode
+        self._timeout_s = timeout_s
+        self._pid = os.getpid()
+        self._files = ChunkFiles(directory / CHUNK_DIRECTORY)
+        # Readers have a connection of their own, so that none waits for this handle's writer.
+        self._write_catalog = Catalog(directory, False, timeout_s) if mode == "a" else None
+        if self._write_catalog is not None and self._write_catalog.erasures() is not None:
+            from smartdata_ts._upkeep.erase import finish_erasures
+
+            finish_erasures(self._write_catalog, self._files)
+        self._access: WriteAccess | None = None
+        self._access_lock = threading.Lock()
+        try:
+            self._catalog = Catalog(directory, True, timeout_s)
+        except BaseException:
+            if self._write_catalog is not None:
+                self._write_catalog.close()
+            raise
+        self._snapshot: Snapshot | None = None
+        self._closed = False
+
+    def pin(self, as_of: int | None = None) -> tuple[Catalog, Snapshot]:
+        """The catalog, and the readings of the newest commit, or of an earlier, which stay as they are."""
+        self._check()
+        if as_of is not None:
+            state = self._catalog.state(with_history=True)
+            check_commit(self._catalog, as_of)
+            return self._catalog, Snapshot.at(as_of, state, self._files)
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.commit != self._catalog.last_commit():
+            snapshot = Snapshot.of(self._catalog.state(), self._files)
+            self._files.keep_only({chunk.name for chunk in snapshot.chunks})
+            self._snapshot = snapshot
+        return self._catalog, snapshot
+
+    def writing_catalog(self) -> Catalog:
+        """The catalog, for changes of what is said of series; ReadOnlyError in mode "r"."""
+        return self._for_writing().catalog
+
+    def _for_writing(self) -> "WriteAccess":
+        self._check()
+        if self._write_catalog is None:
+            raise ReadOnlyError(f"{self._directory}: opened for reading; open it with mode 'a' to write")
+        with self._access_lock:
+            if self._access is None:
+                # Whoever only reads does not load what writes.
+                from smartdata_ts._writer import WriteAccess
+
+                self._access = WriteAccess(self._write_catalog, self._files)
+        return self._access
+
+    def close(self) -> None:
+        """Let go of the store's files; the handle cannot be used any more. Closing twice is no error.
+
+        `with sd.open(...) as store:` does it by itself.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.close()
+        """
+        if not self._closed and self._pid == os.getpid():
+            self._closed = True
+            self._catalog.close()
+            if self._write_catalog is not None:
+                self._write_catalog.close()
+            self._snapshot = None
+            self._files.keep_only(set())
+
+    def _check(self) -> None:
+        if self._pid != os.getpid():
+            raise ClosedError(
+                f"{self._directory}: this handle was opened before a fork; open the store again in the child"
+            )
+        if self._closed:
+            raise ClosedError(f"{self._directory}: this handle is closed; open the store again")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<smartdata_ts.Store {str(self._directory)!r}, mode {self._mode!r}>"
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        """Pickle as a path, read only: what a query needs in another process."""
+        from smartdata_ts._store import open_store
+
+        return open_store, (str(self._directory), "r")

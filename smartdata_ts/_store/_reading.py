@@ -1,0 +1,104 @@
+"""Reading: queries, and what is known of series."""
+
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from smartdata_ts._catalog import FILE_NAME
+from smartdata_ts._facts import exchange_table, series_table
+from smartdata_ts._history import commit_of
+from smartdata_ts._info import Info, info_of
+from smartdata_ts._instant import parse_instant
+from smartdata_ts._quality import qualities_of
+from smartdata_ts._query import Query, as_keys, as_tags
+from smartdata_ts.errors import CorruptCatalogError
+
+from ._handle import Handle
+
+
+class Reading(Handle):
+    """What asks a store."""
+
+    def query(
+        self,
+        series: str | Sequence[str] | None = None,
+        tags: Mapping[str, str | Sequence[str]] | None = None,
+        start: object = None,
+        end: object = None,
+        tz: str = "UTC",
+        as_of: object = None,
+        quality: str | int | Sequence[str | int] | None = None,
+    ) -> Query:
+        """Describe a query; nothing is read yet.
+
+        `series` is a key or many; `tags` maps a name to a value or to many of which one must match; both
+        narrow. The span is [start, end): texts ("2024-10-27", "2024-10-27T02:30+02:00"), dates, datetimes
+        or np.datetime64; what has no offset is local time in `tz`. `as_of` asks for the readings as they
+        were known then: a commit's number, the name of a snapshot, or an instant (without offset: UTC).
+        Raises HistoryError where history does not reach so far back. `quality` leaves only readings that
+        are so: names ("measured", "edited"), whatever the method, or codes.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.query("wm-17", end="1970-01-02").to_arrow().num_rows
+        1
+        """
+        self._check()
+        return Query(
+            self,
+            as_keys(series),
+            as_tags(tags),
+            None if start is None else parse_instant(start, tz),
+            None if end is None else parse_instant(end, tz),
+            as_of=None if as_of is None else commit_of(self._catalog, as_of),
+            qualities=None if quality is None else qualities_of(quality),
+            tz=tz,
+        )
+
+    def series(self) -> pa.Table:
+        """Every series with its facts and tags, sorted by key.
+
+        Columns: series, quantity, unit, kind, interval_us, decimals, register_digits, multiplier, tags (a
+        map).
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.describe("wm-17", unit="m3")
+        >>> store.series()["unit"].to_pylist()
+        ['m3']
+        """
+        self._check()
+        try:
+            return series_table(self._catalog.series_rows())
+        except (pa.ArrowException, TypeError, ValueError, AttributeError, OverflowError) as problem:
+            raise CorruptCatalogError(
+                f"{self._directory / FILE_NAME}: what it says of series is damaged: {problem}. Restore "
+                "the store from a backup, or salvage it."
+            ) from problem
+
+    def exchanges(self) -> pa.Table:
+        """All exchanges of meters, by series and time.
+
+        Columns: series, time, final, initial, serial, multiplier, register_digits.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.exchange("wm-17", "2024-06-01", final=880.5)
+        >>> store.exchanges()["final"].to_pylist()
+        [880.5]
+        """
+        self._check()
+        return exchange_table(self._catalog.exchange_rows())
+
+    def info(self) -> Info:
+        """Count series, readings and bytes; cheap, whatever the store's size.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.info().readings
+        1
+        """
+        return info_of(self._directory, *self.pin())

@@ -1,0 +1,140 @@
+"""Upkeep: what keeps a store small, whole and lawful."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smartdata_ts._instant import parse_instant
+from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._query import as_keys, selected
+from smartdata_ts.errors import UsageError
+
+from ._handle import Handle
+
+if TYPE_CHECKING:
+    from smartdata_ts._upkeep.backup import BackupReport
+    from smartdata_ts._upkeep.compact import CompactReport
+    from smartdata_ts._upkeep.delete import DeleteReport
+    from smartdata_ts._upkeep.erase import EraseReport
+    from smartdata_ts._upkeep.verify import VerifyReport
+
+
+class Upkeep(Handle):
+    """What removes, copies and checks what is stored."""
+
+    def compact(self) -> "CompactReport":
+        """Fold chunks that overlap, or are small, into few; sweep what killed writers left.
+
+        Time-ordered and late readings make many short blocks; this makes long ones of them, which are
+        smaller and faster to read, and drops readings that were replaced. Queries go on meanwhile, writers
+        wait.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.compact().chunks_after
+        1
+        """
+        from smartdata_ts._upkeep.compact import compact
+
+        access = self._for_writing()
+        report = compact(access.catalog, self._files)
+        access.state = None
+        return report
+
+    def delete(
+        self,
+        series: str | Sequence[str],
+        start: object = None,
+        end: object = None,
+        tz: str = "UTC",
+        note: str | None = None,
+    ) -> "DeleteReport":
+        """Delete the readings of a series, or of many, within [start, end), at once and in one commit.
+
+        `as_of` an earlier commit still shows them, for as long as history is kept; `erase` leaves no trace.
+        Raises UnknownSeriesError where a key is named that the store does not hold.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0, 1], "value": [1.5, 2.5]})
+        >>> store.delete("wm-17", end="1970-01-01T00:00:00.000001").readings
+        1
+        >>> store.query().to_arrow()["value"].to_pylist()
+        [2.5]
+        """
+        from smartdata_ts._upkeep.delete import delete
+
+        access = self._for_writing()
+        ids = np.sort(selected(access.catalog, as_keys(series), {})[0])
+        first = TIME_MIN if start is None else parse_instant(start, tz)
+        last = TIME_MAX if end is None else parse_instant(end, tz) - 1
+        report = delete(access.catalog, self._files, ids, first, last, note)
+        access.state = None
+        return report
+
+    def erase(self, series: str | Sequence[str]) -> "EraseReport":
+        """Remove every trace of a series, or of many, from all files: readings, history, facts and tags.
+
+        All other series answer as before. Old files are overwritten, so that a query that is reading them
+        in another process may fail. If the process dies, the next handle that opens the store for writing
+        finishes. Notes of commits, and backups, are the user's own. Raises UnknownSeriesError.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": ["wm-17", "wm-18"], "time": [0, 0], "value": [1.5, 2.5]})
+        >>> store.erase("wm-17").readings
+        1
+        >>> store.series()["series"].to_pylist()
+        ['wm-18']
+        """
+        from smartdata_ts._upkeep.erase import erase
+
+        access = self._for_writing()
+        ids = np.sort(selected(access.catalog, as_keys(series), {})[0])
+        self._snapshot = None
+        access.state = None
+        try:
+            return erase(access.catalog, self._files, ids)
+        finally:
+            access.state = None
+
+    def backup(self, target: str | os.PathLike[str]) -> "BackupReport":
+        """Copy the store, as of its newest commit, into the directory `target`; writers go on meanwhile.
+
+        Where an earlier backup is there, only chunks that it lacks are copied. Until all is durable the
+        target is what it was; a backup that was killed goes on when it is run again. To restore, open it.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> folder = tempfile.mkdtemp() + "/city.sdts"
+        >>> store.backup(folder).commit
+        1
+        >>> sd.open(folder, mode="r").query().to_arrow()["value"].to_pylist()
+        [1.5]
+        """
+        from smartdata_ts._upkeep.backup import backup
+
+        self._check()
+        directory = Path(target).absolute()
+        if directory == self._directory:
+            raise UsageError(f"{directory}: is the store itself; name another directory")
+        return backup(self._catalog, self._files.directory, directory)
+
+    def verify(self, deep: bool = False) -> "VerifyReport":
+        """Hold all that is stored to its checksums, and the catalog to the chunks; `deep` decodes it too.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.verify().problems
+        []
+        """
+        from smartdata_ts._upkeep.verify import verify
+
+        self._check()
+        return verify(self._catalog, self._files, deep)

@@ -1,0 +1,161 @@
+"""Writing: readings, and what is said of series."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from smartdata_ts._facts import checked_facts, checked_key, checked_number, checked_tags, described_rows
+from smartdata_ts._instant import parse_instant
+from smartdata_ts._query import as_keys, selected
+
+from ._handle import Handle
+
+if TYPE_CHECKING:
+    from smartdata_ts._writer import Writer, WriteReport
+
+
+class Writing(Handle):
+    """What adds to a store."""
+
+    def write(
+        self,
+        data: object,
+        series: str = "series",
+        time: str = "time",
+        value: str = "value",
+        quality: str | None = None,
+        note: str | None = None,
+        on_conflict: str = "better",
+    ) -> "WriteReport":
+        """Store readings, durably when this returns, all or none of them.
+
+        `data` is anything that can be read as Arrow (pyarrow, polars, DuckDB results, pandas 2.2 and
+        later), or a mapping of column names to arrays; a text in place of an array stands for all rows.
+        `series`, `time`, `value` and `quality` name its columns: keys; timestamps (without a zone: UTC)
+        or int64 microseconds UTC; numbers; codes 0 to 255 (0 = measured, and so is null). Rows may come
+        in any order. Of rows with the same series and time, and of what is stored, one stands, as
+        `on_conflict` says: "better", the later one unless its quality ranks lower (an estimate does not
+        replace what was measured); "replace", the later one; "keep", the earlier one; "error", none:
+        ConflictError, and nothing of the write is kept.
+
+        Rows that cannot be readings are rejected, counted by reason, and listed in the report. Raises
+        DataError where a column is missing or of a type that cannot serve, ReadOnlyError, StoreBusyError.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> rows = {"meter": ["wm-17", "wm-18"], "ts": [0, 0], "m3": [1.5, None]}
+        >>> report = store.write(rows, series="meter", time="ts", value="m3")
+        >>> report.stored, report.rejections
+        (1, {'null value': 1})
+        """
+        with self.writer(note, on_conflict) as writer:
+            writer.write(data, series, time, value, quality)
+        return writer.report
+
+    def writer(self, note: str | None = None, on_conflict: str = "better") -> "Writer":
+        """One write of any size in bounded memory: commits at the end of the block, or not at all.
+
+        It holds the store's write lock; other writers wait. `note` says who, why, from which file;
+        `on_conflict` which reading stands, as in `write`.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> with store.writer(note="two days") as writer:
+        ...     for day in (0, 1):
+        ...         writer.write({"series": "wm-17", "time": [day * 86_400_000_000], "value": [day]})
+        >>> writer.report.stored
+        2
+        """
+        from smartdata_ts._writer import Writer
+
+        return Writer(self._for_writing(), note, on_conflict)
+
+    def describe(
+        self,
+        series: object,
+        quantity: str | None = None,
+        unit: str | None = None,
+        kind: str | None = None,
+        interval: str | None = None,
+        decimals: int | None = None,
+        register_digits: int | None = None,
+        multiplier: float | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Say what series are; creates those that are new. What is not named stays as it was.
+
+        `series` is a key, or a list of keys of which the same is said. `kind` is "register", "interval" or
+        "gauge", `unit` a UCUM code, `interval` the nominal spacing of readings ("1h"),
+        `multiplier` what a unit of the register is worth (pulse value). In bulk: `series`
+        may be a table (Arrow, pandas, polars) with a column `series`; columns with the names of the
+        parameters are facts, all others tags.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.describe("wm-17", quantity="water", unit="L", kind="register", tags={"zone": "DMA-7"})
+        >>> store.series()["series"].to_pylist()
+        ['wm-17']
+        """
+        if isinstance(series, str | list | tuple):
+            facts = checked_facts(
+                "describe",
+                {
+                    "quantity": quantity,
+                    "unit": unit,
+                    "kind": kind,
+                    "interval": interval,
+                    "decimals": decimals,
+                    "register_digits": register_digits,
+                    "multiplier": multiplier,
+                },
+            )
+            keys = [series] if isinstance(series, str) else series
+            described = [(checked_key(key), facts, checked_tags("describe", tags or {})) for key in keys]
+        else:
+            described = [
+                (
+                    checked_key(key),
+                    checked_facts(f"series {key!r}", given),
+                    checked_tags(f"series {key!r}", named),
+                )
+                for key, given, named in described_rows(series)
+            ]
+        catalog = self._for_writing().catalog
+        with catalog.transaction():
+            keys = [key for key, _, _ in described]
+            ids = catalog.series_ids(keys).tolist()
+            catalog.add_series(sorted({key for key, number in zip(keys, ids, strict=True) if not number}))
+            for (_, given, named), number in zip(described, catalog.series_ids(keys).tolist(), strict=True):
+                catalog.set_facts(number, given, named)
+
+    def exchange(
+        self,
+        series: str,
+        at: object,
+        final: float,
+        initial: float = 0.0,
+        serial: str | None = None,
+        multiplier: float | None = None,
+        register_digits: int | None = None,
+        tz: str = "UTC",
+    ) -> None:
+        """Say that a meter took another's place: the final reading of the old, the initial of the new.
+
+        `consumption` conserves the volume across it. The series is the place of use; `serial`, `multiplier`
+        and `register_digits` are the new meter's. Said twice of one time, the later counts.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0, 7_200_000_000], "value": [880.0, 1.5]})
+        >>> store.exchange("wm-17", "1970-01-01T01:00", final=880.5, serial="K-2231")
+        >>> store.query().consumption().to_arrow()["value"].to_pylist()
+        [0.5, 1.5]
+        """
+        numbers = [checked_number(name, value) for name, value in (("final", final), ("initial", initial))]
+        facts = checked_facts("exchange", {"register_digits": register_digits, "multiplier": multiplier})
+        if serial is not None:
+            checked_tags("exchange", {"serial": serial})
+        catalog = self._for_writing().catalog
+        with catalog.transaction():
+            ids, _ = selected(catalog, as_keys(series), {})
+            said = (serial, facts.get("multiplier"), facts.get("register_digits"))
+            catalog.add_exchange(int(ids[0]), parse_instant(at, tz), *numbers, *said)
