@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._catalog import INTEGER_FACTS, REAL_FACTS, SERIES_FACTS
+from smartdata_ts._instant import parse_instant
 from smartdata_ts.errors import DataError
 
 KINDS = ("register", "interval", "gauge")
@@ -76,6 +77,30 @@ def checked_number(where: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise DataError(f"{where} must be a number, not {value!r}")
     return float(value)
+
+
+def exchange_rows(table: object, tz: str) -> Iterator[tuple[object, ...]]:
+    """What the catalog keeps of each row of a table of exchanges."""
+    if not hasattr(table, "__arrow_c_stream__"):
+        raise DataError(f"exchange takes a series key or a table, not a {type(table).__name__}")
+    for number, row in enumerate(pa.table(table).to_pylist(), 1):
+        yield checked_exchange(f"row {number}", row, tz)
+
+
+def checked_exchange(where: str, given: Mapping[str, object], tz: str) -> tuple[object, ...]:
+    """(key, time in us UTC, final, initial, serial, multiplier, digits) of an exchange."""
+    key = checked_key(given.get("series"))
+    if given.get("time") is None:
+        raise DataError(f"{where}: an exchange of {key!r} has no time")
+    time = parse_instant(given["time"], tz)
+    final = checked_number(f"{where}: final", given.get("final"))
+    told = given.get("initial")
+    initial = 0.0 if told is None else checked_number(f"{where}: initial", told)
+    facts = checked_facts(where, {name: given.get(name) for name in ("multiplier", "register_digits")})
+    serial = given.get("serial")
+    if serial is not None:
+        checked_tags(where, {"serial": str(serial)})
+    return (key, time, final, initial, serial, facts.get("multiplier"), facts.get("register_digits"))
 
 
 def series_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]

@@ -184,3 +184,32 @@ def test_json_lines_agree_with_csv(store):
         for row in rows(*arguments)
     ]
     assert texts == numbers
+
+
+def test_exchanges_are_said_inferred_and_listed(tmp_path):
+    path = tmp_path / "city.sdts"
+    hours = [hour * 3_600_000_000 for hour in range(4)]
+    with sd.open(path) as opened:
+        for key in ("wm-1", "wm-2"):
+            opened.write({"series": key, "time": hours, "value": [879.0, 880.0, 1.5, 2.0]})
+    assert rows("exchange", path) == []
+    assert (
+        run(
+            "exchange", path, "wm-1", "--at", "1970-01-01T02:10", "--final", 881, "--tz", "Europe/Oslo"
+        ).status
+        == 0
+    )
+    found = run("exchange", path, "--infer")
+    assert [row["series"] for row in csv.DictReader(io.StringIO(found.out))] == ["wm-2"]
+    (tmp_path / "found.csv").write_text(found.out)
+    assert run("exchange", path, "--from", tmp_path / "found.csv").status == 0
+    said = rows("exchange", path, "--tz", "Europe/Oslo")
+    assert [(row["series"], row["time"], row["final"], row["initial"]) for row in said] == [
+        ("wm-1", "1970-01-01T02:10:00+01:00", "881", "0"),
+        ("wm-2", "1970-01-01T02:30:00+01:00", "880", "0"),
+    ]
+    for wrong in (["wm-1"], ["--final", "3"], ["wm-1", "--infer"], ["wm-1", "--at", "2024-01-01"]):
+        done = run("exchange", path, *wrong)
+        assert (done.status, done.out) == (2, "")
+    assert run("exchange", tmp_path / "none.sdts").status == 1
+    assert not (tmp_path / "none.sdts").exists()

@@ -3,6 +3,7 @@
 import datetime
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,11 +91,59 @@ def test_buckets_are_those_of_a_meter_that_was_never_exchanged(tmp_path_factory,
     store.close()
 
 
+def test_exchanges_in_bulk_and_back(tmp_path):
+    store = sd.open(tmp_path / "s")
+    store.describe(["a", "b"], kind="register")
+    table = pa.table(
+        {
+            "series": ["a", "b", "a"],
+            "time": ["2024-06-01T12:00", "2024-06-02", "2025-06-01"],
+            "final": [1.5, 2, 3],
+            "serial": ["K-1", None, "K-2"],
+            "register_digits": [6, None, None],
+        }
+    )
+    store.exchange(table, tz="Europe/Oslo")
+    said = store.exchanges()
+    assert said["series"].to_pylist() == ["a", "a", "b"]
+    assert said["time"][0].as_py().isoformat() == "2024-06-01T10:00:00+00:00"
+    assert said["initial"].to_pylist() == [0.0, 0.0, 0.0]
+    store.exchange(said)
+    assert store.exchanges() == said
+    with pytest.raises(DataError, match="row 2: final must be a number, not None"):
+        store.exchange(table.set_column(2, "final", pa.array([1.0, None, 2.0])))
+    with pytest.raises(DataError, match="exchange of 'a' has no time"):
+        store.exchange(table.drop_columns("time"))
+    with pytest.raises(DataError, match="takes a series key or a table, not a int"):
+        store.exchange(17)
+    assert store.exchanges() == said
+
+
+def test_exchanges_are_inferred_where_registers_reset(tmp_path):
+    store = sd.open(tmp_path / "s")
+    hours = np.arange(6) * HOUR
+    store.describe("new", kind="register", multiplier=1000.0)
+    store.write({"series": "new", "time": hours, "value": [500.0, 501.0, 502.0, 4.0, 5.0, 6.0]})
+    store.write({"series": "used", "time": hours, "value": [500.0, 501.0, 502.0, 90.0, 91.0, 92.0]})
+    store.write({"series": "sound", "time": hours, "value": [500.0, 501.0, 502.0, 503.0, 504.0, 505.0]})
+    found = store.infer_exchanges()
+    assert found.select(["series", "final", "initial", "last_value", "first_value"]).to_pylist() == [
+        {"series": "new", "final": 502.0, "initial": 0.0, "last_value": 502.0, "first_value": 4.0},
+        {"series": "used", "final": 502.0, "initial": 90.0, "last_value": 502.0, "first_value": 90.0},
+    ]
+    assert [time.as_py().minute for time in found["time"]] == [30, 30]
+    assert store.infer_exchanges("sound").num_rows == 0
+    store.exchange(found)
+    assert store.infer_exchanges().num_rows == 0
+    sums = store.query().consumption().resample("1d", "sum").to_arrow()
+    assert sums["sum"].to_pylist() == [8000.0, 5.0, 4.0]
+
+
 def test_what_cannot_be_an_exchange_is_told(tmp_path):
     store = sd.open(tmp_path / "s")
     store.describe("a", kind="register")
     with pytest.raises(DataError, match="final must be a number, not 'x'"):
-        store.exchange("a", 0, final="x")
+        store.exchange("a", "2024-01-01", final="x")
     with pytest.raises(DataError, match="final must be a number, not nan"):
         store.exchange("a", "2024-01-01", final=float("nan"))
     with pytest.raises(DataError, match="register_digits must be a whole number"):

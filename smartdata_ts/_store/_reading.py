@@ -92,6 +92,31 @@ class Reading(Handle):
         self._check()
         return exchange_table(self._catalog.exchange_rows())
 
+    def infer_exchanges(
+        self,
+        series: str | Sequence[str] | None = None,
+        tags: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> pa.Table:
+        """Where registers fell so that only another meter can tell: exchanges to look at, and then to say.
+
+        One row a reset of `consumption`, by series and time: series, time (the middle between the readings
+        before and after), final and initial as they would be said, and what they are drawn from: last_time,
+        last_value, first_time, first_value. `initial` is 0 where the new register reads no more than ten
+        times what the series usually uses in so much time, so that all it reads was used; else it is what
+        it reads, so that nothing was. Nothing is changed: `store.exchange(table)` does that.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> hours = [k * 3_600_000_000 for k in range(4)]
+        >>> report = store.write({"series": "wm-17", "time": hours, "value": [879.0, 880.0, 1.5, 2.0]})
+        >>> store.exchange(store.infer_exchanges())
+        >>> store.query().consumption().to_arrow()["value"].to_pylist()
+        [1.0, 0.0, 1.5, 0.5]
+        """
+        from smartdata_ts._exchanges import infer_exchanges
+
+        return infer_exchanges(self.query(series, tags))
+
     def info(self) -> Info:
         """Count series, readings and bytes; cheap, whatever the store's size.
 

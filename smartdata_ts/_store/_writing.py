@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from smartdata_ts._facts import checked_facts, checked_key, checked_number, checked_tags, described_rows
-from smartdata_ts._instant import parse_instant
-from smartdata_ts._query import as_keys, selected
+from smartdata_ts._facts import (
+    checked_exchange,
+    checked_facts,
+    checked_key,
+    checked_tags,
+    described_rows,
+    exchange_rows,
+)
+from smartdata_ts._query import selected
 
 from ._handle import Handle
 
@@ -129,9 +135,9 @@ class Writing(Handle):
 
     def exchange(
         self,
-        series: str,
-        at: object,
-        final: float,
+        series: object,
+        at: object = None,
+        final: float | None = None,
         initial: float = 0.0,
         serial: str | None = None,
         multiplier: float | None = None,
@@ -141,7 +147,11 @@ class Writing(Handle):
         """Say that a meter took another's place: the final reading of the old, the initial of the new.
 
         `consumption` conserves the volume across it. The series is the place of use; `serial`, `multiplier`
-        and `register_digits` are the new meter's. Said twice of one time, the later counts.
+        and `register_digits` are the new meter's. Said twice of one instant, the later counts. `at` without
+        an offset is local time in `tz`. In bulk: `series` may be a table (Arrow, pandas, polars) with the
+        columns series, time and final, and any of the others, as `exchanges` and `infer_exchanges` give it.
+
+        Raises DataError for what cannot be an exchange, UnknownSeriesError; then nothing is said.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -150,12 +160,15 @@ class Writing(Handle):
         >>> store.query().consumption().to_arrow()["value"].to_pylist()
         [0.5, 1.5]
         """
-        numbers = [checked_number(name, value) for name, value in (("final", final), ("initial", initial))]
-        facts = checked_facts("exchange", {"register_digits": register_digits, "multiplier": multiplier})
-        if serial is not None:
-            checked_tags("exchange", {"serial": serial})
+        if isinstance(series, str):
+            told = {"time": at, "final": final, "initial": initial, "serial": serial}
+            facts = {"multiplier": multiplier, "register_digits": register_digits}
+            rows = [checked_exchange("exchange", {"series": series, **told, **facts}, tz)]
+        else:
+            rows = list(exchange_rows(series, tz))
         catalog = self._for_writing().catalog
         with catalog.transaction():
-            ids, _ = selected(catalog, as_keys(series), {})
-            said = (serial, facts.get("multiplier"), facts.get("register_digits"))
-            catalog.add_exchange(int(ids[0]), parse_instant(at, tz), *numbers, *said)
+            keys = [str(row[0]) for row in rows]
+            selected(catalog, tuple(keys), {})  # so that an unknown one is told of
+            for (_, *said), number in zip(rows, catalog.series_ids(keys).tolist(), strict=True):
+                catalog.add_exchange(number, *said)

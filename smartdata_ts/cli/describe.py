@@ -1,15 +1,12 @@
 """Say what series are."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ._command import command, option
 from ._options import single_tags_of, store_argument
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _NUMBERS = {"decimals": "int64", "register_digits": "int64", "multiplier": "float64"}
 FACTS = "What the series are"
@@ -83,33 +80,11 @@ def describe(
         raise click.UsageError("--from brings its own facts and tags", context)
     from smartdata_ts import open as open_store
 
-    table = _table(source) if source else None
+    from ._text_table import text_table
+
+    table = text_table(source, _NUMBERS) if source else None
     with open_store(store) as opened:
         if table is not None:
             opened.describe(table)
         else:
             opened.describe(list(keys), **facts)
-
-
-def _table(source: str) -> "pa.Table":
-    """The table as text, but for what is a number, and without what is empty."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    from smartdata_ts.errors import DataError
-
-    try:
-        with csv.open_csv(source) as reader:
-            names = reader.schema.names
-        kinds = {name: pa.type_for_alias(_NUMBERS.get(name, "string")) for name in names}
-        table = csv.read_csv(
-            source,
-            convert_options=csv.ConvertOptions(
-                column_types=kinds, null_values=[""], strings_can_be_null=True
-            ),
-        )
-    except (pa.ArrowException, OSError) as problem:
-        raise DataError(f"{source}: no table of series: {problem}") from problem
-    if "series" not in table.schema.names:
-        raise DataError(f"{source}: there is no column 'series'; it has {', '.join(table.schema.names[:8])}")
-    return table
