@@ -31,14 +31,21 @@ Widths that divide a day start at local midnight; "1w" and "7d" start on Mondays
 March, ...; "3mo" is "1q". DuckDB's and TimescaleDB's time_bucket count from the same points.
 
 **An offset** moves every edge later on the wall clock: "1d" with offset "6h" is the gas day, from
-06:00 to 06:00.
+06:00 to 06:00, and "1mo" with "14d" the reading cycle from the 15th to the 15th. The offset of mo to y
+may be in months: "1y" with "8mo" is the hydrological year from 1 September (as NVE counts it in Norway),
+"1y" with "9mo" the one from 1 October (as most others do).
+
+**A list of edges** (`Edges`) is a calendar too, of the days on which meters are read, of invoices, of
+seasons. Its buckets are those between its edges, and there are none before or behind.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from ._instant import parse_instant
 from ._time_zone import (
     DAY_US,
     SECOND_US,
@@ -84,18 +91,19 @@ class Calendar:
     width_us: int
     width_months: int
     offset_us: int = 0
+    offset_months: int = 0
 
     @classmethod
     def parse(cls, every: str, tz: str = "UTC", offset: str | None = None) -> "Calendar":
         """Read a width such as "15min", "1d" or "3mo", and an IANA zone.
 
-        `offset`, a width in us to d and shorter than the bucket, moves every edge later by so much
-        on the wall clock. Raises UsageError, or UnknownTimeZoneError.
+        `offset`, a width shorter than the bucket, moves every edge later by so much on the wall clock;
+        it may be in months where the bucket is. Raises UsageError, or UnknownTimeZoneError.
         """
         load_zone(tz)
         width_us, width_months = _parse_width(every)
-        offset_us = 0 if offset is None else _parse_offset(offset, width_us or 28 * DAY_US)
-        return cls(every.strip(), tz, width_us, width_months, offset_us)
+        offset_us, offset_months = (0, 0) if offset is None else _parse_offset(offset, width_us, width_months)
+        return cls(every.strip(), tz, width_us, width_months, offset_us, offset_months)
 
     @property
     def fixed_width_us(self) -> int | None:
@@ -150,9 +158,10 @@ class Calendar:
             low = (low_us - _ORIGIN_US) // self.width_us - 1
             high = -((_ORIGIN_US - high_us) // self.width_us) + 1
             return np.arange(low, high + 1, dtype=np.int64) * self.width_us + _ORIGIN_US
-        low = (_month_of(low_us) - _ORIGIN_MONTH) // self.width_months - 1
-        high = (_month_of(high_us) - _ORIGIN_MONTH) // self.width_months + 2
-        months = np.arange(low, high + 1, dtype=np.int64) * self.width_months + _ORIGIN_MONTH
+        origin = _ORIGIN_MONTH + self.offset_months
+        low = (_month_of(low_us) - origin) // self.width_months - 1
+        high = (_month_of(high_us) - origin) // self.width_months + 2
+        months = np.arange(low, high + 1, dtype=np.int64) * self.width_months + origin
         return months.astype("datetime64[M]").astype("datetime64[us]").astype(np.int64)
 
     def _check_count(self, low_us: int, high_us: int) -> None:
@@ -162,6 +171,51 @@ class Calendar:
                 f"buckets of {self.every} make some {count:,} over the span asked for, more than"
                 f" {_EDGE_COUNT_MAX:,}; ask for a wider bucket or a shorter span"
             )
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Buckets between given instants, in microseconds UTC; made by `Edges.parse`."""
+
+    instants_us: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, edges: Iterable[object], tz: str = "UTC") -> "Edges":
+        """Read instants, as `parse_instant` does, of which there are two or more and each is later.
+
+        Raises UsageError, or UnknownTimeZoneError.
+        """
+        if isinstance(edges, str | bytes) or not isinstance(edges, Iterable):
+            raise UsageError(f"edges must be a list of times, not {edges!r}")
+        listed = list(edges)
+        instants = tuple(parse_instant(edge, tz) for edge in listed)
+        if len(instants) < 2:
+            raise UsageError(f"edges must be two or more, not {len(instants)}: a bucket lies between two")
+        for k in range(1, len(instants)):
+            if instants[k] <= instants[k - 1]:
+                raise UsageError(
+                    f"edges must be each later than the one before: {listed[k]} (number {k + 1})"
+                )
+        return cls(instants)
+
+    @property
+    def fixed_width_us(self) -> int | None:
+        """None: buckets may be of any length."""
+        return None
+
+    @property
+    def usual_width_us(self) -> int:
+        """The shortest bucket, in microseconds; for planning only."""
+        return int(np.diff(np.array(self.instants_us, np.int64)).min())
+
+    def edges(self, start_us: int, end_us: int) -> Int64Array:
+        """Return the edges that cover [start_us, end_us), which must lie within them."""
+        instants = np.array(self.instants_us, np.int64)
+        if not instants[0] <= start_us <= end_us <= instants[-1]:
+            raise UsageError(f"the span {start_us} to {end_us} us UTC is not within the edges")
+        first = np.searchsorted(instants, start_us, side="right") - 1
+        last = np.searchsorted(instants, end_us, side="left") if end_us > start_us else first
+        return instants[first : last + 1]
 
 
 def _parse_width(every: str) -> tuple[int, int]:
@@ -183,13 +237,15 @@ def _parse_width(every: str) -> tuple[int, int]:
     return width_us, width_months
 
 
-def _parse_offset(offset: str, limit_us: int) -> int:
-    offset_us, months = _parse_width(offset)
-    if months or offset_us >= limit_us:
+def _parse_offset(offset: str, width_us: int, width_months: int) -> tuple[int, int]:
+    offset_us, offset_months = _parse_width(offset)
+    fits = offset_months < width_months if offset_months else offset_us < (width_us or 28 * DAY_US)
+    if not fits:
         raise UsageError(
-            f"an offset of {offset!r} does not fit; it must be shorter than the bucket, in us to d"
+            f"an offset of {offset!r} does not fit; it must be shorter than the bucket, and in months only"
+            " where the bucket is"
         )
-    return offset_us
+    return offset_us, offset_months
 
 
 def _check_span(start_us: int, end_us: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartdata_ts._calendar import Calendar
+from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._instant import parse_instant
 from smartdata_ts._time_zone import load_zone, transitions
 from smartdata_ts.errors import UnknownTimeZoneError, UsageError
@@ -91,7 +91,7 @@ def test_around_every_change_a_new_bucket_starts_where_the_wall_clock_reaches_th
     tz: str, every: str, minutes: int
 ) -> None:
     zone = load_zone(tz)
-    start_us, end_us = span("UTC", "2012-01-01", "2041-01-01")
+    start_us, end_us = span("UTC", "2000-01-01", "2041-01-01")
     calendar = Calendar.parse(every, tz)
     for at in transitions(zone, start_us, end_us)[0]:
         start, end = int(at) - 3 * HOUR_US, int(at) + 3 * HOUR_US
@@ -249,6 +249,72 @@ def test_an_offset_gives_the_gas_day() -> None:
     assert wall(load_zone("Europe/Oslo"), int(edges[1])) == datetime(2024, 10, 27, 6)
 
 
+@pytest.mark.parametrize("tz", [tz for tz in ZONES if tz != "Pacific/Apia"])  # which skipped a whole day
+def test_around_every_change_the_gas_day_starts_at_six(tz: str) -> None:
+    zone = load_zone(tz)
+    start_us, end_us = span("UTC", "2000-01-01", "2041-01-01")
+    edges = Calendar.parse("1d", tz, offset="6h").edges(start_us, end_us)
+    starts = [wall(zone, int(edge)) for edge in edges]
+    assert {(start.hour, start.minute) for start in starts} == {(6, 0)}
+    dates = [start.date() for start in starts]
+    assert dates == [dates[0] + timedelta(days=k) for k in range((dates[-1] - dates[0]).days + 1)]
+
+
+@pytest.mark.parametrize("tz", ZONES)
+@pytest.mark.parametrize(("offset", "month"), [("8mo", 9), ("9mo", 10), ("1q", 4)])
+def test_hydrological_years_start_in_their_month(tz: str, offset: str, month: int) -> None:
+    zone = load_zone(tz)
+    edges = Calendar.parse("1y", tz, offset).edges(*span(tz, "2000-01-01", "2041-01-01"))
+    starts = [wall(zone, int(edge)) for edge in edges]
+    assert starts == [datetime(year, month, 1) for year in range(1999, 2042)]
+
+
+def test_reading_cycles_from_the_fifteenth() -> None:
+    edges = Calendar.parse("1mo", "Europe/Oslo", "14d").edges(
+        *span("Europe/Oslo", "2024-02-20", "2024-04-15")
+    )
+    starts = [wall(load_zone("Europe/Oslo"), int(edge)) for edge in edges]
+    assert starts == [datetime(2024, month, 15) for month in (2, 3, 4)]
+
+
+@settings(deadline=None)
+@given(st.lists(instants, min_size=2, max_size=50, unique=True), st.data())
+def test_a_list_of_edges_gives_those_that_cover_a_span(given: list[int], data: st.DataObject) -> None:
+    given = sorted(given)
+    calendar = Edges(tuple(given))
+    start_us = data.draw(st.integers(given[0], given[-1]))
+    end_us = data.draw(st.integers(start_us, given[-1]))
+    low = max(k for k in range(len(given)) if given[k] <= start_us)
+    high = min(k for k in range(len(given)) if given[k] >= end_us) if end_us > start_us else low
+    assert calendar.edges(start_us, end_us).tolist() == given[low : high + 1]
+
+
+def test_edges_are_read_in_the_zone() -> None:
+    edges = Edges.parse(["2024-10-26", date(2024, 10, 27), np.datetime64("2024-10-28")], "Europe/Oslo")
+    assert (np.diff(edges.instants_us) / HOUR_US).tolist() == [24.0, 25.0]
+    assert edges.usual_width_us == 24 * HOUR_US
+    assert pickle.loads(pickle.dumps(edges)) == edges
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        ([], "two or more"),
+        (["2024-01-01"], "two or more"),
+        (["2024-01-02", "2024-01-01"], "later than the one before: 2024-01-01"),
+        (["2025-03-30T02:00", "2025-03-30T03:00"], "later than the one before"),  # the clock skips it
+        ("2024-01-01", "a list of times"),
+        (7, "a list of times"),
+        (["2024-01-01", 7], "an instant cannot be read"),
+    ],
+)
+def test_what_are_no_edges_is_refused(edges: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Edges.parse(edges, "Europe/Oslo")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="not within"):
+        Edges((1, 5)).edges(0, 3)
+
+
 @pytest.mark.parametrize("tz", ["UTC", "Europe/Oslo", "Pacific/Apia"])
 @pytest.mark.parametrize("every", ["1mo", "1y", "1w"])
 def test_all_years_that_datetime_knows_can_be_covered(every: str, tz: str) -> None:
@@ -286,9 +352,9 @@ def test_the_unit_m_is_refused_with_both_ways_out() -> None:
 def test_unknown_zones_and_offsets_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UnknownTimeZoneError, match="Europe/Oslo"):
         Calendar.parse("1d", "europe/oslo")
-    for offset in ("1d", "1mo", "x"):
+    for every, offset in (("1d", "1d"), ("1d", "1mo"), ("1d", "x"), ("1y", "12mo"), ("1mo", "28d")):
         with pytest.raises(UsageError):
-            Calendar.parse("1d", offset=offset)
+            Calendar.parse(every, offset=offset)
 
 
 def test_absurd_spans_are_refused() -> None:

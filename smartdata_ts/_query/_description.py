@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from smartdata_ts._calendar import Calendar
+from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._snapshot import Snapshot
@@ -22,7 +22,7 @@ class Source(Protocol):
 class Resample:
     """Aggregates over buckets of a calendar."""
 
-    calendar: Calendar
+    calendar: Calendar | Edges
     aggregates: tuple[str, ...]
     empty: bool
 

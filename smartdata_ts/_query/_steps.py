@@ -1,10 +1,10 @@
 """The steps of a query: each method returns a new query with one more."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Self
 
-from smartdata_ts._calendar import Calendar
+from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._steps import buckets
 from smartdata_ts._steps.across import HOWS, Across
 from smartdata_ts._steps.consumption import Consumption
@@ -24,16 +24,19 @@ class Steps(Results):
 
     def resample(
         self,
-        every: str,
-        aggregates: str | Sequence[str],
+        every: str | None = None,
+        aggregates: str | Sequence[str] = (),
         tz: str | None = None,
         offset: str | None = None,
         empty: bool = False,
+        edges: Iterable[object] | None = None,
     ) -> Self:
         """Aggregate each series over buckets of time.
 
         `every` is a width such as "15min", "1h", "1d", "1w", "1mo", "1q", "1y", in the wall time of the
-        IANA zone `tz`, by default the query's; `offset` moves the edges ("1d" with "6h" is the gas day).
+        IANA zone `tz`, by default the query's; `offset` moves the edges: "1d" with "6h" is the gas day, "1y"
+        with "8mo" the hydrological year from 1 September. `edges`, in the place of `every`, are two or more
+        times as `Store.query` takes them; the span is narrowed to them.
         `aggregates` are any of count, sum, min, max, mean, first, last, std (of the sample). NaN readings
         are skipped; sums are within one unit in the last place of the exact sum. Columns: series, time (the
         bucket's start), then one per aggregate: count int64, all else double, null where it has no value.
@@ -61,9 +64,21 @@ class Steps(Results):
             raise UsageError(f"aggregates must be among {known}, not {unknown or 'none'}")
         if len(set(names)) < len(names):
             raise UsageError(f"an aggregate is named twice: {', '.join(names)}")
-        calendar = Calendar.parse(every, self.tz if tz is None else tz, offset)
+        zone = self.tz if tz is None else tz
         step = buckets.Buckets if self.steps else Resample
-        return replace(self, steps=(*self.steps, step(calendar, names, empty)))
+        if edges is None:
+            if every is None:
+                raise UsageError("resample() takes a width such as '1d', or edges=[...]")
+            calendar: Calendar | Edges = Calendar.parse(every, zone, offset)
+            return replace(self, steps=(*self.steps, step(calendar, names, empty)))
+        if every is not None or offset is not None:
+            raise UsageError("resample() takes edges, or a width and its offset, not both")
+        calendar = Edges.parse(edges, zone)
+        low, high = calendar.instants_us[0], calendar.instants_us[-1]
+        start_us = low if self.start_us is None else min(max(low, self.start_us), high)
+        end_us = high if self.end_us is None else max(min(high, self.end_us), low)
+        steps = (*self.steps, step(calendar, names, empty))
+        return replace(self, start_us=start_us, end_us=end_us, steps=steps)
 
     def last(self) -> Self:
         """The newest reading of each series, within the query's span.

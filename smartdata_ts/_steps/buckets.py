@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._calendar import Calendar
+from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
 from smartdata_ts.kernels import registers as kernel_registers
@@ -20,7 +20,7 @@ _ESTIMATES = np.isin(np.arange(256) & 15, (1, 2, 4)).astype(np.uint8)  # estimat
 class Buckets:
     """Aggregates over buckets of what a step before made of the readings."""
 
-    calendar: Calendar
+    calendar: Calendar | Edges
     aggregates: tuple[str, ...]
     empty: bool
 

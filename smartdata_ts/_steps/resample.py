@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import fixed_array
-from smartdata_ts._calendar import Calendar
+from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._readings import Readings
@@ -42,7 +42,7 @@ def resample_schema(aggregates: tuple[str, ...]) -> pa.Schema:
 
 
 def resample_batches(
-    plan: Plan, calendar: Calendar, aggregates: tuple[str, ...], keep_empty: bool
+    plan: Plan, calendar: Calendar | Edges, aggregates: tuple[str, ...], keep_empty: bool
 ) -> Iterator[pa.RecordBatch]:
     """Aggregates of every series' buckets, batch by batch, in bounded memory."""
     schema = resample_schema(aggregates)
@@ -130,7 +130,7 @@ def _resample(
     return pa.record_batch(arrays, schema=schema)
 
 
-def _slices_by_cells(plan: Plan, calendar: Calendar, keep_empty: bool) -> Iterator[_Part]:
+def _slices_by_cells(plan: Plan, calendar: Calendar | Edges, keep_empty: bool) -> Iterator[_Part]:
     """Ranges of series with the edges of the buckets that they need, of some ten thousand cells each.
 
     Only the span in which a range has readings gets cells, so that a meter with a wrong clock costs
