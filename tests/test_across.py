@@ -1,5 +1,7 @@
 """Buckets summed across series, by tag, with completeness: against plain Python over the same buckets."""
 
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pyarrow.compute as pc
 import pytest
@@ -9,6 +11,7 @@ from smartdata_ts._steps import frame
 from smartdata_ts.errors import UsageError
 
 HOUR = 3_600_000_000
+OSLO = ZoneInfo("Europe/Oslo")
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +93,40 @@ def test_nothing_selected_is_nothing_used(store):
 def test_buckets_are_in_the_zone_of_the_query(store):
     days = store.query(tz="Europe/Oslo").consumption().resample("1d", "sum").aggregate("sum").to_arrow()
     assert {time.as_py().hour for time in days["time"]} == {23}
+
+
+def test_the_whole_chain_adds_up(tmp_path):
+    """Registers with gaps of up to six days, filled by their usual week, in local months, by zone."""
+    random = np.random.default_rng(11)
+    store = sd.open(tmp_path / "s")
+    start = int(np.datetime64("2024-09-20", "us").astype(np.int64))
+    used = {"DMA-7": 0.0, "DMA-8": 0.0}
+    for k in range(12):
+        zone = "DMA-7" if k % 3 else "DMA-8"
+        hours = np.arange(60 * 24)
+        register = 500 + np.cumsum(random.random(hours.size) * (hours % 24 > 5))
+        gap = random.integers(100, 1200)
+        kept = (hours < gap) | (hours > gap + random.integers(2, 144))
+        store.write({"series": f"m{k}", "time": start + hours[kept] * HOUR, "value": register[kept]})
+        store.describe(f"m{k}", kind="register", unit="m3", tags={"zone": zone})
+        used[zone] += register[-1] - register[0]
+    query = store.query(tags={"zone": ["DMA-7", "DMA-8"]}, tz="Europe/Oslo")
+    months = (
+        query.consumption()
+        .fill("profile", limit="7d")
+        .resample("1mo", ["sum", "completeness", "estimated_share"])
+        .aggregate("sum", by="zone")
+        .to_arrow()
+        .to_pylist()
+    )
+    assert [row["time"].astimezone(OSLO).month for row in months] == [9, 10, 11] * 2
+    for zone, volume in used.items():
+        own = [row for row in months if row["zone"] == zone]
+        assert sum(row["sum"] for row in own) == pytest.approx(volume, rel=1e-12)
+        assert own[1]["completeness"] == pytest.approx(1.0)
+        assert any(0 < row["estimated_share"] < 0.2 for row in own)
+    # One month asked for alone is that month of the whole.
+    october = store.query(tags={"zone": "DMA-7"}, start="2024-10-01", end="2024-11-01", tz="Europe/Oslo")
+    sums = october.consumption().resample("1mo", "sum").aggregate("sum", by="zone").to_arrow()
+    every = query.consumption().resample("1mo", "sum").aggregate("sum", by="zone").to_arrow()
+    assert sums["sum"][0].as_py() == pytest.approx(every["sum"][1].as_py(), rel=1e-12)

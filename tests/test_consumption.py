@@ -1,6 +1,8 @@
 """Registers to amounts, and amounts to a calendar's buckets, through a store."""
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +143,17 @@ def test_frames_and_cells_of_any_size_give_the_same(store: sd.Store, monkeypatch
     monkeypatch.setattr(buckets, "_CELLS_MAX", 100)
     assert query.to_arrow().equals(whole)
     assert whole.num_rows > 700
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not daiad.FILE.exists(), reason="../shared/data/daiad_water_meters is absent")
+def test_the_example_of_monthly_volumes_runs() -> None:
+    example = Path(__file__).parents[1] / "examples" / "monthly_volumes.py"
+    command = [sys.executable, "-W", "error", str(example), str(daiad.FILE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "674,019 rows: 674,011 stored" in done.stdout
+    assert "2016-03      648.6 m3" in done.stdout
+    assert "219ffd09  backflow        125    -172" in done.stdout
 
 
 @pytest.mark.slow
