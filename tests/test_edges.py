@@ -1,7 +1,7 @@
-"""Buckets of given edges and of calendars with an offset, of readings and amounts: against plain Python."""
+"""Buckets of given edges, and of calendars with an offset, on readings and amounts: against plain Python."""
 
+import itertools
 from datetime import date, datetime
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_readings_within_given_edges(store, monkeypatch, slice_cells, start):
     expected = []
     for key in ("m0", "m1", "m2", "m3", "m4"):
         own = [(time, value) for series, time, value in rows_of(store) if series == key and time >= first]
-        for low, high in pairwise(edges):
+        for low, high in itertools.pairwise(edges):
             inside = [value for time, value in own if low <= time < high]
             if inside:
                 expected.append((key, low, len(inside), inside[-1]))
