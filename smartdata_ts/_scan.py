@@ -56,7 +56,7 @@ def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
     as_of = plan.snapshot.as_of
     if as_of is not None and plan.tangled[part.first : part.end].any():
         return fold_versions(known_by(as_of, plan, part, read_versions(plan, part, only)))[0].readings
-    pieces = [_decode(blocks, part) for blocks in _blocks_in(plan, part, only)]
+    pieces = [decode(blocks, part) for blocks in _blocks_in(plan, part, only)]
     head = head_in(plan, part)
     if only is not None:
         head = head.select(only[head.series + part.first])
@@ -90,7 +90,7 @@ def read_versions(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Ve
 
 def decode_versions(blocks: Blocks) -> Versions:
     """All readings of some blocks, and their commits; `series` is the position."""
-    whole = _decode(blocks, Slice(0, 0, TIME_MIN, TIME_MAX))
+    whole = decode(blocks, Slice(0, 0, TIME_MIN, TIME_MAX))
     return Versions(whole, blocks.chunk.commits_of(blocks.rows))
 
 
@@ -117,7 +117,8 @@ def head_in(plan: Plan, part: Slice) -> Readings:
     return Readings(chosen.series - np.int32(part.first), chosen.times, chosen.values, chosen.qualities)
 
 
-def _decode(blocks: Blocks, part: Slice) -> Readings:
+def decode(blocks: Blocks, part: Slice) -> Readings:
+    """The readings of some blocks within the slice's span; `series` is the position that the blocks give."""
     chunk = blocks.chunk
     room = int(chunk.count[blocks.rows].sum())
     span = np.empty(2 + BLOCK_READINGS_MAX, np.int64)

@@ -14,7 +14,7 @@ from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.frame import NO_FACTS, Exchange, Facts, frame_batches
 from smartdata_ts._steps.last import last_batch
-from smartdata_ts._steps.resample import resample_batches, resample_schema
+from smartdata_ts._steps.resample import expects, resample_batches, resample_schema
 from smartdata_ts._steps.within import Within, widened
 from smartdata_ts.errors import CorruptChunkError, MissingDependencyError
 from smartdata_ts.kernels._jit import Int64Array
@@ -73,7 +73,7 @@ class Results(Description):
             return reading_batches(plan)
         step = self.steps[0]
         if isinstance(step, Resample):
-            return resample_batches(plan, step.calendar, step.aggregates, step.empty)
+            return resample_batches(plan, step.calendar, step.aggregates, step.empty, facts.intervals_us)
         if isinstance(step, Last):
             return iter([last_batch(plan)])
         steps = self._frame_steps
@@ -104,7 +104,12 @@ class Results(Description):
         span = (TIME_MIN, TIME_MAX) if steps and steps[0].needs_neighbours else self._wide_span
         plan = make_plan(snapshot, ids, keys, *span, self.qualities)
         tags = {} if self.across is None else {name: catalog.tags_of(ids, name) for name in self.across.by}
-        return plan, _Known(_facts(catalog, ids) if steps else NO_FACTS, tags)
+        return plan, _Known(_facts(catalog, ids) if self._needs_facts else NO_FACTS, tags)
+
+    @property
+    def _needs_facts(self) -> bool:
+        step = self.steps[0] if self.steps else Last()
+        return expects(step.aggregates) if isinstance(step, Resample) else not isinstance(step, Last)
 
     def to_arrow(self) -> pa.Table:
         """The whole result as an Arrow table.

@@ -11,7 +11,7 @@ from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.fill import FILLS, Fill
 from smartdata_ts._steps.fill import TIME_MAX as NO_LIMIT
 from smartdata_ts._steps.frame import Step
-from smartdata_ts._steps.resample import AGGREGATES
+from smartdata_ts._steps.resample import NAMES
 from smartdata_ts._steps.rolling import ROLLING, Difference, Rolling
 from smartdata_ts.errors import UsageError
 
@@ -37,14 +37,16 @@ class Steps(Results):
         IANA zone `tz`, by default the query's; `offset` moves the edges: "1d" with "6h" is the gas day, "1y"
         with "8mo" the hydrological year from 1 September. `edges`, in the place of `every`, are two or more
         times as `Store.query` takes them; the span is narrowed to them.
-        `aggregates` are any of count, sum, min, max, mean, first, last, std (of the sample). NaN readings
-        are skipped; sums are within one unit in the last place of the exact sum. Columns: series, time (the
-        bucket's start), then one per aggregate: count int64, all else double, null where it has no value.
-        Buckets without readings are left out, or given with count 0 where `empty`.
+        `aggregates` are any of count, sum, min, max, mean, first, last, std (of the sample), expected_count
+        (the bucket's true length over the series' interval, or else its usual step), completeness (count
+        over that, at most 1), estimated_share (of the count). NaN readings are skipped; sums are within one
+        unit in the last place of the exact sum. Columns: series, time (the bucket's start), then one per
+        aggregate: counts int64, all else double, null where it has no value. Buckets without readings are
+        left out, or given with count 0 where `empty`.
 
         After `consumption`, aggregates are any of sum (amounts are split at a bucket's edges in proportion
-        to time), count, min, max (of the intervals that begin in it), completeness (the share of the
-        bucket's time for which there is an amount) and estimated_share (of that time).
+        to time), count, min, max (of the intervals that begin in it), expected_count, completeness (the
+        share of the bucket's time for which there is an amount) and estimated_share (of that time).
 
         Raises UsageError for an unknown aggregate or width, UnknownTimeZoneError for an unknown zone.
 
@@ -57,7 +59,7 @@ class Steps(Results):
         names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
         if self.steps:
             self._need_rows_of_series("resample")
-        known_names = buckets.AGGREGATES if self.steps else AGGREGATES
+        known_names = buckets.AGGREGATES if self.steps else NAMES
         unknown = [name for name in names if name not in known_names]
         if unknown or not names:
             known = ", ".join(known_names)

@@ -7,13 +7,13 @@ import pyarrow as pa
 
 from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
-from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
+from smartdata_ts._steps import shares
+from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts.kernels import registers as kernel_registers
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
-AGGREGATES = ("sum", "count", "min", "max", "completeness", "estimated_share")
+AGGREGATES = ("sum", "count", "min", "max", "expected_count", "completeness", "estimated_share")
 _CELLS_MAX = 1_048_576
-_ESTIMATES = np.isin(np.arange(256) & 15, (1, 2, 4)).astype(np.uint8)  # estimated, final, temporary
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,7 @@ class Buckets:
     @property
     def schema(self) -> pa.Schema:
         """Series, bucket start, and a column per aggregate; counts are int64, all else double."""
-        columns = [
-            pa.field(name, pa.int64() if name == "count" else pa.float64()) for name in self.aggregates
-        ]
-        return pa.schema([SERIES_FIELD, TIME_FIELD, *columns])
+        return pa.schema([SERIES_FIELD, TIME_FIELD, *map(shares.field_of, self.aggregates)])
 
     def run(self, frame: Frame, context: Context) -> Frame:
         """One row a bucket that an amount reaches into, or a bucket of the span where `empty`."""
@@ -51,7 +48,10 @@ class Buckets:
         cells = np.zeros((slot_count * (edges.size - 1), kernel_registers.CELL_FIELDS))
         if cells.size:
             _reduce(frame, _clipped(edges, context), cells)
-        return self._emitted(frame, edges, cells)
+        steps = np.zeros(slot_count, np.int64)
+        if "expected_count" in self.aggregates:
+            steps = _steps(frame, context)
+        return self._emitted(frame, edges, cells, steps)
 
     def _span(self, frame: Frame, context: Context) -> tuple[int, int]:
         """The instants between which there may be amounts to tell of."""
@@ -65,14 +65,15 @@ class Buckets:
             high = high if context.time_max == TIME_MAX else context.time_max + 1
         return max(low, context.time_min), min(high, _exclusive(context.time_max))
 
-    def _emitted(self, frame: Frame, edges: Int64Array, cells: Float64Array) -> Frame:
+    def _emitted(self, frame: Frame, edges: Int64Array, cells: Float64Array, steps: Int64Array) -> Frame:
         rows = np.arange(len(cells))
         if not self.empty:
             rows = np.flatnonzero(cells[:, kernel_registers.CELL_COVERED] > 0)
         bucket_count = max(edges.size - 1, 1)
         starts, ends = edges[rows % bucket_count], edges[np.minimum(rows % bucket_count + 1, edges.size - 1)]
         columns = _columns(cells[rows], (ends - starts).astype(np.float64))
-        sums, shares = columns["sum"], columns["estimated_share"]
+        columns["expected_count"] = shares.expected_counts(ends - starts, steps[rows // bucket_count])
+        sums, estimated = columns["sum"], columns["estimated_share"]
         return Frame(
             frame.first,
             frame.end,
@@ -80,7 +81,7 @@ class Buckets:
             starts,
             ends,
             sums,
-            (shares > 0).astype(np.uint8),
+            (estimated > 0).astype(np.uint8),
             {name: columns[name] for name in self.aggregates},
         )
 
@@ -100,6 +101,13 @@ def _columns(cells: Float64Array, widths: Float64Array) -> dict[str, np.ndarray]
     }
 
 
+def _steps(frame: Frame, context: Context) -> Int64Array:
+    """How long each series' intervals are: as it was described, or else mostly."""
+    assert frame.ends is not None
+    told = intervals_of(frame, context)
+    return np.where(told > 0, told, shares.usual_lengths(frame.bounds(), frame.starts, frame.ends))
+
+
 def _exclusive(time_max: int) -> int:
     return time_max if time_max == TIME_MAX else time_max + 1
 
@@ -114,7 +122,7 @@ def _clipped(edges: Int64Array, context: Context) -> Int64Array:
 
 def _reduce(frame: Frame, edges: Int64Array, cells: Float64Array) -> None:
     assert frame.ends is not None
-    estimated = _ESTIMATES[frame.qualities]
+    estimated = shares.ESTIMATES[frame.qualities].astype(np.uint8)
     columns = (frame.slots, frame.starts, frame.ends, frame.values, estimated)
     status = kernel_registers.split_at_edges(*columns, edges, cells.reshape(-1))
     assert status >= 0, "a frame's columns do not fit each other"

@@ -14,7 +14,7 @@ import pyarrow as pa
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._quality import METHODS, quality_code
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE
-from smartdata_ts._steps.frame import Context, Frame
+from smartdata_ts._steps.frame import Context, Frame, intervals_of
 from smartdata_ts._steps.rolling import worse_of
 from smartdata_ts._time_zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
@@ -75,7 +75,7 @@ class Fill:
                 "fill() takes amounts or levels; series of kind interval are mixed with others here"
             )
         if frame.ends is not None:
-            return self._fill_amounts(frame, frame.ends, _intervals(frame, context))
+            return self._fill_amounts(frame, frame.ends, intervals_of(frame, context))
         if "register" in kinds and self._has_profile:
             raise UsageError("a register has no usual week, its use has; fill a register with 'linear'")
         return self._fill_levels(frame)
@@ -131,15 +131,9 @@ class Fill:
         return pieces
 
 
-def _intervals(frame: Frame, context: Context) -> Int64Array:
-    """How long each series' intervals are said to be, 0 where nothing is."""
-    told = context.facts.intervals_us[frame.first : frame.end]
-    return np.array([interval or 0 for interval in told], np.int64)
-
-
 def _with_ends(frame: Frame, context: Context) -> Frame:
     """Amounts with their intervals: as long as the series says, or else as its most usual step."""
-    told = _intervals(frame, context)
+    told = intervals_of(frame, context)
     bounds = frame.bounds()
     usual = told if told.all() else _steps(bounds, frame.starts, _following(bounds, frame.starts))
     return replace(frame, ends=frame.starts + np.where(told > 0, told, usual)[frame.slots])

@@ -131,7 +131,7 @@ def frames(plan: Plan, span: tuple[int, int], steps: tuple[Step, ...], facts: Fa
             frame = step.run(frame, context)
         return frame
 
-    yield from in_order(run, _ranges(plan), plan.reading_count)
+    yield from in_order(run, ranges(plan), plan.reading_count)
 
 
 def frame_batches(
@@ -159,10 +159,18 @@ def _array(frame: Frame, keys: pa.StringArray, name: str) -> pa.Array:
     if name == "quality":
         return fixed_array(frame.qualities)
     column = frame.values if name == "value" else frame.columns[name]
+    if name == "expected_count":  # nothing expects none
+        return fixed_array(column, nulls=column == 0)
     if column.dtype != np.float64:
         return fixed_array(column)
     nulls = np.isnan(column)
     return fixed_array(column, nulls=nulls if nulls.any() else None)
+
+
+def intervals_of(frame: Frame, context: Context) -> Int64Array:
+    """How long each series' intervals are said to be, 0 where nothing is."""
+    told = context.facts.intervals_us[frame.first : frame.end]
+    return np.array([interval or 0 for interval in told], np.int64)
 
 
 def usable(values: Float64Array, qualities: UInt8Array) -> np.ndarray:
@@ -172,7 +180,7 @@ def usable(values: Float64Array, qualities: UInt8Array) -> np.ndarray:
     return rows
 
 
-def _ranges(plan: Plan) -> Iterator[tuple[int, int]]:
+def ranges(plan: Plan) -> Iterator[tuple[int, int]]:
     """Ranges of positions of about FRAME_READINGS readings; a longer series is a range of its own."""
     before = np.concatenate([[0], np.cumsum(plan.counts)])
     first = 0

@@ -12,6 +12,7 @@ from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, head_in, in_order, read_slice
+from smartdata_ts._steps import shares
 from smartdata_ts.kernels import reduce as kernel_reduce
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
@@ -25,6 +26,7 @@ AGGREGATES = {
     "last": kernel_reduce.AGGREGATE_LAST,
     "std": kernel_reduce.AGGREGATE_STD,
 }
+NAMES = (*AGGREGATES, *shares.SHARES)
 
 # Cells of a slice stay in the second-level cache; a batch is large enough for large pages.
 _SLICE_CELLS = 32_768
@@ -37,21 +39,31 @@ _Part = tuple[Slice, Int64Array]
 def resample_schema(aggregates: tuple[str, ...]) -> pa.Schema:
     """Series, bucket start, and a column per aggregate; counts are int64, all else double."""
     fields = [READINGS_SCHEMA.field("series"), READINGS_SCHEMA.field("time")]
-    columns = [pa.field(name, pa.int64() if name == "count" else pa.float64()) for name in aggregates]
-    return pa.schema(fields + columns)
+    return pa.schema(fields + [shares.field_of(name) for name in aggregates])
+
+
+def expects(aggregates: tuple[str, ...]) -> bool:
+    """Whether they ask how many readings a series should have."""
+    return "expected_count" in aggregates or "completeness" in aggregates
 
 
 def resample_batches(
-    plan: Plan, calendar: Calendar | Edges, aggregates: tuple[str, ...], keep_empty: bool
+    plan: Plan,
+    calendar: Calendar | Edges,
+    aggregates: tuple[str, ...],
+    keep_empty: bool,
+    intervals_us: list[int | None],
 ) -> Iterator[pa.RecordBatch]:
-    """Aggregates of every series' buckets, batch by batch, in bounded memory."""
-    schema = resample_schema(aggregates)
+    """Aggregates of every series' buckets, batch by batch, in bounded memory; what series expect is told."""
+    steps = np.zeros(plan.ids.size, np.int64)
+    if expects(aggregates):
+        steps = shares.steps_of(plan, intervals_us)
     scratches = threading.local()
 
     def run(task: list[_Part]) -> pa.RecordBatch:
         if not hasattr(scratches, "scratch"):
             scratches.scratch = _Scratch(aggregates)
-        return _resample(plan, task, scratches.scratch, keep_empty, schema)
+        return _resample(plan, task, scratches.scratch, keep_empty, steps)
 
     tasks = _tasks(_slices_by_cells(plan, calendar, keep_empty))
     for batch in in_order(run, tasks, plan.reading_count):
@@ -82,8 +94,13 @@ class _Scratch:
     """What a thread needs to reduce slices, used again for each."""
 
     def __init__(self, aggregates: tuple[str, ...]) -> None:
+        self.aggregates = aggregates
+        # Shares are made of counts.
+        self.columns = [name for name in dict.fromkeys((*aggregates, "count")) if name in AGGREGATES]
+        if not set(aggregates) & {"count", *shares.SHARES}:
+            self.columns.remove("count")
         self.options = np.array(
-            [0] * kernel_reduce.EMIT_FIELDS + [AGGREGATES[name] for name in aggregates], np.int64
+            [0] * kernel_reduce.EMIT_FIELDS + [AGGREGATES[name] for name in self.columns], np.int64
         )
         self.control = np.zeros(kernel_reduce.CONTROL_FIELDS + 2 * BLOCK_READINGS_MAX, np.int64)
         self.control[kernel_reduce.CONTROL_SQUARES] = "std" in aggregates
@@ -99,35 +116,64 @@ class _Scratch:
 
 
 def _resample(
-    plan: Plan, task: list[_Part], scratch: _Scratch, keep_empty: bool, schema: pa.Schema
+    plan: Plan, task: list[_Part], scratch: _Scratch, keep_empty: bool, steps: Int64Array
 ) -> pa.RecordBatch:
     """One batch of the aggregates of some slices."""
     room = sum(map(_cell_count, task))
-    aggregate_count = len(schema) - 2
     slots = np.empty(room, np.int32)
     starts = np.empty(room, np.int64)
-    columns = np.empty(room * aggregate_count)
+    columns = np.empty(room * len(scratch.columns))
+    widths = np.empty(room, np.int64)
+    estimates = np.empty(room, np.int64)
     row = 0
     for piece, edges in task:
         cells = scratch.cells(_cell_count((piece, edges)))
-        _reduce(plan, piece, edges, scratch, cells)
+        loose = _reduce(plan, piece, edges, scratch, cells)
         scratch.options[kernel_reduce.EMIT_KEEP_EMPTY] = keep_empty
         scratch.options[kernel_reduce.EMIT_ROW] = row
         scratch.options[kernel_reduce.EMIT_SLOT] = piece.first
+        first = row
         row = kernel_reduce.emit_cells(cells, edges, scratch.options, slots, starts, columns)
+        if set(scratch.aggregates) & set(shares.SHARES):
+            buckets = np.searchsorted(edges, starts[first:row])
+            widths[first:row] = np.diff(edges)[buckets]
+            if "estimated_share" in scratch.aggregates:
+                counted = shares.count_estimates(plan, piece, edges, loose)
+                estimates[first:row] = counted[(slots[first:row] - piece.first) * (edges.size - 1) + buckets]
+    found = {name: columns[k * room : k * room + row] for k, name in enumerate(scratch.columns)}
+    found.update(_shares(scratch.aggregates, found, widths[:row], steps[slots[:row]], estimates[:row]))
     arrays = [
         pa.DictionaryArray.from_arrays(fixed_array(slots[:row]), plan.keys),
         fixed_array(starts[:row], TIME_TYPE),
     ]
-    for k, field in enumerate(schema.names[2:]):
-        column = columns[k * room : k * room + row]
-        if field == "count":
-            arrays.append(fixed_array(column.view(np.int64)))
-        else:
-            # NaN readings are skipped, so NaN says: no reading, no second one, or inf less inf.
-            nulls = np.isnan(column)
-            arrays.append(fixed_array(column, nulls=nulls if nulls.any() else None))
-    return pa.record_batch(arrays, schema=schema)
+    arrays += [_array(name, found[name]) for name in scratch.aggregates]
+    return pa.record_batch(arrays, schema=resample_schema(scratch.aggregates))
+
+
+def _shares(
+    aggregates: tuple[str, ...],
+    columns: dict[str, np.ndarray],
+    widths: Int64Array,
+    steps: Int64Array,
+    estimates: Int64Array,
+) -> dict[str, np.ndarray]:
+    """What is made of the buckets' counts, as far as it is asked for."""
+    if not set(aggregates) & set(shares.SHARES):
+        return {}
+    counts = columns["count"].view(np.int64)
+    expected = shares.expected_counts(widths, steps)
+    found = {"expected_count": expected, "completeness": shares.completeness_of(counts, expected)}
+    if "estimated_share" in aggregates:
+        found["estimated_share"] = np.where(counts > 0, estimates / np.maximum(counts, 1), np.nan)
+    return found
+
+
+def _array(name: str, column: np.ndarray) -> pa.Array:
+    if name == "count":
+        return fixed_array(column.view(np.int64))
+    # NaN readings are skipped, so NaN says: no reading, no second one, or inf less inf. Nothing expects none.
+    nulls = column == 0 if name == "expected_count" else np.isnan(column)
+    return fixed_array(column, nulls=nulls if nulls.any() else None)
 
 
 def _slices_by_cells(plan: Plan, calendar: Calendar | Edges, keep_empty: bool) -> Iterator[_Part]:
@@ -160,8 +206,10 @@ def _slices_by_cells(plan: Plan, calendar: Calendar | Edges, keep_empty: bool) -
         first = end
 
 
-def _reduce(plan: Plan, part: Slice, edges: Int64Array, scratch: _Scratch, cells: Float64Array) -> None:
-    """Add every reading of a slice to its cell."""
+def _reduce(
+    plan: Plan, part: Slice, edges: Int64Array, scratch: _Scratch, cells: Float64Array
+) -> list[Readings]:
+    """Add every reading of a slice to its cell; returns those that did not come straight from blocks."""
     scratch.control[kernel_reduce.CONTROL_TIME_MIN] = part.time_min
     scratch.control[kernel_reduce.CONTROL_TIME_MAX] = part.time_max
     tangled = plan.tangled[part.first : part.end]
@@ -182,10 +230,12 @@ def _reduce(plan: Plan, part: Slice, edges: Int64Array, scratch: _Scratch, cells
         )
         if status < 0:
             raise chunk.corrupt(int(chosen[-1 - status]), "its payload cannot be decoded")
-    for readings in _loose_readings(plan, part, tangled):
+    loose = list(_loose_readings(plan, part, tangled))
+    for readings in loose:
         kernel_reduce.reduce_columns(
             readings.series, readings.times, readings.values, edges, scratch.control, cells
         )
+    return loose
 
 
 def _loose_readings(plan: Plan, part: Slice, tangled: np.ndarray) -> Iterator[Readings]:
