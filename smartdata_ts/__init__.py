@@ -16,7 +16,7 @@ from smartdata_ts import errors
 
 if TYPE_CHECKING:
     from smartdata_ts._info import Info
-    from smartdata_ts._quality import quality_code, quality_name
+    from smartdata_ts._quality import quality_code, quality_codes, quality_name, quality_text
     from smartdata_ts._query import Query
     from smartdata_ts._salvage import salvage
     from smartdata_ts._store import Store
@@ -35,7 +35,9 @@ __all__ = [
     "errors",
     "open",
     "quality_code",
+    "quality_codes",
     "quality_name",
+    "quality_text",
     "salvage",
 ]
 
@@ -47,7 +49,9 @@ _HOMES = {
     "Writer": ("_writer", "Writer"),
     "open": ("_store", "open_store"),
     "quality_code": ("_quality", "quality_code"),
+    "quality_codes": ("_quality", "quality_codes"),
     "quality_name": ("_quality", "quality_name"),
+    "quality_text": ("_quality", "quality_text"),
     "salvage": ("_salvage", "salvage"),
 }
 

@@ -43,6 +43,8 @@ _OWN_RANK = 3
 _STATUS_RANKS = np.array([5, 3, 4, 6, 2, 1, 0, 0] + 8 * [_OWN_RANK], np.uint8)
 RANKS: UInt8Array = _STATUS_RANKS[np.arange(256) & 15]
 
+_SYSTEMS = ("elhub", "espi", "iec61968")
+
 ON_CONFLICT = ("better", "replace", "keep", "error")
 
 
@@ -74,6 +76,88 @@ def quality_name(code: int) -> str:
     if method:
         return f"{name} ({METHODS[method] if method < len(METHODS) else method})"
     return name
+
+
+def _elhub() -> dict[str, str]:
+    """Elhub's standard for validation, estimation and editing, 4.1, whose words are Norwegian.
+
+    Its messages say "Metered", "Temporary", or "Estimated" with the code 56 or 81 (Elhub's note on the
+    mapping of volume and quality between EIM and BIM).
+    """
+    words = {
+        "Målt": "measured",
+        "Estimert": "estimated",
+        "Endelig estimert": "final_estimate",
+        "Midlertidig": "temporary",
+        "Avvist": "rejected",
+        "Manglende verdi": "missing",
+    }
+    codes = {"Metered": "measured", "56": "estimated", "81": "final_estimate", "Temporary": "temporary"}
+    return {**words, **codes}
+
+
+def _espi() -> dict[str, str]:
+    """QualityOfReading of NAESB REQ.21 (ESPI, "Green Button"), espi.xsd 4.0.
+
+    Left out, for they do not say how a reading came to be: 11 derived, 12 projected, 13 mixed,
+    15 normalised for weather, 16 other.
+    """
+    measured = dict.fromkeys(("0", "14", "17", "18", "19"), "measured")  # valid, raw, validated, ...
+    return {**measured, "7": "edited", "8": "estimated profile", "9": "estimated linear", "10": "suspect"}
+
+
+def _iec61968() -> dict[str, str]:
+    """ReadingQualityType codes of IEC 61968-9, annex D: system.category.index.
+
+    Systems are 1 end device, 2 metering system, 3 meter data management. Of the categories: 0 valid,
+    5 reasonability (256 outside of the expected range, 258 suspect, 259 known missing), 6 failed validation,
+    7 edited (0 generic, 1 added, 3 rejected), 8 estimated. Other indices of 6 and 8 are vendors' own.
+    Held against what vendors publish: Aclara's I-210+c user's guide, table 5.4, and Elster's Connexo.
+    """
+    codes = {"0.0": "measured", "7.0": "edited", "7.1": "edited", "7.3": "rejected", "8.0": "estimated"}
+    codes.update({"5.258": "suspect", "5.256": "suspect", "5.259": "missing"})
+    codes.update({f"6.{index}": "suspect" for index in (0, 1, 2, 3, 4, 5, 6, 9)})
+    return {f"{system}.{code}": name for code, name in codes.items() for system in (3, 2, 1)}
+
+
+def quality_codes(system: str) -> dict[str, int]:
+    """What the quality codes of a system mean here: "elhub", "espi" or "iec61968"; as an import takes them.
+
+    Codes that say nothing of how a reading came to be are left out. Raises UsageError for another system.
+
+    >>> import smartdata_ts as sd
+    >>> codes = sd.quality_codes("espi")
+    >>> codes["0"], sd.quality_name(codes["9"]), sd.quality_name(sd.quality_codes("elhub")["81"])
+    (0, 'estimated (linear)', 'final_estimate')
+    """
+    tables = dict(zip(_SYSTEMS, (_elhub, _espi, _iec61968), strict=True))
+    if system not in tables:
+        raise UsageError(f"there are quality codes of {', '.join(_SYSTEMS)}, not of {system!r}")
+    return {text: quality_code(*meaning.split()) for text, meaning in tables[system]().items()}
+
+
+def quality_text(code: int, system: str) -> str | None:
+    """What a system calls a quality, or the nearest that it has; None where it has nothing of the kind.
+
+    A method that the system does not know is passed over; a final estimate is an estimate where the system
+    does not tell them apart.
+
+    >>> import smartdata_ts as sd
+    >>> sd.quality_text(65, "espi"), sd.quality_text(2, "iec61968"), sd.quality_text(6, "espi")
+    ('9', '3.8.0', None)
+    """
+    texts: dict[int, str] = {}
+    for text, meant in quality_codes(system).items():
+        texts.setdefault(meant, text)  # the first of those that mean the same
+    status, method = code & 15, code >> 4
+    statuses = (status, quality_code("estimated")) if status == quality_code("final_estimate") else (status,)
+    for near in statuses:
+        for found in (near | method << 4, near):
+            if found in texts:
+                return texts[found]
+    if quality_code("estimated") in statuses:  # a machine's value, by history as good as always
+        return texts.get(quality_code("estimated", "profile"))
+    return None
 
 
 def qualities_of(quality: str | int | Iterable[str | int]) -> tuple[int, ...]:

@@ -15,7 +15,9 @@ EXPECTED = [
     "errors",
     "open",
     "quality_code",
+    "quality_codes",
     "quality_name",
+    "quality_text",
     "salvage",
 ]
 

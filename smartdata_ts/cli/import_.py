@@ -79,6 +79,12 @@ def _delimiter(_: click.Context, __: click.Parameter, text: str | None) -> str |
     section=_COLUMNS,
     help="What a text in that column stands for. Repeatable.",
 )
+@option(
+    "--quality-system",
+    type=click.Choice(["elhub", "espi", "iec61968"]),
+    section=_COLUMNS,
+    help="Whose codes stand in that column.",
+)
 @option("--wide/--long", default=None, section=_COLUMNS, help="Every column of numbers is a series, or not.")
 @option(
     "--tz", metavar="ZONE", section=_TIMES, help="Zone of times without offset: Europe/Oslo, UTC, +01:00."
@@ -178,6 +184,7 @@ def import_(store: Path, files: tuple[str, ...], report: str | None, **options: 
     Exit status: 0 all rows were taken, 3 some were rejected, 1 failure, 2 wrong command.
     """
     from smartdata_ts import open as open_store
+    from smartdata_ts import quality_codes
     from smartdata_ts.errors import DataError, DialectError, UsageError
 
     from ._output import is_table
@@ -185,6 +192,9 @@ def import_(store: Path, files: tuple[str, ...], report: str | None, **options: 
     if options["rejected"] and len(files) > 1:
         raise click.UsageError("--rejected is for one file")
     given = {name: value for name, value in options.items() if value not in (None, (), {})}
+    if "quality_system" in given:
+        codes = quality_codes(given.pop("quality_system"))
+        given["quality_codes"] = {**codes, **given.get("quality_codes", {})}
     reports: list[ImportReport] = []
     try:
         _check(files, given)
