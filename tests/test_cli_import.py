@@ -164,7 +164,7 @@ def test_facts_and_tags_are_said_of_the_file_s_series(tmp_path, good):
     assert set(rows[0].values()) == {"other", ""}
     assert rows[1] == {
         "series": "wm-17", "quantity": "water", "unit": "m3", "kind": "register", "decimals": "",
-        "register_digits": "", "interval": "1h", "zone": "Harbour",
+        "register_digits": "", "multiplier": "", "interval": "1h", "zone": "Harbour",
     }  # fmt: skip
 
 
