@@ -51,9 +51,9 @@ def chunk(readings: Readings, tmp_path_factory: pytest.TempPathFactory) -> Chunk
     return ChunkFile(path)
 
 
-def descriptors(chunk: ChunkFile) -> np.ndarray:
-    """Every block of the chunk, for the slot of its series."""
-    return chunk.descriptors(np.arange(chunk.block_count), chunk.series.astype(np.int64) - 1)
+def payloads(chunk: ChunkFile) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of every block of the chunk, and what the kernels need to know of each."""
+    return chunk.payloads(np.arange(chunk.block_count), chunk.series.astype(np.int64) - 1)
 
 
 def test_encode_blocks(benchmark: BenchmarkFixture, readings: Readings, starts: np.ndarray) -> None:
@@ -64,8 +64,8 @@ def test_read_blocks(benchmark: BenchmarkFixture, readings: Readings, chunk: Chu
     span = np.empty(2 + _codec.BLOCK_READINGS_MAX, np.int64)
     span[:2] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     columns = [np.empty(len(readings), kind) for kind in (np.int32, np.int64, np.float64, np.uint8)]
-    wanted = descriptors(chunk)
-    count = benchmark(kernel_blocks.read_blocks, chunk.data, wanted, chunk.tables, span, *columns)
+    data, wanted = payloads(chunk)
+    count = benchmark(kernel_blocks.read_blocks, data, wanted, chunk.tables, span, *columns)
     assert count == len(readings)
 
 
@@ -75,10 +75,8 @@ def test_reduce_blocks_by_day(benchmark: BenchmarkFixture, readings: Readings, c
     control[:2] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     values = np.empty(_codec.BLOCK_READINGS_MAX)
     cells = np.zeros(METERS * (edges.size - 1) * kernel_reduce.CELL_FIELDS)
-    wanted = descriptors(chunk)
-    count = benchmark(
-        kernel_reduce.reduce_blocks, chunk.data, wanted, chunk.tables, edges, control, values, cells
-    )
+    data, wanted = payloads(chunk)
+    count = benchmark(kernel_reduce.reduce_blocks, data, wanted, chunk.tables, edges, control, values, cells)
     assert count == len(readings)
 
 

@@ -11,7 +11,9 @@ unverified.
 """
 
 import base64
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +24,7 @@ from smartdata_ts import _codec, _disk
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts._readings import Readings
 from smartdata_ts._versions import Versions
-from smartdata_ts.errors import CorruptChunkError, StoreFormatError
+from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
 from smartdata_ts.kernels.blocks import (
     COUNT,
@@ -64,6 +66,7 @@ _FIELDS = [
 ]
 SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _FIELDS])
 _PAYLOAD_NAMES = ("times", "values", "qualities", "commits")
+_TIMES, _VALUES, _QUALITIES, _COMMITS = range(4)
 _SUMMARY_TYPES: dict[str, np.dtype[Any]] = {
     "series": np.dtype("<i4"),
     "time_min": np.dtype("<i8"),
@@ -81,7 +84,38 @@ _SUMMARY_TYPES: dict[str, np.dtype[Any]] = {
     "checksum": np.dtype("<u8"),
 }
 _MODEL_COUNT_MAX = 255  # a block names its model in a byte
+_GAP_MAX = 4096
 _PAYLOAD_SIZE_MAX = 2**31 - 1  # of a column: Arrow's offsets are int32
+
+
+_SCRATCH_SIZE_MAX = 1 << 22  # kept for a thread's next slice: fresh memory costs more than the copy
+_scratch = threading.local()
+
+
+@dataclass(frozen=True)
+class _Payloads:
+    """Bytes of some blocks, and where in them each column (by its place in _PAYLOAD_NAMES) of each is."""
+
+    data: UInt8Array
+    firsts: Int64Array  # (4, blocks)
+    ends: Int64Array
+
+    def digests(self) -> UInt64Array:
+        """The checksum of each block."""
+        digests = np.zeros(self.firsts.shape[1], np.uint64)
+        for first, end in zip(self.firsts, self.ends, strict=True):
+            digest_ranges(self.data, first, end, digests)
+        return digests
+
+
+def _scratch_of(size: int) -> UInt8Array:
+    """Memory of this thread, used again and again."""
+    kept: UInt8Array | None = getattr(_scratch, "data", None)
+    if kept is None or kept.size < size:
+        kept = np.empty(max(size, 1 << 16), np.uint8)
+        if size <= _SCRATCH_SIZE_MAX:
+            _scratch.data = kept
+    return kept[:size]
 
 
 def write_chunk(
@@ -226,15 +260,16 @@ class ChunkFile:
         columns = {name: self._summary(batch.column(name), kind) for name, kind in _SUMMARY_TYPES.items()}
         models = base64.b64decode(metadata[b"smartdata_ts.models"], validate=True)
         self.is_history = metadata[b"smartdata_ts.readings"] == b"history"
-        self.keys: pa.StringArray = batch.column("key")
+        # A copy, as all that is kept: see _copied.
+        self.keys: pa.StringArray = text_array(batch.column("key").to_pylist())
         if _digest(models, columns, _text_bytes(self.keys)) != int(metadata[b"smartdata_ts.checksum"], 16):
             raise ValueError("the checksum of its summaries is wrong")
         model_count = int(metadata[b"smartdata_ts.model_count"])
         if not 0 <= model_count <= _MODEL_COUNT_MAX:
             raise ValueError("the count of its models is out of range")
-        self.data: UInt8Array = np.frombuffer(self._buffer, np.uint8)
+        self._data: UInt8Array = np.frombuffer(self._buffer, np.uint8)
         self.tables = _codec.decode_tables(models, model_count)
-        self._payload_offsets = {name: self._file_offsets(batch.column(name)) for name in _PAYLOAD_NAMES}
+        self._payload_offsets = np.stack([self._file_offsets(batch.column(name)) for name in _PAYLOAD_NAMES])
         self._set_summaries(columns)
 
     def _check_version(self, version: str) -> None:
@@ -291,53 +326,79 @@ class ChunkFile:
         """The count of blocks."""
         return int(self.series.size)
 
-    def descriptors(self, rows: Int64Array, slots: Int64Array) -> Int64Array:
-        """What the kernels need to read the blocks `rows`, each for the slot given; verified first."""
-        self.verify(rows)
+    def payloads(self, rows: Int64Array, slots: Int64Array) -> tuple[UInt8Array, Int64Array]:
+        """The verified bytes of the blocks `rows`, and what the kernels need to read each for its slot.
+
+        The bytes are good until this thread asks any chunk again.
+        """
+        found = self._verified(rows)
         fields = np.empty((rows.size, DESCRIPTOR_FIELDS), np.int64)
         fields[:, SLOT] = slots
         fields[:, COUNT] = self.count[rows]
-        for name, first, end in (
-            ("times", TIMES_OFFSET, TIMES_END),
-            ("values", VALUES_OFFSET, VALUES_END),
-            ("qualities", QUALITIES_OFFSET, QUALITIES_END),
+        for column, first, end in (
+            (_TIMES, TIMES_OFFSET, TIMES_END),
+            (_VALUES, VALUES_OFFSET, VALUES_END),
+            (_QUALITIES, QUALITIES_OFFSET, QUALITIES_END),
         ):
-            fields[:, first] = self._payload_offsets[name][rows]
-            fields[:, end] = self._payload_offsets[name][rows + 1]
-        return fields.reshape(-1)
+            fields[:, first] = found.firsts[column]
+            fields[:, end] = found.ends[column]
+        return found.data, fields.reshape(-1)
 
     def commits_of(self, rows: Int64Array) -> Int64Array:
-        """The commit of every reading of the blocks `rows`, which have been verified."""
+        """The commit of every reading of the blocks `rows`."""
         counts = self.count[rows]
         commits = np.repeat(self.commit_min[rows], counts)
         mixed = self.commit_min[rows] != self.commit_max[rows]
         if mixed.any():
+            found = self._verified(rows[mixed])
             fields = np.zeros((int(mixed.sum()), DESCRIPTOR_FIELDS), np.int64)
             fields[:, COUNT] = counts[mixed]
-            offsets = self._payload_offsets["commits"]
-            fields[:, TIMES_OFFSET] = offsets[rows[mixed]]
-            fields[:, TIMES_END] = offsets[rows[mixed] + 1]
+            fields[:, TIMES_OFFSET], fields[:, TIMES_END] = found.firsts[_COMMITS], found.ends[_COMMITS]
             decoded = np.empty(int(counts[mixed].sum()), np.int64)
-            status = read_integer_blocks(self.data, fields.reshape(-1), self.tables, decoded)
+            status = read_integer_blocks(found.data, fields.reshape(-1), self.tables, decoded)
             if status < 0:
                 raise self.corrupt(int(rows[mixed][-1 - status]), "its commits cannot be decoded")
             commits[np.repeat(mixed, counts)] = decoded
         return commits
 
-    def verify(self, rows: Int64Array) -> None:
-        """Raise CorruptChunkError unless the checksum of every block in `rows` is right."""
-        wrong = np.flatnonzero(self.wrong_checksums(rows))
+    def _verified(self, rows: Int64Array) -> "_Payloads":
+        """The bytes of the blocks `rows`; raises CorruptChunkError unless every checksum is right."""
+        found = self._copied(rows)
+        wrong = np.flatnonzero(found.digests() != self._checksum[rows])
         if wrong.size:
             raise self.corrupt(int(rows[wrong[0]]), "its checksum is wrong")
+        return found
 
     def wrong_checksums(self, rows: Int64Array) -> np.ndarray:
         """Of each block in `rows` whether its payloads are not what was written."""
-        digests = np.zeros(rows.size, np.uint64)
-        for name in _PAYLOAD_NAMES:
-            offsets = self._payload_offsets[name]
-            digest_ranges(self.data, offsets[rows], offsets[rows + 1], digests)
-        wrong: np.ndarray = digests != self._checksum[rows]
+        wrong: np.ndarray = self._copied(rows).digests() != self._checksum[rows]
         return wrong
+
+    def _copied(self, rows: Int64Array) -> "_Payloads":
+        """The payloads of the blocks `rows` in this thread's scratch.
+
+        The mapping itself is never touched: were the file to shrink, that would kill the process.
+        """
+        firsts, ends = self._payload_offsets[:, rows].ravel(), self._payload_offsets[:, rows + 1].ravel()
+        # Neighbours are copied as one piece, with the little that may stand between them.
+        gaps = firsts[1:] - ends[:-1]
+        breaks = np.flatnonzero((gaps < 0) | (gaps > _GAP_MAX)) + 1
+        bounds = np.concatenate([[0], breaks, [firsts.size]]) if firsts.size else np.zeros(1, np.int64)
+        piece_firsts, piece_ends = firsts[bounds[:-1]], ends[bounds[1:] - 1]
+        sizes = piece_ends - piece_firsts
+        size = int(sizes.sum())
+        data = _scratch_of(size + _codec.SLACK_SIZE)
+        data[size:] = 0
+        try:
+            _disk.copy_mapped(self.path, self._data, piece_firsts, piece_ends, data[:size])
+        except StoreError as problem:
+            raise CorruptChunkError(
+                f"{self.path}: has shrunk since it was opened, or the disk cannot read it ({problem}). "
+                "Restore the file from a backup."
+            ) from problem
+        shifts = np.repeat(np.cumsum(sizes) - sizes - piece_firsts, np.diff(bounds))
+        shape = (len(_PAYLOAD_NAMES), rows.size)
+        return _Payloads(data, (firsts + shifts).reshape(shape), (ends + shifts).reshape(shape))
 
     def corrupt(self, row: int, problem: str) -> CorruptChunkError:
         """The error that says which block of this file is damaged."""

@@ -7,6 +7,7 @@ or forgets what was not synced.
 """
 
 import contextlib
+import ctypes
 import errno
 import io
 import os
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import numpy as np
 import pyarrow as pa
 
 from smartdata_ts.errors import DiskFullError, StoreError
@@ -264,3 +266,68 @@ def mapped(path: Path) -> pa.Buffer:
         except FileNotFoundError as problem:
             missing = problem
     raise missing
+
+
+_RANGES_MAX = 1024  # of one call (IOV_MAX)
+_PIPE_SIZE = 4096  # what every pipe takes without a reader
+_read_memory = getattr(ctypes.CDLL(None, use_errno=True), "process_vm_readv", None)
+if _read_memory is not None:
+    _read_memory.restype = ctypes.c_ssize_t
+    _read_memory.argtypes = [ctypes.c_int, *[ctypes.c_void_p, ctypes.c_ulong] * 2, ctypes.c_ulong]
+
+
+def copy_mapped(
+    path: Path, data: np.ndarray, firsts: np.ndarray, ends: np.ndarray, target: np.ndarray
+) -> None:
+    """Copy the ranges firsts[k]:ends[k] of a mapped file's bytes into `target`, one behind the other.
+
+    Whoever touches a page of a mapped file that has shrunk, or that the disk cannot read, is killed
+    (SIGBUS). The system copies instead of us, and refuses such a page: StoreError.
+    """
+    wanted = ends > firsts
+    addresses, sizes = data.ctypes.data + firsts[wanted], (ends - firsts)[wanted]
+    with errors_of(path, "read"):
+        if not _copied_by_system(addresses, sizes, target):
+            _copy_by_pipe(addresses, sizes, target)
+
+
+def _copied_by_system(addresses: np.ndarray, sizes: np.ndarray, target: np.ndarray) -> bool:
+    """Whether the system has this call, and lets us make it."""
+    if _read_memory is None:
+        return False
+    ends = np.cumsum(sizes)
+    total = int(sizes.sum())
+    done = 0
+    while done < total:
+        k = int(np.searchsorted(ends, done, "right"))
+        ranges = np.stack([addresses, sizes], axis=1)[k : k + _RANGES_MAX].astype(np.int64)
+        skipped = done - int(ends[k] - sizes[k])
+        ranges[0] += (skipped, -skipped)
+        room = np.array([target.ctypes.data + done, total - done], np.int64)
+        count = _read_memory(os.getpid(), room.ctypes.data, 1, ranges.ctypes.data, len(ranges), 0)
+        if count <= 0:
+            code = ctypes.get_errno() if count else errno.EFAULT
+            if code in (errno.ENOSYS, errno.EPERM):
+                return False
+            raise OSError(code, os.strerror(code))
+        done += count
+    return True
+
+
+def _copy_by_pipe(addresses: np.ndarray, sizes: np.ndarray, target: np.ndarray) -> None:
+    """The same for systems without that call, or where it is forbidden: slower, and as safe."""
+    source, sink = os.pipe()
+    try:
+        done = 0
+        for address, size in zip(addresses.tolist(), sizes.tolist(), strict=True):
+            bytes_ = memoryview((ctypes.c_char * size).from_address(address)).cast("B")
+            at = 0
+            while at < size:
+                count = os.write(sink, bytes_[at : at + _PIPE_SIZE])
+                piece = os.read(source, count)
+                target[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
+                done += len(piece)
+                at += len(piece)
+    finally:
+        os.close(source)
+        os.close(sink)

@@ -143,7 +143,11 @@ def _open_chunks(directory: Path, found: _Found) -> list[ChunkFile]:
 def _sound_batches(chunk: ChunkFile, losses: list[str]) -> Iterator[pa.RecordBatch]:
     """The readings of the blocks that can be read, a series at a time."""
     rows = np.arange(chunk.block_count)
-    wrong = chunk.wrong_checksums(rows)
+    try:
+        wrong = chunk.wrong_checksums(rows)
+    except CorruptChunkError as problem:  # it shrank meanwhile
+        losses.append(str(problem))
+        return
     losses += [str(chunk.corrupt(row, "its checksum is wrong")) for row in np.flatnonzero(wrong).tolist()]
     for row in np.flatnonzero(~wrong).tolist():
         try:

@@ -5,8 +5,7 @@ Results are in the order of the selection's keys, then of time.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,9 @@ from smartdata_ts._snapshot import AsOf, Blocks, Snapshot
 from smartdata_ts._versions import Versions, fold_versions, join
 from smartdata_ts.kernels import blocks as kernel_blocks
 from smartdata_ts.kernels._jit import Int64Array
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 READINGS_SCHEMA = pa.schema(
@@ -127,10 +129,8 @@ def decode(blocks: Blocks, part: Slice) -> Readings:
     times = np.empty(room, np.int64)
     values = np.empty(room, np.float64)
     qualities = np.empty(room, np.uint8)
-    descriptors = chunk.descriptors(blocks.rows, blocks.positions)
-    count = kernel_blocks.read_blocks(
-        chunk.data, descriptors, chunk.tables, span, slots, times, values, qualities
-    )
+    data, descriptors = chunk.payloads(blocks.rows, blocks.positions)
+    count = kernel_blocks.read_blocks(data, descriptors, chunk.tables, span, slots, times, values, qualities)
     if count < 0:
         raise chunk.corrupt(int(blocks.rows[-1 - count]), "its payload cannot be decoded")
     return Readings(slots[:count], times[:count], values[:count], qualities[:count])
@@ -164,6 +164,8 @@ def in_order(run: Callable[[Task], Result], tasks: Iterable[Task], reading_count
     if reading_count < _THREADS_FROM_READINGS:
         yield from map(run, tasks)
         return
+    from concurrent.futures import ThreadPoolExecutor  # 3 ms, with its logging
+
     pool = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-query")
     ahead: deque[Future[Result]] = deque()
     try:

@@ -50,6 +50,8 @@ class Connection:
             raise
 
     def _prepare(self, read_only: bool) -> None:
+        # A hostile store's views and triggers may call no function that reaches out of SQL.
+        self._execute("PRAGMA trusted_schema = OFF")
         if not read_only:
             if not self._is_created():
                 self._create()

@@ -219,9 +219,10 @@ def _reduce(
         if not plain.any():
             continue
         chosen, slots = rows[plain], slots[plain]
+        data, descriptors = chunk.payloads(chosen, slots)
         status = kernel_reduce.reduce_blocks(
-            chunk.data,
-            chunk.descriptors(chosen, slots),
+            data,
+            descriptors,
             chunk.tables,
             edges,
             scratch.control,

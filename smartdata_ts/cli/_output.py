@@ -10,8 +10,6 @@ import pyarrow as pa
 from smartdata_ts import formats
 from smartdata_ts.formats import iso_times
 
-from ._json_lines import json_lines
-
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -35,6 +33,8 @@ def show(batches: pa.RecordBatchReader, printing: "Printing", tz: str = "UTC") -
         return
     limited = pa.RecordBatchReader.from_batches(batches.schema, _first_rows(batches, printing.limit))
     if printing.format == "jsonl":
+        from ._json_lines import json_lines
+
         for batch in limited:
             for start in range(0, batch.num_rows, _JSON_PIECE_ROWS):
                 sys.stdout.write(json_lines(batch.slice(start, _JSON_PIECE_ROWS), tz))

@@ -1,0 +1,114 @@
+"""A chunk that shrinks while it is mapped ends a query in an error, never the process (SIGBUS)."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import smartdata_ts as sd
+from smartdata_ts import _disk
+from smartdata_ts.errors import StoreError
+
+QUESTIONS = {
+    "read": "store.query().to_arrow()",
+    "resample": "store.query().resample('1d', 'sum').to_arrow()",
+    "verify": "print('\\n'.join(store.verify(deep=True).problems))",
+}
+
+
+@pytest.fixture
+def store_path(tmp_path):
+    noise = np.random.default_rng(1)
+    with sd.open(tmp_path / "store") as store:
+        for key in ("a", "b"):
+            store.write(
+                {"series": key, "time": np.arange(150_000) * 60_000_000, "value": noise.random(150_000)}
+            )
+        store.compact()
+    return tmp_path / "store"
+
+
+def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("size", [0, 100_000])
+def test_a_chunk_truncated_under_an_open_store_is_an_error(store_path, question, size):
+    script = f"""
+        import os, sys, pathlib
+        import smartdata_ts as sd
+        from smartdata_ts.errors import CorruptChunkError
+        store = sd.open(sys.argv[1], "r")
+        store.query().to_arrow()
+        for chunk in pathlib.Path(sys.argv[1], "chunks").iterdir():
+            os.truncate(chunk, {size})
+        try:
+            {QUESTIONS[question]}
+        except CorruptChunkError as problem:
+            print(problem)
+    """
+    result = run(script, store_path)
+    assert result.returncode == 0, (result.returncode, result.stderr)
+    assert ".arrow" in result.stdout
+
+
+def test_a_chunk_truncated_between_two_batches_is_an_error(store_path):
+    script = """
+        import os, sys, pathlib
+        import smartdata_ts as sd
+        from smartdata_ts.errors import CorruptChunkError
+        from smartdata_ts import _scan
+        _scan.SLICE_READINGS = 1000
+        store = sd.open(sys.argv[1], "r")
+        batches = iter(store.query().to_batches())
+        next(batches)
+        for chunk in pathlib.Path(sys.argv[1], "chunks").iterdir():
+            os.truncate(chunk, 0)
+        try:
+            for batch in batches:
+                pass
+        except CorruptChunkError as problem:
+            print(problem)
+    """
+    result = run(script, store_path)
+    assert result.returncode == 0, (result.returncode, result.stderr)
+    assert "shrunk" in result.stdout
+
+
+def ranges_of(data):
+    noise = np.random.default_rng(2)
+    firsts = noise.integers(0, data.size, 3000)
+    ends = np.minimum(firsts + noise.integers(0, 50, 3000), data.size)
+    return firsts, ends
+
+
+@pytest.mark.parametrize("has_system_call", [True, False])
+def test_ranges_are_copied_one_behind_the_other(tmp_path, monkeypatch, has_system_call):
+    if not has_system_call:
+        monkeypatch.setattr(_disk, "_read_memory", None)
+    content = np.random.default_rng(3).integers(0, 256, 100_000).astype(np.uint8)
+    (tmp_path / "file").write_bytes(content.tobytes())
+    data = np.frombuffer(_disk.mapped(tmp_path / "file"), np.uint8)
+    firsts, ends = ranges_of(data)
+    firsts[7], ends[7] = 0, data.size
+    target = np.empty(int((ends - firsts).sum()), np.uint8)
+    _disk.copy_mapped(tmp_path / "file", data, firsts, ends, target)
+    expected = np.concatenate([content[first:end] for first, end in zip(firsts, ends, strict=True)])
+    assert np.array_equal(target, expected)
+
+
+@pytest.mark.parametrize("has_system_call", [True, False])
+def test_a_page_that_is_gone_is_an_error(tmp_path, monkeypatch, has_system_call):
+    if not has_system_call:
+        monkeypatch.setattr(_disk, "_read_memory", None)
+    (tmp_path / "file").write_bytes(bytes(100_000))
+    data = np.frombuffer(_disk.mapped(tmp_path / "file"), np.uint8)
+    os.truncate(tmp_path / "file", 50_000)
+    target = np.empty(100_000, np.uint8)
+    with pytest.raises(StoreError, match="file: cannot be read: Bad address"):
+        _disk.copy_mapped(tmp_path / "file", data, np.array([0]), np.array([100_000]), target)
