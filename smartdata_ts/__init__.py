@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smartdata_ts._salvage import salvage
     from smartdata_ts._store import Store
     from smartdata_ts._store import open_store as open
+    from smartdata_ts._units import convert
     from smartdata_ts._writer import Writer, WriteReport
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ __all__ = [
     "WriteReport",
     "Writer",
     "__version__",
+    "convert",
     "errors",
     "open",
     "quality_code",
@@ -47,6 +49,7 @@ _HOMES = {
     "Store": ("_store", "Store"),
     "WriteReport": ("_writer", "WriteReport"),
     "Writer": ("_writer", "Writer"),
+    "convert": ("_units", "convert"),
     "open": ("_store", "open_store"),
     "quality_code": ("_quality", "quality_code"),
     "quality_codes": ("_quality", "quality_codes"),

@@ -4,6 +4,7 @@ SmartDataError
 ├── UsageError              an argument that cannot be right
 │   ├── UnknownSeriesError      a series key that the store does not hold
 │   ├── HistoryError            a commit that the store's history does not reach
+│   ├── UnitError               units or quantities that do not become one another
 │   └── UnknownTimeZoneError    a name that is no IANA zone
 ├── DataError               input that cannot be taken: a file, a table, a column
 │   ├── ConflictError           a reading that disagrees with one of its series and time
@@ -35,6 +36,10 @@ class UnknownSeriesError(UsageError):
 
 class HistoryError(UsageError):
     """A commit that the store's history does not reach."""
+
+
+class UnitError(UsageError):
+    """Units or quantities that do not become one another."""
 
 
 class UnknownTimeZoneError(UsageError):

@@ -12,6 +12,7 @@ EXPECTED = [
     "WriteReport",
     "Writer",
     "__version__",
+    "convert",
     "errors",
     "open",
     "quality_code",
