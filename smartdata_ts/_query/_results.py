@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -10,6 +10,7 @@ from smartdata_ts._catalog import Catalog
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
 from smartdata_ts._scan import READINGS_SCHEMA, reading_batches
 from smartdata_ts._snapshot import Snapshot
+from smartdata_ts._steps.across import Members
 from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.frame import NO_FACTS, Exchange, Facts, frame_batches
@@ -63,10 +64,20 @@ class Results(Description):
         [1]
         """
         plan, known = self._plan()
-        batches = self._step_batches(plan, known.facts)
+        batches, schema = self._step_batches(plan, known.facts), self.schema
         if self.across is not None:
-            batches = self.across.run(batches, self._source_schema, known.tags, plan.ids.size)
-        return pa.RecordBatchReader.from_batches(self.schema, batches)
+            members = self._members(plan, known)
+            schema = self.across.schema(self._source_schema, members.unit)
+            batches = self.across.run(batches, self._source_schema, members)
+        return pa.RecordBatchReader.from_batches(schema, batches)
+
+    def _members(self, plan: Plan, known: _Known) -> Members:
+        assert self.across is not None
+        step = self.steps[0]
+        units = known.facts.units
+        if isinstance(step, Consumption) and step.unit is not None:
+            units = [step.unit] * len(units)
+        return self.across.members(plan.keys.to_pylist(), known.tags, units, known.facts.quantities)
 
     def _step_batches(self, plan: Plan, facts: Facts) -> Iterator[pa.RecordBatch]:
         if not self.steps:
@@ -108,6 +119,8 @@ class Results(Description):
 
     @property
     def _needs_facts(self) -> bool:
+        if self.across is not None:
+            return True
         step = self.steps[0] if self.steps else Last()
         return expects(step.aggregates) if isinstance(step, Resample) else not isinstance(step, Last)
 
@@ -160,13 +173,14 @@ class Results(Description):
 
 
 def _facts(catalog: Catalog, ids: Int64Array) -> Facts:
-    names = ("kind", "interval_us", "register_digits", "multiplier")
+    names = ("kind", "interval_us", "register_digits", "multiplier", "unit", "quantity")
     rows = catalog.facts_of(ids, names)
-    kinds, intervals_us, digits, multipliers = zip(*rows, strict=True) if rows else [()] * len(names)
+    columns: list[list[Any]] = [[row[k] for row in rows] for k in range(len(names))]
+    kinds, intervals_us, digits, multipliers, units, quantities = columns
     positions = {number: position for position, number in enumerate(ids.tolist())}
     exchanges: dict[int, list[Exchange]] = {}
     for number, _, time, final, initial, _, multiplier, new_digits in catalog.exchange_rows():
         if number in positions:
             said = Exchange(time, final, initial, multiplier, new_digits)
             exchanges.setdefault(positions[number], []).append(said)
-    return Facts(list(kinds), list(intervals_us), list(digits), list(multipliers), exchanges)
+    return Facts(kinds, intervals_us, digits, multipliers, units, quantities, exchanges)

@@ -6,7 +6,7 @@ from typing import Self
 
 from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._steps import buckets
-from smartdata_ts._steps.across import HOWS, Across
+from smartdata_ts._steps.across import HOWS, Across, probability_of
 from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.fill import FILLS, Fill
 from smartdata_ts._steps.fill import TIME_MAX as NO_LIMIT
@@ -94,7 +94,7 @@ class Steps(Results):
         self._need_no_step("last")
         return replace(self, steps=(Last(),))
 
-    def consumption(self) -> Self:
+    def consumption(self, unit: str | None = None) -> Self:
         """What registers counted between consecutive readings, stamped by the interval's start.
 
         The intervals that overlap the query's span, whole. Series of kind "register", or none, are
@@ -102,6 +102,7 @@ class Steps(Results):
         are not finite, or rejected or missing, are no readings. Columns: series, time, end, value (null
         after a reset), quality (that of the lower-ranked reading; suspect where the register fell) and
         event: 0 none, 1 rollover, 2 backflow, 3 reset, 4 digit fault. docs/meters.md has the rules.
+        `unit` asks for amounts in that unit, whatever the series' own; UnitError where it cannot be had.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -111,7 +112,7 @@ class Steps(Results):
         [445.0]
         """
         self._need_no_step("consumption")
-        return replace(self, steps=(Consumption(),))
+        return replace(self, steps=(Consumption(unit),))
 
     def fill(
         self,
@@ -205,13 +206,23 @@ class Steps(Results):
         """
         return self._then(Difference(_width(per)))
 
-    def aggregate(self, how: str, by: str | Sequence[str] = (), min_completeness: float = 0.0) -> Self:
+    def aggregate(
+        self,
+        how: str,
+        by: str | Sequence[str] = (),
+        min_completeness: float = 0.0,
+        unit: str | None = None,
+    ) -> Self:
         """Aggregate buckets across series: one row for each value of the tags `by`, and each bucket.
 
-        `how` is sum, mean, min or max; it follows a resample. Columns: the tags (null for series without),
-        time, the aggregates, completeness (that of all the group's series, one without a bucket counting
-        as 0), estimated_share, and series_count, how many had a value. Where the group is less complete
-        than `min_completeness`, from 0 to 1, its aggregates are null.
+        `how` is sum, mean, min, max, count, median, or a percentile such as p95; it follows a resample.
+        Columns: the tags (null for series without), time, the aggregates, count and expected_count (summed),
+        completeness (that of all the group's series, one without a bucket counting as 0), estimated_share,
+        and series_count, how many had a value. Where the group is less complete than `min_completeness`,
+        from 0 to 1, its aggregates are null. Percentiles hold all buckets of all series in memory.
+
+        Series in different units of one quantity are converted to `unit`, or to the one that most of them
+        have; the metadata of the aggregates' fields say which. Raises UnitError where they do not mix.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -222,8 +233,10 @@ class Steps(Results):
         [1.5]
         """
         tags = (by,) if isinstance(by, str) else tuple(by)
-        if how not in HOWS:
-            raise UsageError(f"how must be one of {', '.join(HOWS)}, not {how!r}")
+        if how not in HOWS and probability_of(how) is None:
+            raise UsageError(
+                f"how must be one of {', '.join(HOWS)}, or a percentile such as p95, not {how!r}"
+            )
         if not 0 <= min_completeness <= 1:
             raise UsageError(f"min_completeness must be from 0 to 1, not {min_completeness!r}")
         is_buckets = bool(self.steps) and isinstance(self.steps[-1], Resample | buckets.Buckets)
@@ -232,7 +245,7 @@ class Steps(Results):
         clash = [name for name in tags if name in (*self.schema.names, "series_count")]
         if clash or len(set(tags)) < len(tags):
             raise UsageError(f"by must name tags, each once and none like a column, not {', '.join(tags)}")
-        across = Across(how, tags, min_completeness)
+        across = Across(how, tags, min_completeness, unit)
         if not across.values(self.schema):
             raise UsageError("aggregate() needs an aggregate other than count and shares, such as sum")
         return replace(self, across=across)

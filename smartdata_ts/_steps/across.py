@@ -1,5 +1,6 @@
 """Aggregates across series: buckets of many series to one a group, with how complete each is."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,10 +11,36 @@ import pyarrow.compute as pc
 
 from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._scan import TIME_TYPE
+from smartdata_ts._units import Conversion, common_unit, conversion
+from smartdata_ts.errors import UnitError
+from smartdata_ts.kernels import quantiles
 from smartdata_ts.kernels._jit import Float64Array
 
+HOWS = ("sum", "mean", "min", "max", "count", "median")
+_COUNTS = ("count", "expected_count")
 _SHARES = ("completeness", "estimated_share")
-HOWS = ("sum", "mean", "min", "max")
+_VALID = "valid "  # how many values a mean is of, beside their sum
+_DIFFERENCES = ("sum", "std")  # converted without an offset
+_LEVELS = re.compile(r"min|max|mean|first|last|median|p\d+(\.\d+)?")
+_PERCENTILE = re.compile(r"p(\d{1,2}(\.\d+)?|100)")
+
+
+def probability_of(how: str) -> float | None:
+    """That of "median", or of a percentile such as "p95"; None where it is neither."""
+    if how == "median":
+        return 0.5
+    match = _PERCENTILE.fullmatch(how) if isinstance(how, str) else None
+    return float(match[1]) / 100 if match else None
+
+
+@dataclass(frozen=True)
+class Members:
+    """The series that are aggregated, by position."""
+
+    tags: dict[str, list[str | None]]
+    count: int
+    unit: str | None  # of the result
+    conversions: list[Conversion] | None  # None: all are in that unit
 
 
 @dataclass(frozen=True)
@@ -23,45 +50,75 @@ class Across:
     how: str
     by: tuple[str, ...]  # names of tags
     min_completeness: float
+    unit: str | None = None  # None: that which most series have
 
-    def schema(self, source: pa.Schema) -> pa.Schema:
+    def schema(self, source: pa.Schema, unit: str | None = None) -> pa.Schema:
         """The tags, the bucket's start, the aggregates, and how many series had a value."""
         tags = [pa.field(name, pa.string()) for name in self.by]
-        kept = [pa.field(name, pa.float64()) for name in self.values(source)]
-        shares = [pa.field(name, pa.float64()) for name in _SHARES if name in source.names]
+        metadata = None if unit is None or self.how == "count" else {"unit": unit}
+        kind = pa.int64() if self.how == "count" else pa.float64()
+        kept = [pa.field(name, kind, metadata=metadata) for name in self.values(source)]
+        counts = [pa.field(name, pa.int64()) for name in (*_of(source, _COUNTS),)]
+        shares = [pa.field(name, pa.float64()) for name in _of(source, _SHARES)]
         count = pa.field("series_count", pa.int64())
-        return pa.schema([*tags, pa.field("time", TIME_TYPE, nullable=False), *kept, *shares, count])
+        time = pa.field("time", TIME_TYPE, nullable=False)
+        return pa.schema([*tags, time, *kept, *counts, *shares, count])
 
     def values(self, source: pa.Schema) -> list[str]:
         """The columns that are aggregated."""
-        return [name for name in source.names[2:] if name != "count" and name not in _SHARES]
+        return [name for name in source.names[2:] if name not in (*_COUNTS, *_SHARES)]
+
+    def members(
+        self,
+        keys: list[str],
+        tags: dict[str, list[str | None]],
+        units: list[str | None],
+        quantities: list[str | None],
+    ) -> Members:
+        """The series, and how their units become one; UnitError where they do not."""
+        if self.how == "count":
+            return Members(tags, len(keys), None, None)
+        common = common_unit(keys, units, quantities)
+        target = common if self.unit is None else self.unit
+        if target is None or set(units) <= {target}:
+            return Members(tags, len(keys), target, None)
+        if common is None:
+            raise UnitError(f"series {keys[0]!r} has no unit; say it: store.describe({keys[0]!r}, unit=...)")
+        known = {unit: conversion(str(unit), target) for unit in set(units)}
+        return Members(tags, len(keys), target, [known[unit] for unit in units])
 
     def run(
-        self,
-        batches: Iterable[pa.RecordBatch],
-        source: pa.Schema,
-        tags: dict[str, list[str | None]],
-        series_count: int,
+        self, batches: Iterable[pa.RecordBatch], source: pa.Schema, members: Members
     ) -> Iterator[pa.RecordBatch]:
-        """Fold batches of buckets; `tags` are each position's."""
-        groups = pa.table({name: pa.array(tags[name], pa.string()) for name in self.by})
-        members: Counter[tuple[str | None, ...]] = Counter({(): series_count})
-        if self.by:
-            members = Counter(zip(*(tags[name] for name in self.by), strict=True))
+        """Fold batches of buckets."""
+        groups = pa.table({name: pa.array(members.tags[name], pa.string()) for name in self.by})
+        opened = (self._opened(batch, groups, members) for batch in batches)
         folded: pa.Table | None = None
-        for batch in batches:
-            part = self._fold(self._opened(batch, groups), source)
-            folded = part if folded is None else self._fold(pa.concat_tables([folded, part]), source)
+        if (probability := probability_of(self.how)) is not None:
+            tables = list(opened)
+            folded = self._quantiles(pa.concat_tables(tables), source, probability) if tables else None
+        else:
+            for table in opened:
+                part = self._fold(table, source)
+                folded = part if folded is None else self._fold(pa.concat_tables([folded, part]), source)
         if folded is not None:
             yield from self._closed(folded, source, members).combine_chunks().to_batches()
 
-    def _opened(self, batch: pa.RecordBatch, groups: pa.Table) -> pa.Table:
+    def _opened(self, batch: pa.RecordBatch, groups: pa.Table, members: Members) -> pa.Table:
         """A batch with the tags in the place of the series, and what the folding needs."""
         values = self.values(batch.schema)
         positions = batch.column("series").indices
         columns = {name: groups[name].take(positions) for name in self.by}
         columns["time"] = batch.column("time")
-        columns.update({name: batch.column(name) for name in values})
+        for name in values:
+            column = batch.column(name)
+            if members.conversions is not None:
+                column = _converted(name, column, np.asarray(positions), members.conversions)
+            valid = pc.cast(pc.is_valid(column), pa.int64())
+            columns[name] = valid if self.how == "count" else column
+            if self.how == "mean":
+                columns[_VALID + name] = valid
+        columns.update({name: batch.column(name) for name in _of(batch.schema, _COUNTS)})
         columns["series_count"] = pc.cast(pc.is_valid(batch.column(values[0])), pa.int64())
         if "completeness" in batch.schema.names:
             columns["completeness"] = batch.column("completeness")
@@ -73,24 +130,42 @@ class Across:
         return pa.table(columns)
 
     def _fold(self, table: pa.Table, source: pa.Schema) -> pa.Table:
-        values = self.values(source)
-        sums = [name for name in (*_SHARES, "series_count") if name in table.schema.names]
-        how = "sum" if self.how == "mean" else self.how
-        wanted = [(name, how) for name in values] + [(name, "sum") for name in sums]
-        folded = table.group_by([*self.by, "time"], use_threads=False).aggregate(wanted)
-        names = {f"{name}_{kind}": name for name, kind in wanted}
-        return folded.rename_columns([names.get(name, name) for name in folded.schema.names]).select(
-            table.schema.names
-        )
+        how = "sum" if self.how in ("mean", "count") else self.how
+        return self._grouped(table, [(name, how, None) for name in self.values(source)])
 
-    def _closed(
-        self, folded: pa.Table, source: pa.Schema, members: Counter[tuple[str | None, ...]]
-    ) -> pa.Table:
+    def _quantiles(self, table: pa.Table, source: pa.Schema, probability: float) -> pa.Table:
+        """One row a group and bucket, of the values of all."""
+        names = self.values(source)
+        folded = self._grouped(table, [(name, "list", None) for name in names])
+        for name in names:
+            lists = folded[name].combine_chunks()
+            values = _doubles(lists.flatten())
+            bounds = np.asarray(lists.offsets).astype(np.int64)
+            bounds -= bounds[0]
+            results = np.empty(len(lists))
+            room = np.empty(int(np.diff(bounds).max(initial=0)))
+            status = quantiles.bucket_quantiles(bounds, values, np.array([probability]), room, results)
+            assert status == results.size, "bounds are those of the lists"
+            folded = folded.set_column(folded.schema.get_field_index(name), name, _nullable(results))
+        return folded
+
+    def _grouped(self, table: pa.Table, wanted: list[tuple[str, str, object]]) -> pa.Table:
+        sums = _of(table.schema, (*_SHARES, "count", "series_count"))
+        sums += [name for name in table.schema.names if name.startswith(_VALID)]
+        wanted = wanted + [(name, "sum", None) for name in sums]
+        if "expected_count" in table.schema.names:  # where one series' is not known, that of all is not
+            whole = pc.ScalarAggregateOptions(skip_nulls=False)
+            wanted = [*wanted, ("expected_count", "sum", whole)]
+        folded = table.group_by([*self.by, "time"], use_threads=False).aggregate(wanted)
+        names = {f"{name}_{kind}": name for name, kind, _ in wanted}
+        folded = folded.rename_columns([names.get(name, name) for name in folded.schema.names])
+        return folded.select(table.schema.names)
+
+    def _closed(self, folded: pa.Table, source: pa.Schema, members: Members) -> pa.Table:
         folded = folded.sort_by([(name, "ascending") for name in (*self.by, "time")])
-        keys = zip(*(folded[name].to_pylist() for name in self.by), strict=True) if self.by else None
-        sizes = np.array([members[key] for key in keys] if keys else [members[()]] * folded.num_rows, float)
+        sizes = self._sizes(folded, members)
         counts = folded["series_count"].to_numpy().astype(np.float64)
-        shares = {name: _doubles(folded[name]) for name in _SHARES if name in folded.schema.names}
+        shares = {name: _doubles(folded[name]) for name in _of(folded.schema, _SHARES)}
         complete = shares["completeness"] / sizes if "completeness" in shares else counts / sizes
         if "estimated_share" in shares:
             weight = shares.get("completeness", counts)
@@ -98,21 +173,47 @@ class Across:
                 shares["estimated_share"] = shares["estimated_share"] / weight
         if "completeness" in shares:
             shares["completeness"] = complete
-        columns = {name: folded[name] for name in (*self.by, "time")}
+        columns = {name: folded[name] for name in (*self.by, "time", *_of(folded.schema, _COUNTS))}
         for name in self.values(source):
             numbers = _doubles(folded[name])
             if self.how == "mean":
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    numbers = numbers / counts
+                    numbers = numbers / _doubles(folded[_VALID + name])
             columns[name] = _nullable(np.where(complete >= self.min_completeness, numbers, np.nan))
         columns.update({name: _nullable(share) for name, share in shares.items()})
         columns["series_count"] = folded["series_count"]
-        schema = self.schema(source)
-        return pa.table([columns[name] for name in schema.names], schema=schema)
+        schema = self.schema(source, members.unit)
+        return pa.table([pc.cast(columns[field.name], field.type) for field in schema], schema=schema)
+
+    def _sizes(self, folded: pa.Table, members: Members) -> Float64Array:
+        """How many series the group of each row has."""
+        if not self.by:
+            return np.full(folded.num_rows, float(members.count))
+        sizes = Counter(zip(*(members.tags[name] for name in self.by), strict=True))
+        keys = zip(*(folded[name].to_pylist() for name in self.by), strict=True)
+        return np.array([sizes[key] for key in keys], np.float64)
 
 
-def _doubles(column: pa.ChunkedArray) -> Float64Array:
-    return np.asarray(pc.fill_null(pc.cast(column, pa.float64()), np.nan))
+def _of(schema: pa.Schema, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if name in schema.names]
+
+
+def _converted(name: str, column: pa.Array, positions: np.ndarray, conversions: list[Conversion]) -> pa.Array:
+    """A column of aggregates with every series' own unit turned into that of all."""
+    offsets = np.array([known.offset for known in conversions])
+    is_level = _LEVELS.fullmatch(name) is not None
+    if not is_level and name not in _DIFFERENCES:
+        raise UnitError(f"{name} of series in different units cannot be converted; select those of one unit")
+    if name == "sum" and offsets.any():
+        raise UnitError("sums of series in different units of temperature do not mix; aggregate their mean")
+    numerators = np.array([known.numerator for known in conversions])[positions]
+    denominators = np.array([known.denominator for known in conversions])[positions]
+    numbers = _doubles(column) * numerators / denominators
+    return _nullable(numbers + offsets[positions] if is_level else numbers)
+
+
+def _doubles(column: pa.ChunkedArray | pa.Array) -> Float64Array:
+    return np.ascontiguousarray(pc.fill_null(pc.cast(column, pa.float64()), np.nan))
 
 
 def _nullable(numbers: Float64Array) -> pa.Array:

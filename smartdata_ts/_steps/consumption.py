@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from smartdata_ts._scan import TIME_TYPE
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Exchange, Frame, usable
-from smartdata_ts.errors import UsageError
+from smartdata_ts._units import conversion
+from smartdata_ts.errors import UnitError, UsageError
 from smartdata_ts.kernels import registers as kernel_registers
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, UInt8Array
 
@@ -31,6 +32,8 @@ _RANKS = np.array([5, 3, 4, 6, 2, 1, 0, 0] + 8 * [3], np.uint8)
 class Consumption:
     """Amounts between consecutive readings of registers; amounts of interval series as they are."""
 
+    unit: str | None = None  # of the amounts; None: each series' own
+
     @property
     def needs_neighbours(self) -> bool:
         """An interval that crosses the span's edge has a reading on the far side."""
@@ -43,6 +46,10 @@ class Consumption:
 
     def run(self, frame: Frame, context: Context) -> Frame:
         """One row an interval that overlaps the span, whole."""
+        amounts = self._amounts(frame, context)
+        return amounts if self.unit is None else _converted(amounts, context, self.unit)
+
+    def _amounts(self, frame: Frame, context: Context) -> Frame:
         kept = frame.select(np.flatnonzero(usable(frame.values, frame.qualities)))
         is_interval = _interval_slots(frame, context)
         if not is_interval.any():
@@ -172,6 +179,25 @@ def _intervals(kept: Frame, context: Context) -> Frame:
     multipliers = np.array([1.0 if multiplier is None else multiplier for multiplier in said])
     rows = (kept.slots, kept.starts, ends, kept.values * multipliers[kept.slots], kept.qualities)
     return Frame(kept.first, kept.end, *rows, {"event": events})
+
+
+def _converted(frame: Frame, context: Context, target: str) -> Frame:
+    """The amounts in another unit; an amount is a difference, in which offsets have no part."""
+    values = np.array(frame.values)
+    for position in range(frame.first, frame.end):
+        unit = context.facts.units[position]
+        if unit == target:
+            continue
+        key = context.keys[position].as_py()
+        if unit is None:
+            raise UnitError(f"series {key!r} has no unit; say it: store.describe({key!r}, unit=...)")
+        try:
+            known = conversion(unit, target)
+        except UnitError as problem:
+            raise UnitError(f"series {key!r}: {problem}") from problem
+        first, end = np.searchsorted(frame.slots, (position - frame.first, position - frame.first + 1))
+        values[first:end] = known.apply(values[first:end], of_differences=True)
+    return replace(frame, values=values)
 
 
 def _merged(one: Frame, other: Frame) -> Frame:

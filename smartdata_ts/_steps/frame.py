@@ -82,10 +82,12 @@ class Facts:
     intervals_us: list[int | None]
     register_digits: list[int | None]
     multipliers: list[float | None]
+    units: list[str | None]
+    quantities: list[str | None]
     exchanges: dict[int, list[Exchange]] = field(default_factory=dict)  # in the order of time
 
 
-NO_FACTS = Facts([], [], [], [])
+NO_FACTS = Facts([], [], [], [], [], [])
 
 
 @dataclass(frozen=True)
