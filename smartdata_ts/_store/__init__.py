@@ -9,14 +9,14 @@ from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
 
 from ._handle import CHUNK_DIRECTORY
 from ._history import History
-from ._reading import Reading
 from ._upkeep import Upkeep
 from ._writing import Writing
+from ._zones import Zones
 
 __all__ = ["CHUNK_DIRECTORY", "Store", "open_store"]
 
 
-class Store(Writing, Reading, History, Upkeep):
+class Store(Writing, Zones, History, Upkeep):
     """A handle on a store; `smartdata_ts.open` makes one. Threads may share it, processes may not."""
 
 
