@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from smartdata_ts import _codec, _disk
 from smartdata_ts._arrow_arrays import text_array
+from smartdata_ts._arrow_file import Batch, Range, find_batch
 from smartdata_ts._readings import Readings
 from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
@@ -84,6 +85,7 @@ _SUMMARY_TYPES: dict[str, np.dtype[Any]] = {
     "checksum": np.dtype("<u8"),
 }
 _MODEL_COUNT_MAX = 255  # a block names its model in a byte
+_KEYS_SIZE_MAX = 1 << 28
 _GAP_MAX = 4096
 _PAYLOAD_SIZE_MAX = 2**31 - 1  # of a column: Arrow's offsets are int32
 
@@ -106,6 +108,14 @@ class _Payloads:
         for first, end in zip(self.firsts, self.ends, strict=True):
             digest_ranges(self.data, first, end, digests)
         return digests
+
+
+def _in_file(entries: np.ndarray, data: Range) -> Int64Array:
+    """A binary column's offsets, from the begin of the file."""
+    ends = entries.astype(np.int64)
+    if ends[0] < 0 or ends[-1] > data.size or (np.diff(ends) < 0).any():
+        raise ValueError("a payload is not in the file as it is")
+    return ends + data.place
 
 
 def _scratch_of(size: int) -> UInt8Array:
@@ -213,20 +223,22 @@ def _text_bytes(keys: pa.StringArray) -> bytes:
 
 
 class ChunkFile:
-    """An open chunk: its blocks' summaries as arrays, and its bytes, mapped.
+    """An open chunk: its blocks' summaries as arrays, and its bytes, mapped; `is_shared`: read from the file.
 
     Raises CorruptChunkError where it is missing or damaged, StoreFormatError where a newer release
     wrote it, StoreError where the system does not let it be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, is_shared: bool = False) -> None:
         self.path = path
-        self._buffer = self._mapped()
+        self._file = self._opened(is_shared)
         try:
-            self._load(pa.ipc.open_file(self._buffer))
+            self._load(find_batch(self._file.read, self._file.size))
+        except StoreFormatError:
+            raise
         # pyarrow raises plain Python errors too; int() and base64 raise ValueError.
         except (
-            CorruptChunkError,
+            StoreError,
             pa.ArrowException,
             OSError,
             KeyError,
@@ -238,39 +250,58 @@ class ChunkFile:
                 f"{path}: not a chunk, or a damaged one: {problem}. Restore the file from a backup."
             ) from problem
 
-    def _mapped(self) -> pa.Buffer:
+    def _opened(self, is_shared: bool) -> _disk.ReadFile:
         try:
-            return _disk.mapped(self.path)
+            return _disk.PlainFile(self.path) if is_shared else _disk.MappedFile(self.path)
         except FileNotFoundError as problem:
             raise CorruptChunkError(
                 f"{self.path}: the chunk is missing. Restore the file from a backup."
             ) from problem
 
-    def _load(self, reader: pa.ipc.RecordBatchFileReader) -> None:
-        metadata = reader.schema.metadata or {}
+    def _load(self, batch: Batch) -> None:
+        metadata = batch.schema.metadata or {}
         if metadata.get(b"smartdata_ts.format") != b"chunk":
             raise ValueError("the schema metadata do not name it one")
         self._check_version(metadata[b"smartdata_ts.version"].decode())
-        if reader.schema.remove_metadata() != SCHEMA or reader.num_record_batches != 1:
+        if batch.schema.remove_metadata() != SCHEMA:
             raise ValueError("its columns are not those of a chunk")
-        batch = reader.get_batch(0)
-        batch.validate(full=True)
-        if batch.num_rows == 0 or any(column.null_count for column in batch.columns):
-            raise ValueError("it has no blocks, or blocks without a summary")
-        columns = {name: self._summary(batch.column(name), kind) for name, kind in _SUMMARY_TYPES.items()}
+        if batch.row_count == 0:
+            raise ValueError("it has no blocks")
+        columns, self.keys, self._payload_offsets = self._columns(batch)
         models = base64.b64decode(metadata[b"smartdata_ts.models"], validate=True)
         self.is_history = metadata[b"smartdata_ts.readings"] == b"history"
-        # A copy, as all that is kept: see _copied.
-        self.keys: pa.StringArray = text_array(batch.column("key").to_pylist())
         if _digest(models, columns, _text_bytes(self.keys)) != int(metadata[b"smartdata_ts.checksum"], 16):
             raise ValueError("the checksum of its summaries is wrong")
         model_count = int(metadata[b"smartdata_ts.model_count"])
         if not 0 <= model_count <= _MODEL_COUNT_MAX:
             raise ValueError("the count of its models is out of range")
-        self._data: UInt8Array = np.frombuffer(self._buffer, np.uint8)
         self.tables = _codec.decode_tables(models, model_count)
-        self._payload_offsets = np.stack([self._file_offsets(batch.column(name)) for name in _PAYLOAD_NAMES])
         self._set_summaries(columns)
+
+    def _columns(self, batch: Batch) -> tuple[dict[str, np.ndarray], pa.StringArray, Int64Array]:
+        """Copies of all columns but the payloads, and of those the offsets in the file."""
+        count = batch.row_count
+        wanted = {
+            name: Range(batch.columns[name][0].place, kind.itemsize * count)
+            for name, kind in _SUMMARY_TYPES.items()
+        }
+        wanted |= {
+            name: Range(batch.columns[name][0].place, 4 * (count + 1)) for name in ("key", *_PAYLOAD_NAMES)
+        }
+        texts = batch.columns["key"][1]
+        if texts.size > _KEYS_SIZE_MAX:
+            raise ValueError("its keys are longer than keys are")
+        wanted["texts"] = texts
+        found = self._file.read_all(list(wanted.values()))
+        parts = dict(zip(wanted, found, strict=True))
+        columns = {name: np.frombuffer(parts[name], kind) for name, kind in _SUMMARY_TYPES.items()}
+        buffers = (pa.py_buffer(parts["key"]), pa.py_buffer(parts["texts"]))
+        keys = pa.StringArray.from_buffers(count, *buffers)
+        keys.validate(full=True)
+        offsets = [
+            _in_file(np.frombuffer(parts[name], "<i4"), batch.columns[name][1]) for name in _PAYLOAD_NAMES
+        ]
+        return columns, keys, np.stack(offsets)
 
     def _check_version(self, version: str) -> None:
         if version != str(FORMAT_VERSION):
@@ -293,33 +324,10 @@ class ChunkFile:
         if self.count.min() < 1 or self.count.max() > _codec.BLOCK_READINGS_MAX:
             raise ValueError("a block's count of readings is out of range")
 
-    def _place(self, buffer: pa.Buffer) -> int:
-        """Where in the file a buffer stands; a compressed one stands elsewhere."""
-        place = buffer.address - self._buffer.address
-        if not 0 <= place <= self._buffer.size - buffer.size:
-            raise ValueError("a column is not in the file as it is")
-        return int(place)
-
-    def _summary(self, column: pa.Array, kind: np.dtype[Any]) -> np.ndarray:
-        """A copy of a fixed-width column, aligned whatever the file does."""
-        data = column.buffers()[1]
-        self._place(data)
-        return np.frombuffer(data, kind, len(column), column.offset * kind.itemsize).copy()
-
-    def _file_offsets(self, column: pa.Array) -> Int64Array:
-        """The offsets of a binary column's values in the file, one more than there are blocks."""
-        _, offsets, data = column.buffers()
-        base = self._place(data) if data is not None and data.size else 0
-        entries = np.frombuffer(offsets, np.int32, len(column) + 1, 4 * column.offset)
-        ends = entries.astype(np.int64) + base
-        if ends[0] < 0 or ends[-1] + _codec.SLACK_SIZE > self._buffer.size:
-            raise ValueError("a payload reaches behind the end of the file")
-        return ends
-
     @property
     def size(self) -> int:
         """The file's size in bytes."""
-        return int(self._buffer.size)
+        return self._file.size
 
     @property
     def block_count(self) -> int:
@@ -390,7 +398,7 @@ class ChunkFile:
         data = _scratch_of(size + _codec.SLACK_SIZE)
         data[size:] = 0
         try:
-            _disk.copy_mapped(self.path, self._data, piece_firsts, piece_ends, data[:size])
+            self._file.copy(piece_firsts, piece_ends, data[:size])
         except StoreError as problem:
             raise CorruptChunkError(
                 f"{self.path}: has shrunk since it was opened, or the disk cannot read it ({problem}). "

@@ -12,7 +12,9 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -256,39 +258,119 @@ def size_of(directory: Path) -> int:
     return size
 
 
-def mapped(path: Path) -> pa.Buffer:
-    """A file's bytes, mapped; FileNotFoundError where it is missing, else StoreError."""
-    with errors_of(path, "read"):
-        try:
-            os.stat(path)
-            with pa.memory_map(os.fspath(path)) as source:
-                return source.read_buffer()
-        except FileNotFoundError as problem:
-            missing = problem
-    raise missing
+class ReadFile(ABC):
+    """A file that is read in parts, which stays as it is when its name is gone."""
+
+    path: Path
+    size: int
+
+    @abstractmethod
+    def copy(self, firsts: np.ndarray, ends: np.ndarray, target: np.ndarray) -> None:
+        """Copy the bytes firsts[k]:ends[k] into `target`, one behind the other.
+
+        Raises StoreError where the file has become shorter, or the disk cannot read it.
+        """
+
+    def read(self, place: int, size: int) -> bytes:
+        """The bytes from a place on."""
+        (part,) = self.read_all([(place, size)])
+        return part
+
+    def read_all(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of ranges (place, size)."""
+        places, sizes = np.array(ranges, np.int64).reshape(-1, 2).T
+        if (places < 0).any() or (sizes < 0).any() or (places + sizes > self.size).any():
+            raise StoreError(f"{self.path}: cannot be read: it ends before it should. Look at the disk.")
+        target = np.empty(int(sizes.sum()), np.uint8)
+        self.copy(places, places + sizes, target)
+        ends = np.cumsum(sizes)
+        return [
+            target[end - size : end].tobytes()
+            for end, size in zip(ends.tolist(), sizes.tolist(), strict=True)
+        ]
 
 
+class MappedFile(ReadFile):
+    """A file mapped into memory, without a descriptor.
+
+    Raises FileNotFoundError where it is missing, StoreError where it cannot be opened.
+
+    Whoever touches a page of a mapped file that has shrunk, or that the disk cannot read, is killed
+    (SIGBUS). The system copies instead of us, and refuses such a page.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._data: np.ndarray = np.frombuffer(_mapped(path), np.uint8)
+        self.size = self._data.size
+
+    def copy(self, firsts: np.ndarray, ends: np.ndarray, target: np.ndarray) -> None:
+        """Copy parts of it; see ReadFile."""
+        wanted = ends > firsts
+        addresses, sizes = self._data.ctypes.data + firsts[wanted], (ends - firsts)[wanted]
+        with errors_of(self.path, "read"):
+            if not _copied_by_system(addresses, sizes, target):
+                _copy_by_pipe(addresses, sizes, target)
+
+
+class PlainFile(ReadFile):
+    """A file read by a descriptor, for file systems on which a mapping cannot be trusted; errors as above."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _missing_apart(), errors_of(path, "read"):
+            _refuse_links(path)
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        weakref.finalize(self, os.close, self._descriptor)
+        with errors_of(path, "read"):
+            self.size = os.fstat(self._descriptor).st_size
+
+    def copy(self, firsts: np.ndarray, ends: np.ndarray, target: np.ndarray) -> None:
+        """Copy parts of it; see ReadFile."""
+        done = 0
+        with errors_of(self.path, "read"):
+            for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
+                place = first
+                while place < end:
+                    piece = os.pread(self._descriptor, min(end - place, _READ_SIZE), place)
+                    if not piece:
+                        raise OSError(errno.EIO, "the file has become shorter")
+                    target[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
+                    place += len(piece)
+                    done += len(piece)
+
+
+@contextlib.contextmanager
+def _missing_apart() -> Iterator[None]:
+    """Raise that a file is missing as just this, and not as a StoreError of it."""
+    try:
+        yield
+    except StoreError as problem:
+        if isinstance(problem.__cause__, FileNotFoundError):
+            raise problem.__cause__ from None
+        raise
+
+
+def _refuse_links(path: Path) -> None:
+    """A file of a store's is no link to one that is not, and no pipe that never ends."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        raise StoreError(f"{path}: a link, or no regular file. Put the file itself in its place.")
+
+
+def _mapped(path: Path) -> pa.Buffer:
+    with _missing_apart(), errors_of(path, "read"):
+        _refuse_links(path)
+        with pa.memory_map(os.fspath(path)) as source:
+            return source.read_buffer()
+
+
+_READ_SIZE = 1 << 20
 _RANGES_MAX = 1024  # of one call (IOV_MAX)
 _PIPE_SIZE = 4096  # what every pipe takes without a reader
 _read_memory = getattr(ctypes.CDLL(None, use_errno=True), "process_vm_readv", None)
 if _read_memory is not None:
     _read_memory.restype = ctypes.c_ssize_t
     _read_memory.argtypes = [ctypes.c_int, *[ctypes.c_void_p, ctypes.c_ulong] * 2, ctypes.c_ulong]
-
-
-def copy_mapped(
-    path: Path, data: np.ndarray, firsts: np.ndarray, ends: np.ndarray, target: np.ndarray
-) -> None:
-    """Copy the ranges firsts[k]:ends[k] of a mapped file's bytes into `target`, one behind the other.
-
-    Whoever touches a page of a mapped file that has shrunk, or that the disk cannot read, is killed
-    (SIGBUS). The system copies instead of us, and refuses such a page: StoreError.
-    """
-    wanted = ends > firsts
-    addresses, sizes = data.ctypes.data + firsts[wanted], (ends - firsts)[wanted]
-    with errors_of(path, "read"):
-        if not _copied_by_system(addresses, sizes, target):
-            _copy_by_pipe(addresses, sizes, target)
 
 
 def _copied_by_system(addresses: np.ndarray, sizes: np.ndarray, target: np.ndarray) -> bool:

@@ -102,7 +102,7 @@ def test_what_the_system_refuses_is_ours_and_names_the_file(tmp_path: Path) -> N
         _disk.remove(tmp_path)
     assert not _disk.remove_if_possible(tmp_path)
     with pytest.raises(FileNotFoundError):
-        _disk.mapped(tmp_path / "none")
+        _disk.MappedFile(tmp_path / "none")
 
 
 def test_what_is_gone_already_is_no_error(tmp_path: Path) -> None:

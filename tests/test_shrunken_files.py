@@ -10,7 +10,8 @@ import pytest
 
 import smartdata_ts as sd
 from smartdata_ts import _disk
-from smartdata_ts.errors import StoreError
+from smartdata_ts._chunk_file import ChunkFile
+from smartdata_ts.errors import CorruptChunkError, StoreError
 
 QUESTIONS = {
     "read": "store.query().to_arrow()",
@@ -87,28 +88,47 @@ def ranges_of(data):
     return firsts, ends
 
 
-@pytest.mark.parametrize("has_system_call", [True, False])
-def test_ranges_are_copied_one_behind_the_other(tmp_path, monkeypatch, has_system_call):
+KINDS = [(_disk.MappedFile, True), (_disk.MappedFile, False), (_disk.PlainFile, True)]
+
+
+@pytest.mark.parametrize(("kind", "has_system_call"), KINDS)
+def test_ranges_are_copied_one_behind_the_other(tmp_path, monkeypatch, kind, has_system_call):
     if not has_system_call:
         monkeypatch.setattr(_disk, "_read_memory", None)
     content = np.random.default_rng(3).integers(0, 256, 100_000).astype(np.uint8)
     (tmp_path / "file").write_bytes(content.tobytes())
-    data = np.frombuffer(_disk.mapped(tmp_path / "file"), np.uint8)
-    firsts, ends = ranges_of(data)
-    firsts[7], ends[7] = 0, data.size
+    file = kind(tmp_path / "file")
+    firsts, ends = ranges_of(content)
+    firsts[7], ends[7] = 0, file.size
     target = np.empty(int((ends - firsts).sum()), np.uint8)
-    _disk.copy_mapped(tmp_path / "file", data, firsts, ends, target)
+    file.copy(firsts, ends, target)
     expected = np.concatenate([content[first:end] for first, end in zip(firsts, ends, strict=True)])
     assert np.array_equal(target, expected)
 
 
-@pytest.mark.parametrize("has_system_call", [True, False])
-def test_a_page_that_is_gone_is_an_error(tmp_path, monkeypatch, has_system_call):
+@pytest.mark.parametrize(("kind", "has_system_call"), KINDS)
+def test_a_page_that_is_gone_is_an_error(tmp_path, monkeypatch, kind, has_system_call):
     if not has_system_call:
         monkeypatch.setattr(_disk, "_read_memory", None)
     (tmp_path / "file").write_bytes(bytes(100_000))
-    data = np.frombuffer(_disk.mapped(tmp_path / "file"), np.uint8)
+    file = kind(tmp_path / "file")
     os.truncate(tmp_path / "file", 50_000)
     target = np.empty(100_000, np.uint8)
-    with pytest.raises(StoreError, match="file: cannot be read: Bad address"):
-        _disk.copy_mapped(tmp_path / "file", data, np.array([0]), np.array([100_000]), target)
+    with pytest.raises(StoreError, match="file: cannot be read: "):
+        file.copy(np.array([0]), np.array([100_000]), target)
+
+
+@pytest.mark.parametrize("kind", [_disk.MappedFile, _disk.PlainFile])
+def test_a_file_that_shrinks_while_it_is_opened_is_an_error(store_path, monkeypatch, kind):
+    """Arrow's own reader would be killed: it reads the footer from the mapping."""
+    (path,) = (store_path / "chunks").iterdir()
+
+    class Shrinking(kind):
+        def __init__(self, path):
+            super().__init__(path)
+            os.truncate(path, 4096)
+
+    is_shared = kind is _disk.PlainFile
+    monkeypatch.setattr(_disk, kind.__name__, Shrinking)
+    with pytest.raises(CorruptChunkError, match=path.name):
+        ChunkFile(path, is_shared)
