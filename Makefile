@@ -46,7 +46,7 @@ fuzz: $(FUZZ)/.installed ## search for bytes that break the readers of chunks an
 	$(FUZZ)/bin/python tests/fuzz/fuzz.py csv $(SECONDS) .fuzz/csv
 
 # Every test of a kernel; the suite runs them compiled.
-KERNEL_TESTS := $(addprefix tests/test_, bits.py blocks.py checksum.py chunk_file.py codec.py csv_numbers.py \
+KERNEL_TESTS := $(addprefix tests/test_, asof.py bits.py blocks.py checksum.py chunk_file.py codec.py csv_numbers.py \
 	csv_rows.py csv_times.py entropy.py fills.py floats.py gaps.py integers.py local_time.py profiles.py \
 	qualities.py quantiles.py readings.py reduce.py registers.py rolling.py)
 

@@ -9,6 +9,7 @@ from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts._steps.across import Across
 from smartdata_ts._steps.frame import Step
+from smartdata_ts._steps.join import Join
 
 
 class Source(Protocol):
@@ -46,6 +47,7 @@ class Description:
     qualities: tuple[int, ...] | None = None  # codes; None: all
     tz: str = "UTC"  # of buckets, unless they say otherwise
     across: Across | None = None  # of the buckets that the steps made
+    join: Join | None = None  # with the rows of another query
 
     @property
     def _span(self) -> tuple[int, int]:

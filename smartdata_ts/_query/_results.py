@@ -22,6 +22,7 @@ from smartdata_ts.kernels._jit import Int64Array
 
 from ._description import Description, Last, Resample
 from ._selection import selected
+from ._wide import wide_table
 
 if TYPE_CHECKING:
     import pandas
@@ -42,7 +43,9 @@ class Results(Description):
     @property
     def schema(self) -> pa.Schema:
         """The schema of the result."""
-        return self._source_schema if self.across is None else self.across.schema(self._source_schema)
+        if self.across is not None:
+            return self.across.schema(self._source_schema)
+        return self._source_schema if self.join is None else self.join.schema(self._source_schema)
 
     @property
     def _source_schema(self) -> pa.Schema:
@@ -63,13 +66,34 @@ class Results(Description):
         >>> [batch.num_rows for batch in store.query().to_batches()]
         [1]
         """
+        return self._run()[0]
+
+    def _run(self) -> tuple[pa.RecordBatchReader, list[str]]:
+        """The result, and the keys of the series that it is of."""
         plan, known = self._plan()
         batches, schema = self._step_batches(plan, known.facts), self.schema
+        keys: list[str] = plan.keys.to_pylist()
         if self.across is not None:
             members = self._members(plan, known)
             schema = self.across.schema(self._source_schema, members.unit)
             batches = self.across.run(batches, self._source_schema, members)
-        return pa.RecordBatchReader.from_batches(schema, batches)
+        if self.join is not None:
+            tags = {} if self.join.by is None else self.tags_by_key(self.join.by)
+            batches = self.join.run(batches, self._source_schema, keys, tags)
+        return pa.RecordBatchReader.from_batches(schema, batches), keys
+
+    def tags_by_key(self, name: str) -> dict[str, str | None]:
+        """A tag of every series that is selected, by key; None where it has none.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.describe(["wm-17", "wm-18"], tags={"zone": "DMA-7"})
+        >>> store.query().tags_by_key("zone")
+        {'wm-17': 'DMA-7', 'wm-18': 'DMA-7'}
+        """
+        catalog, _ = self.store.pin()
+        ids, keys = selected(catalog, self.series, dict(self.tags))
+        return dict(zip(keys.to_pylist(), catalog.tags_of(ids, name), strict=True))
 
     def _members(self, plan: Plan, known: _Known) -> Members:
         assert self.across is not None
@@ -124,16 +148,22 @@ class Results(Description):
         step = self.steps[0] if self.steps else Last()
         return expects(step.aggregates) if isinstance(step, Resample) else not isinstance(step, Last)
 
-    def to_arrow(self) -> pa.Table:
-        """The whole result as an Arrow table.
+    def to_arrow(self, wide: bool = False) -> pa.Table:
+        """The whole result as an Arrow table; where `wide`, a row a time and a column a series.
+
+        Columns of a wide table are called by the series' keys, and by what they hold where that is of
+        several kinds. Only values go into it: no qualities, no ends of intervals.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
         >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
         >>> store.query().to_arrow()["value"].to_pylist()
         [1.5]
+        >>> store.query().to_arrow(wide=True).column_names
+        ['time', 'wm-17']
         """
-        return self.to_batches().read_all()
+        reader, keys = self._run()
+        return wide_table(reader, reader.schema, keys) if wide else reader.read_all()
 
     def to_pandas(self) -> "pandas.DataFrame":
         """The whole result as a pandas frame; MissingDependencyError where pandas is not installed.

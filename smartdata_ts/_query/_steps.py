@@ -11,6 +11,7 @@ from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.fill import FILLS, Fill
 from smartdata_ts._steps.fill import TIME_MAX as NO_LIMIT
 from smartdata_ts._steps.frame import Step
+from smartdata_ts._steps.join import DIRECTIONS, Join
 from smartdata_ts._steps.resample import NAMES
 from smartdata_ts._steps.rolling import ROLLING, Difference, Rolling
 from smartdata_ts.errors import UsageError
@@ -57,6 +58,7 @@ class Steps(Results):
         [3.5]
         """
         names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
+        self._need_no_join()
         if self.steps:
             self._need_rows_of_series("resample")
         known_names = buckets.AGGREGATES if self.steps else NAMES
@@ -155,6 +157,26 @@ class Steps(Results):
         of_amounts = bool(self.steps) and isinstance(self.steps[0], Consumption)
         return self._then(Fill(limits, grid, zone, 0.0 if value is None else float(value), of_amounts))
 
+    def align(
+        self, every: str, tz: str | None = None, method: str = "none", limit: str | None = "7d"
+    ) -> Self:
+        """The levels of every series at the same instants: a grid of the wall clock, for wide tables.
+
+        Between two readings a level is on the line between them. Gaps (more than 1.5 times the usual step)
+        have none, unless a `method` of `fill` is given for those up to `limit`. Amounts are brought to one
+        grid by `consumption().resample(...)`.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> minutes = [0, 60, 120], [10, 70, 130]
+        >>> for key, times in zip(("flow", "temperature"), minutes, strict=True):
+        ...     rows = {"series": key, "time": [60_000_000 * t for t in times], "value": [0.0, 6.0, 12.0]}
+        ...     report = store.write(rows)
+        >>> store.query().align("30min").to_arrow(wide=True)["flow"].to_pylist()
+        [0.0, 3.0, 6.0, 9.0, 12.0]
+        """
+        return self.fill(method, limit, every, tz)
+
     def rolling(
         self, width: str, aggregates: str | Sequence[str] = "mean", centered: bool = False, min_count: int = 1
     ) -> Self:
@@ -240,6 +262,7 @@ class Steps(Results):
         if not 0 <= min_completeness <= 1:
             raise UsageError(f"min_completeness must be from 0 to 1, not {min_completeness!r}")
         is_buckets = bool(self.steps) and isinstance(self.steps[-1], Resample | buckets.Buckets)
+        self._need_no_join()
         if self.across is not None or not is_buckets:
             raise UsageError("aggregate() follows a resample()")
         clash = [name for name in tags if name in (*self.schema.names, "series_count")]
@@ -250,15 +273,51 @@ class Steps(Results):
             raise UsageError("aggregate() needs an aggregate other than count and shares, such as sum")
         return replace(self, across=across)
 
+    def join_asof(
+        self,
+        other: "Steps",
+        tolerance: str | None = None,
+        direction: str = "backward",
+        by: str | None = None,
+    ) -> Self:
+        """To every row the one of another query that is nearest in time, such as the temperature of a flow.
+
+        `direction` is "backward" (the last at or before the row's time), "forward" or "nearest" (where two
+        are as near, the earlier), no farther off than `tolerance`, such as "1h". `other` has one series; or
+        many, and `by` names the tag that tells which of them belongs to each. Its columns follow, "other_"
+        before their names, null where there is none; its rows are held in memory.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "flow", "time": [10, 20, 30], "value": [1.0, 2.0, 3.0]})
+        >>> report = store.write({"series": "t", "time": [15, 29], "value": [7.5, 8.0]})
+        >>> store.query("flow").join_asof(store.query("t")).to_arrow()["other_value"].to_pylist()
+        [None, 7.5, 8.0]
+        """
+        if direction not in DIRECTIONS:
+            raise UsageError(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r}")
+        if self.across is not None or self.join is not None:
+            raise UsageError("join_asof() takes series, each of them once; not what aggregate() made of them")
+        if not isinstance(other, Steps) or other.across is not None or other.join is not None:
+            raise UsageError("join_asof() joins with a query of series: store.query(...)")
+        tolerance_us = NO_LIMIT if tolerance is None else _width(tolerance)
+        return replace(self, join=Join(other, direction, tolerance_us, by))
+
     def _then(self, step: Step) -> Self:
         """This query with a step of readings behind the others."""
+        self._need_no_join()
         if self.steps and not isinstance(self.steps[-1], Fill | Difference | Consumption):
             raise UsageError("resample(), last() and rolling() end a query: no other step can follow")
         return replace(self, steps=(*self.steps, step))
 
     def _need_no_step(self, name: str) -> None:
+        self._need_no_join()
         if self.steps:
             raise UsageError(f"{name}() follows a selection, not another step")
+
+    def _need_no_join(self) -> None:
+        if self.join is not None:
+            raise UsageError("join_asof() ends a query: no other step can follow")
 
     def _need_rows_of_series(self, name: str) -> None:
         last = self.steps[-1]

@@ -1,0 +1,134 @@
+"""Rows of series beside the rows of others that are nearest in time."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from smartdata_ts.errors import UsageError
+from smartdata_ts.kernels import asof
+from smartdata_ts.kernels._jit import Int64Array
+
+DIRECTIONS = {"backward": asof.BACKWARD, "forward": asof.FORWARD, "nearest": asof.NEAREST}
+PREFIX = "other_"
+
+
+class Other(Protocol):
+    """A query, as far as a join needs it."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """That of its result."""
+
+    def to_arrow(self) -> pa.Table:
+        """Its rows, sorted by series and time."""
+
+    def tags_by_key(self, name: str) -> dict[str, str | None]:
+        """A tag of every series that it selects."""
+
+
+@dataclass(frozen=True)
+class Join:
+    """To every row the nearest one of another query."""
+
+    other: Any  # an Other; a query cannot be named here
+    direction: str
+    tolerance_us: int
+    by: str | None  # the tag that two series must share; None: the other query has one series
+
+    def schema(self, source: pa.Schema) -> pa.Schema:
+        """The rows' own columns, then those of the other; null where there is no row near enough."""
+        others = [field.with_name(PREFIX + field.name).with_nullable(True) for field in self._others()]
+        return pa.schema([*source, *others])
+
+    def _others(self) -> list[pa.Field]:
+        schema: pa.Schema = self.other.schema
+        return [field for field in schema if field.name != "series" or self.by is not None]
+
+    def run(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        source: pa.Schema,
+        keys: list[str],
+        tags: dict[str, str | None],
+    ) -> Iterator[pa.RecordBatch]:
+        """Join batches, one by one; the other query's rows are held in memory. `tags` are by key."""
+        other = self.other.to_arrow().combine_chunks().unify_dictionaries()
+        times = _times(other)
+        firsts, ends = self._ranges(other, keys, tags)
+        schema = self.schema(source)
+        for batch in batches:
+            positions = np.asarray(batch.column("series").indices)
+            starts = np.flatnonzero(np.diff(positions, prepend=-1))
+            bounds = np.append(starts, positions.size).astype(np.int64)
+            own = positions[starts]
+            matches = np.empty(positions.size, np.int64)
+            status = asof.match_asof(
+                bounds,
+                _times(batch),
+                firsts[own],
+                ends[own],
+                times,
+                self.tolerance_us,
+                DIRECTIONS[self.direction],
+                matches,
+            )
+            assert status == positions.size, "the columns fit each other"
+            index = pa.array(matches, mask=matches == asof.NO_MATCH)
+            found = [other[field.name].combine_chunks().take(index) for field in self._others()]
+            yield pa.record_batch([*batch.columns, *found], schema=schema)
+
+    def _ranges(
+        self, other: pa.Table, keys: list[str], tags: dict[str, str | None]
+    ) -> tuple[Int64Array, Int64Array]:
+        """The rows of the other query that each position is matched with."""
+        rows = _rows_by_key(other)
+        if self.by is None:
+            if len(rows) > 1:
+                several = ", ".join(map(repr, list(rows)[:3]))
+                raise UsageError(
+                    f"join_asof() needs one series to join with, not {len(rows)} ({several}); select one, or"
+                    " say by which tag they belong together: join_asof(..., by='zone')"
+                )
+            whole = next(iter(rows.values()), (0, 0))
+            ranges = [whole] * len(keys)
+        else:
+            by_value = self._by_value(rows)
+            ranges = [by_value.get(tags[key], (0, 0)) if tags[key] is not None else (0, 0) for key in keys]
+        columns = np.array(ranges, np.int64).reshape(-1, 2)
+        return columns[:, 0].copy(), columns[:, 1].copy()
+
+    def _by_value(self, rows: dict[str, tuple[int, int]]) -> dict[str | None, tuple[int, int]]:
+        found: dict[str | None, str] = {}
+        tags = self.other.tags_by_key(self.by)
+        for key in rows:
+            value = tags.get(key)
+            if value in found and value is not None:
+                raise UsageError(
+                    f"join_asof() by {self.by!r}: both {found[value]!r} and {key!r} have the value {value!r};"
+                    " select one of them"
+                )
+            found[value] = key
+        return {value: rows[key] for value, key in found.items()}
+
+
+def _rows_by_key(table: pa.Table) -> dict[str, tuple[int, int]]:
+    """First row and end of each series that has rows."""
+    if table.num_rows == 0:
+        return {}
+    column = table["series"].combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0)
+    positions = np.asarray(column.indices)
+    starts = np.flatnonzero(np.diff(positions, prepend=-1))
+    ends = np.append(starts[1:], positions.size)
+    keys = column.dictionary.take(pa.array(positions[starts])).to_pylist()
+    return {key: (int(a), int(b)) for key, a, b in zip(keys, starts, ends, strict=True)}
+
+
+def _times(rows: pa.Table | pa.RecordBatch) -> Int64Array:
+    column = rows["time"] if isinstance(rows, pa.Table) else rows.column("time")
+    return np.ascontiguousarray(pc.cast(column, pa.int64())).astype(np.int64)
