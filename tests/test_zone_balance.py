@@ -147,6 +147,17 @@ def test_nothing_is_nothing(store):
     assert early.num_rows == 0
 
 
+def test_inlets_with_the_tags_of_the_zone_are_no_members(tmp_path):
+    with sd.open(tmp_path / "s") as store:
+        for key, amount in (("in", 10.0), ("out", 2.0), ("a", 3.0), ("b", 4.0)):
+            store.describe(key, kind="register", tags={"zone": "z"})
+            store.write({"series": key, "time": np.arange(25) * HOUR, "value": np.arange(25) * amount})
+        (row, *_) = store.zone_balance("in", {"zone": "z"}, outlet="out").to_pylist()
+        assert (row["inflow"], row["use"], row["difference"], row["unit"]) == (192, 168, 24, None)
+        with pytest.raises(UsageError, match="'in' is named as a member, and as an inlet"):
+            store.zone_balance("in", ["in", "a"])
+
+
 def test_what_is_no_balance_is_refused(store, tmp_path):
     for night in (("02:00",), ("2", "4"), ("02:00", "02:00"), ("24:00", "02:00"), ("02:00", 4), "ab"):
         with pytest.raises(UsageError, match="night must be two local times"):

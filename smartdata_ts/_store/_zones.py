@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +54,8 @@ class Zones(Reading):
         """Balance a zone, day by day: what flowed in, what its meters counted, and what flowed at night.
 
         `inlet`, `members` and `outlet` (what leaves for other zones, and is taken from the inflow) are keys,
-        or tags as `query` takes them. Columns, in `unit` (by default the one that most of the series have):
+        or tags as `query` takes them; inlets and outlets that carry the members' tags are none of them.
+        Columns, in `unit` (by default the one that most of the series have):
 
         - time, inflow, use (of the members), difference: inflow - use, the water losses and whatever is not
           metered
@@ -78,8 +79,8 @@ class Zones(Reading):
         720.0
         """
         self._check()
-        sides = [inlet, members] if outlet is None else [inlet, members, outlet]
-        queries = [self._of(side, start, end, tz) for side in sides]
+        queries = [self._of(side, start, end, tz) for side in (inlet, members, outlet) if side is not None]
+        queries[1] = self._without(queries[1], queries[:1] + queries[2:])
         unit = self._common_unit(queries) if unit is None else unit
         amounts = [query.consumption(unit) for query in queries]
         days_of = [
@@ -92,6 +93,21 @@ class Zones(Reading):
         if isinstance(side, Mapping):
             return self.query(tags=side, start=start, end=end, tz=tz)
         return self.query(side, start=start, end=end, tz=tz)
+
+    def _without(self, members: Query, others: list[Query]) -> Query:
+        """The members without those that stand at the zone's border and carry its tag too."""
+        keys = self._keys(members)
+        border = {key for query in others for key in self._keys(query)}
+        both = sorted(border.intersection(keys))
+        if both and members.series is not None:
+            raise UsageError(
+                f"series {both[0]!r} is named as a member, and as an inlet or outlet; say one of it"
+            )
+        return replace(members, series=tuple(key for key in keys if key not in border)) if both else members
+
+    def _keys(self, query: Query) -> list[str]:
+        found: list[str] = selected(self._catalog, query.series, dict(query.tags))[1].to_pylist()
+        return found
 
     def _common_unit(self, queries: list[Query]) -> str | None:
         keys: list[str] = []

@@ -47,12 +47,14 @@ class Buckets:
     aggregates: tuple[str, ...]
     offset: str | None
     empty: bool
+    edges: tuple[str, ...] = ()
 
     def apply(self, query: "Query", tz: str) -> "Query":
         """The query with this step, if there is one."""
-        if self.every is None:
+        if self.every is None and not self.edges:
             return query
-        return query.resample(self.every, self.aggregates, tz, self.offset, self.empty)
+        edges = self.edges or None
+        return query.resample(self.every, self.aggregates, tz, self.offset, self.empty, edges)
 
 
 @dataclass(frozen=True)
@@ -137,19 +139,34 @@ def buckets(required: bool) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         @functools.wraps(function)
         def call(
-            every: str | None, aggregates: tuple[str, ...], offset: str | None, empty: bool, **options: Any
+            every: str | None,
+            aggregates: tuple[str, ...],
+            offset: str | None,
+            empty: bool,
+            edges: tuple[str, ...],
+            **options: Any,
         ) -> Any:
-            names = tuple(name.strip() for text in aggregates for name in text.split(","))
-            return function(buckets=Buckets(every, names, offset, empty), **options)
+            if required and every is None and not edges:
+                raise click.UsageError("say how wide buckets are: --every 1d, or --edges")
+            return function(
+                buckets=Buckets(every, _listed(aggregates), offset, empty, _listed(edges)), **options
+            )
 
         decorated: Function = call
         for add in (
+            option(
+                "--edges",
+                multiple=True,
+                metavar="TIMES",
+                section=_BUCKETS,
+                help="Two or more edges in the place of a width: 2025-01-09,2025-04-11,2025-07-08.",
+            ),
             option("--empty", is_flag=True, section=_BUCKETS, help="Give buckets without readings too."),
             option(
                 "--offset",
                 metavar="WIDTH",
                 section=_BUCKETS,
-                help="Move the edges: --every 1d --offset 6h is the gas day.",
+                help="Move the edges: --every 1d --offset 6h is the gas day, 1y with 8mo the water year.",
             ),
             option(
                 "-a",
@@ -159,13 +176,13 @@ def buckets(required: bool) -> Callable[[Function], Function]:
                 default=("count,min,mean,max",),
                 metavar="NAMES",
                 section=_BUCKETS,
-                help="Any of count, sum, min, max, mean, first, last, std. Repeatable, or with commas."
+                help="Any of count, sum, min, max, mean, first, last, std, expected_count, completeness,"
+                " estimated_share. Repeatable, or with commas."
                 "  [default: count,min,mean,max]",
             ),
             option(
                 "-e",
                 "--every",
-                required=required,
                 metavar="WIDTH",
                 section=_BUCKETS,
                 help="Width of a bucket on the wall of --tz: 15min, 1h, 1d, 1w, 1mo, 1q, 1y.",
@@ -175,6 +192,11 @@ def buckets(required: bool) -> Callable[[Function], Function]:
         return decorated
 
     return decorate
+
+
+def _listed(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """What was given several times, or with commas."""
+    return tuple(name.strip() for text in texts for name in text.split(","))
 
 
 def printing(function: Function) -> Function:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ._across import Across, across
 from ._command import command, option
 from ._options import Buckets, Selection, buckets, selection, store_argument
 
@@ -20,6 +21,7 @@ from ._options import Buckets, Selection, buckets, selection, store_argument
 @click.argument("file", type=click.Path())
 @selection
 @buckets(required=False)
+@across
 @option(
     "--format",
     type=click.Choice(["csv", "parquet", "arrow"]),
@@ -38,6 +40,7 @@ def export(
     file: str,
     selection: Selection,
     buckets: Buckets,
+    across: Across,
     format: str | None,
     delimiter: str,
     no_guard: bool,
@@ -56,7 +59,7 @@ def export(
     is_text = formats.format_of(file, format) == "csv"
     options = {"delimiter": delimiter, "tz": selection.tz, "guard": not no_guard} if is_text else {}
     with open_store(store, "r") as opened:
-        batches = buckets.apply(selection.query(opened), selection.tz).to_batches()
+        batches = across.batches(buckets.apply(selection.query(opened), selection.tz))
         row_count = formats.write(file, batches, format, **options)
     if file != "-" and sys.stderr.isatty():
         seconds = time.perf_counter() - start

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ._across import Across, across
 from ._command import command
 from ._options import Buckets, Printing, Selection, buckets, printing, selection, store_argument
 
@@ -10,12 +11,14 @@ from ._options import Buckets, Printing, Selection, buckets, printing, selection
     "resample",
     "smartdata-ts resample city.sdts --every 1d --tz Europe/Oslo --series wm-0017",
     "smartdata-ts resample city.sdts --every 1mo -a first,last --tag zone=Harbour --format jsonl",
+    "smartdata-ts resample city.sdts --every 1h -a mean,completeness --across mean --by zone",
 )
 @store_argument
 @buckets(required=True)
+@across
 @selection
 @printing
-def resample(store: Path, buckets: Buckets, selection: Selection, printing: Printing) -> None:
+def resample(store: Path, buckets: Buckets, across: Across, selection: Selection, printing: Printing) -> None:
     """Print aggregates over buckets of time.
 
     Days, weeks and months are those of the wall clock in --tz: a day may have 23 or 25 hours. A bucket
@@ -27,4 +30,4 @@ def resample(store: Path, buckets: Buckets, selection: Selection, printing: Prin
 
     with open_store(store, "r") as opened:
         query = buckets.apply(selection.query(opened), selection.tz)
-        show(query.to_batches(), printing, selection.tz)
+        show(across.batches(query), printing, selection.tz)
