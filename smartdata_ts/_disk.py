@@ -219,6 +219,15 @@ def is_directory(path: Path) -> bool:
             return False
 
 
+def is_link(path: Path) -> bool:
+    """Whether the name stands for a symbolic link."""
+    with errors_of(path, "looked at"):
+        try:
+            return stat.S_ISLNK(os.lstat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+
 def is_there(path: Path) -> bool:
     """Whether anything is there under this name."""
     with errors_of(path, "looked at"):

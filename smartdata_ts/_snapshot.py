@@ -56,8 +56,9 @@ def unpack_head(blobs: tuple[bytes, ...]) -> Versions:
 class ChunkFiles:
     """The open chunk files of a store, by name; safe for threads."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, is_shared: bool = False) -> None:
         self.directory = directory
+        self._is_shared = is_shared
         self._open: dict[str, ChunkFile] = {}
         self._lock = threading.Lock()
 
@@ -66,8 +67,12 @@ class ChunkFiles:
         with self._lock:
             chunk = self._open.get(name)
             if chunk is None:
-                chunk = self._open[name] = ChunkFile(self.directory / name)
+                chunk = self._open[name] = self.open_anew(name)
             return chunk
+
+    def open_anew(self, name: str) -> ChunkFile:
+        """The chunk file of this name, verified now."""
+        return ChunkFile(self.directory / name, self._is_shared)
 
     def keep_only(self, names: set[str]) -> None:
         """Let go of files that no new snapshot names; a reader that still holds one keeps it mapped."""

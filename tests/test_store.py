@@ -1,7 +1,9 @@
 """The facade: opening, writing, describing, looking; nothing lost, to the bit."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
 from importlib.resources import files
@@ -61,6 +63,34 @@ def test_reading_only_refuses_what_is_missing_and_leaves_it_missing(tmp_path: Pa
     with pytest.raises(StoreNotFoundError, match="there is no store"):
         sd.open(tmp_path / "none", mode="r")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", ["chunks", "an empty catalog", "a catalog without its tables"])
+def test_what_a_killed_creation_left_is_told_and_can_be_finished(left: str, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    (path / "chunks").mkdir(parents=True)
+    if left != "chunks":
+        (path / "catalog.sqlite").touch()
+    if left == "a catalog without its tables":
+        with contextlib.closing(sqlite3.connect(path / "catalog.sqlite")) as catalog:
+            catalog.execute("PRAGMA journal_mode = WAL")
+    with pytest.raises(StoreNotFoundError, match=r"creation of this store was interrupted.*mode 'a'"):
+        sd.open(path, mode="r")
+    with sd.open(path) as store:
+        assert store.write(ONE).stored == 1
+
+
+def test_a_store_whose_catalog_is_gone_is_not_called_new(tmp_path: Path) -> None:
+    (tmp_path / "s" / "chunks").mkdir(parents=True)
+    (tmp_path / "s" / "chunks" / "2024-x.arrow").touch()
+    with pytest.raises(StoreNotFoundError, match=r"catalog\.sqlite is gone.*salvage"):
+        sd.open(tmp_path / "s", mode="r")
+
+
+@pytest.mark.parametrize("given", [{"durability": "none"}, {"durability": None}, {"mode": "w"}])
+def test_an_unknown_way_to_open_is_refused(given: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="must be"):
+        sd.open(tmp_path / "s", **given)  # type: ignore[arg-type]
 
 
 def test_a_handle_for_reading_cannot_write(tmp_path: Path) -> None:

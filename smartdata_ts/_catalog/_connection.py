@@ -16,6 +16,7 @@ from smartdata_ts.errors import (
     StoreBusyError,
     StoreError,
     StoreFormatError,
+    StoreNotFoundError,
     UsageError,
 )
 
@@ -23,18 +24,42 @@ from ._schema import APPLICATION_ID, FILE_NAME, FORMAT_VERSION, HISTORY_US, SCHE
 
 _Result = TypeVar("_Result")
 
+_SHARED = "SELECT value FROM store WHERE name = 'shared_filesystem'"
+
 
 class Connection:
     """One connection to a store's catalog; threads take turns."""
 
-    def __init__(self, directory: Path, read_only: bool, timeout_s: float) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        read_only: bool,
+        timeout_s: float,
+        durability: str = "full",
+        is_shared: bool | None = None,
+    ) -> None:
         path = directory / FILE_NAME
         self._lock = threading.RLock()
         self._path = path
         self._timeout_s = timeout_s
+        self._durability = durability
+        self._is_durable: bool | None = None  # the connection's setting; None: not yet made
+        self.is_shared = False  # whether the store is for a file system that several machines share
+        _refuse_links(path)
+        self._connect(_access(path) if read_only else "mode=rwc")
+        try:
+            if read_only:
+                self._prepare_reader(is_shared)
+            else:
+                self._prepare_writer(is_shared)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _connect(self, access: str) -> None:
         try:
             self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?{_access(path) if read_only else 'mode=rwc'}",
+                f"{self._path.absolute().as_uri()}?{access}",
                 uri=True,
                 timeout=0,  # see _patiently
                 isolation_level=None,
@@ -42,22 +67,66 @@ class Connection:
                 cached_statements=64,
             )
         except sqlite3.Error as problem:
-            raise StoreError(f"{path}: cannot be opened: {problem}") from problem
-        try:
-            self._prepare(read_only)
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def _prepare(self, read_only: bool) -> None:
+            raise StoreError(f"{self._path}: cannot be opened: {problem}") from problem
         # A hostile store's views and triggers may call no function that reaches out of SQL.
         self._execute("PRAGMA trusted_schema = OFF")
-        if not read_only:
-            if not self._is_created():
-                self._create()
-            self._execute("PRAGMA synchronous = FULL")
-            self._execute("PRAGMA secure_delete = ON")
+
+    def _prepare_reader(self, is_shared: bool | None) -> None:
+        if self._is_to_be_shared():
+            # Whoever reads finishes what a writer that was killed has left, which takes more than reading.
+            self._connection.close()
+            self._connect("mode=rw" if _disk.is_writable(self._path.parent) else "mode=ro")
+            self._execute("PRAGMA query_only = ON")
+        self._check_format()
+        self.is_shared = self._says_shared()
+        if is_shared is not None and is_shared != self.is_shared:
+            raise StoreFormatError(
+                f"{self._path.parent}: is a store with shared_filesystem={self.is_shared}; open it with mode "
+                "'a' once to change that"
+            )
+
+    def _is_to_be_shared(self) -> bool:
+        try:
+            return self._connection.execute(_SHARED).fetchall() == [("1",)]
+        except sqlite3.Error as problem:
+            # The journal of a writer that was killed, which only shared stores have.
+            return getattr(problem, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK
+
+    def _prepare_writer(self, is_shared: bool | None) -> None:
         if not self._is_created():
+            self._create(bool(is_shared))
+        self._execute("PRAGMA secure_delete = ON")
+        self._check_format()
+        self.is_shared = self._says_shared() if is_shared is None else is_shared
+        self._set_journal(self.is_shared)
+        if self._says_shared() != self.is_shared:
+            with self.transaction(must_be_durable=True):
+                self._say_shared(self.is_shared)
+
+    def _says_shared(self) -> bool:
+        return self._rows(_SHARED) == [("1",)]
+
+    def _say_shared(self, is_shared: bool) -> None:
+        self._execute("INSERT OR REPLACE INTO store VALUES ('shared_filesystem', ?)", (str(int(is_shared)),))
+
+    def _set_journal(self, is_shared: bool) -> None:
+        """SQLite's log needs memory that all its users share, which those on several machines have not."""
+        wanted = "delete" if is_shared else "wal"
+        if self._rows("PRAGMA journal_mode") != [(wanted,)] and self._rows(
+            f"PRAGMA journal_mode = {wanted}"
+        ) != [(wanted,)]:
+            raise StoreBusyError(
+                f"{self._path.parent}: is open elsewhere, so that shared_filesystem cannot be changed; close "
+                "it there"
+            )
+
+    def _check_format(self) -> None:
+        if not self._is_created():
+            if not self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
+                raise StoreNotFoundError(
+                    f"{self._path.parent}: the creation of this store was interrupted, and it holds nothing; "
+                    "mode 'a' finishes it"
+                )
             raise StoreFormatError(f"{self._path}: a database, but not of a smartdata_ts store")
         versions = self._rows("SELECT value FROM store WHERE name = 'format_version'")
         if not versions:
@@ -75,15 +144,17 @@ class Connection:
     def _is_created(self) -> bool:
         return self._rows("PRAGMA application_id") == [(APPLICATION_ID,)]
 
-    def _create(self) -> None:
-        self._execute("PRAGMA journal_mode = WAL")
-        with self.transaction():
+    def _create(self, is_shared: bool) -> None:
+        self._set_journal(is_shared)
+        with self.transaction(must_be_durable=True):
             if self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
                 return  # someone else's database, or another process created the store before our lock
             for statement in (*SCHEMA.split(";"), *SEALS):
                 self._execute(statement)
             settings = {"format_version": FORMAT_VERSION, "history_us": HISTORY_US, "history_floor": 0}
             self._execute_many("INSERT INTO store VALUES (?, ?)", settings.items())
+            if is_shared:
+                self._say_shared(is_shared)
             self._execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def close(self) -> None:
@@ -91,8 +162,12 @@ class Connection:
         with self._lock:
             self._connection.close()
 
-    def begin(self) -> None:
-        """Take the store's one write lock, of which `commit` or `roll_back` lets go again."""
+    def begin(self, must_be_durable: bool = False) -> None:
+        """Take the store's one write lock, of which `commit` or `roll_back` lets go again.
+
+        With durability "normal" the machine's death may undo commits, the newest first. One after which
+        files are removed `must_be_durable`: the commit before it names them.
+        """
         if not self._lock.acquire(timeout=self._timeout_s):
             raise StoreBusyError(
                 f"{self._path.parent}: another thread has been writing for longer than the timeout; "
@@ -101,10 +176,22 @@ class Connection:
         try:
             if self._connection.in_transaction:
                 raise UsageError("this thread is within a write already; write with that writer, or after it")
+            self._set_durable(must_be_durable or self._durability == "full")
             self._execute("BEGIN IMMEDIATE")
         except BaseException:
             self._lock.release()
             raise
+
+    def _set_durable(self, is_durable: bool) -> None:
+        """Let commits wait for the disk, or not.
+
+        EXTRA is FULL where there is a log; a rollback journal's removal, which is the commit, needs it.
+        Without the log, NORMAL could spoil the file on some file systems.
+        """
+        if is_durable != self._is_durable:
+            level = "EXTRA" if is_durable else "FULL" if self.is_shared else "NORMAL"
+            self._execute(f"PRAGMA synchronous = {level}")
+            self._is_durable = is_durable
 
     def commit(self) -> None:
         """Make the transaction durable; where this raises, it is still to be rolled back."""
@@ -120,9 +207,9 @@ class Connection:
             self._lock.release()
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, must_be_durable: bool = False) -> Iterator[None]:
         """Commit on exit, roll back on an exception."""
-        self.begin()
+        self.begin(must_be_durable)
         try:
             yield
             self.commit()
@@ -201,6 +288,12 @@ def _translated(path: Path, problem: Exception) -> StoreError:
             f"{path}: the catalog is damaged ({problem}). Restore the store from a backup, or salvage it."
         )
     return StoreError(f"{path}: {problem}")
+
+
+def _refuse_links(path: Path) -> None:
+    """The catalog is a file of the store's own, wherever the store came from."""
+    if _disk.is_link(path):
+        raise StoreFormatError(f"{path}: is a link; put the file itself in its place")
 
 
 def _access(path: Path) -> str:

@@ -20,11 +20,24 @@ class Store(Writing, Zones, History, Upkeep):
     """A handle on a store; `smartdata_ts.open` makes one. Threads may share it, processes may not."""
 
 
-def open_store(path: str | os.PathLike[str], mode: str = "a", timeout_s: float = 60.0) -> "Store":
+def open_store(
+    path: str | os.PathLike[str],
+    mode: str = "a",
+    timeout_s: float = 60.0,
+    durability: str = "full",
+    shared_filesystem: bool | None = None,
+) -> "Store":
     """Open the store at `path`, a directory; creates it unless `mode` is "r".
 
     Mode "r" reads only and raises StoreNotFoundError where there is no store. `timeout_s` is how long a
     write waits for another process's. Raises StoreFormatError where something else is at `path`.
+
+    With `durability` "full" a write that returned survives the machine's death. With "normal" the last
+    ones may be gone then, as if they had never been, and small writes do not wait for the disk; the
+    process's death takes nothing.
+
+    `shared_filesystem` is for a store on a network share. It belongs to the store: True or False creates
+    it so, or makes it so (with mode "a", while no one else has it open), and None takes it as it is.
 
     >>> import smartdata_ts as sd, tempfile
     >>> with sd.open(tempfile.mkdtemp() + "/city.sdts") as store:
@@ -33,12 +46,25 @@ def open_store(path: str | os.PathLike[str], mode: str = "a", timeout_s: float =
     """
     if mode not in ("a", "r"):
         raise UsageError(f"mode must be 'a' (read and write) or 'r' (read only), not {mode!r}")
+    if durability not in ("full", "normal"):
+        raise UsageError(f"durability must be 'full' or 'normal', not {durability!r}")
     directory = Path(path).absolute()  # so that the host may change its own
     if mode == "r" and not _disk.is_file(directory / FILE_NAME):
-        raise StoreNotFoundError(f"{directory}: there is no store; mode 'a' creates one")
+        raise StoreNotFoundError(f"{directory}: {_what_is_missing(directory)}")
+    if _disk.is_link(directory / CHUNK_DIRECTORY):
+        raise StoreFormatError(f"{directory / CHUNK_DIRECTORY}: is a link; put the directory in its place")
     if mode == "a":
         _create_directory(directory)
-    return Store(directory, mode, timeout_s)
+    return Store(directory, mode, timeout_s, durability, shared_filesystem)
+
+
+def _what_is_missing(directory: Path) -> str:
+    chunks = directory / CHUNK_DIRECTORY
+    if not _disk.is_directory(chunks):
+        return "there is no store; mode 'a' creates one"
+    if _disk.names_in(chunks):
+        return f"{FILE_NAME} is gone, and {CHUNK_DIRECTORY} is not empty; restore it, or salvage the store"
+    return "the creation of this store was interrupted, and it holds nothing; mode 'a' finishes it"
 
 
 def _create_directory(directory: Path) -> None:

@@ -20,22 +20,31 @@ CHUNK_DIRECTORY = "chunks"
 class Handle:
     """What every face of a store needs."""
 
-    def __init__(self, directory: Path, mode: str, timeout_s: float) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        mode: str,
+        timeout_s: float,
+        durability: str = "full",
+        is_shared: bool | None = None,
+    ) -> None:
         self._directory = directory
         self._mode = mode
         self._timeout_s = timeout_s
         self._pid = os.getpid()
-        self._files = ChunkFiles(directory / CHUNK_DIRECTORY)
-        # Readers have a connection of their own, so that none waits for this handle's writer.
-        self._write_catalog = Catalog(directory, False, timeout_s) if mode == "a" else None
-        if self._write_catalog is not None and self._write_catalog.erasures() is not None:
-            from smartdata_ts._upkeep.erase import finish_erasures
-
-            finish_erasures(self._write_catalog, self._files)
         self._access: WriteAccess | None = None
         self._access_lock = threading.Lock()
+        # Readers have a connection of their own, so that none waits for this handle's writer.
+        self._write_catalog = (
+            Catalog(directory, False, timeout_s, durability, is_shared) if mode == "a" else None
+        )
         try:
-            self._catalog = Catalog(directory, True, timeout_s)
+            self._catalog = Catalog(directory, True, timeout_s, is_shared=is_shared)
+            self._files = ChunkFiles(directory / CHUNK_DIRECTORY, self._catalog.is_shared)
+            if self._write_catalog is not None and self._write_catalog.erasures() is not None:
+                from smartdata_ts._upkeep.erase import finish_erasures
+
+                finish_erasures(self._write_catalog, self._files)
         except BaseException:
             if self._write_catalog is not None:
                 self._write_catalog.close()

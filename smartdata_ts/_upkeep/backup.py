@@ -56,7 +56,7 @@ def backup(catalog: Catalog, chunk_directory: Path, target: Path) -> BackupRepor
         break
     _disk.sync_and_rename(partial / FILE_NAME, target / FILE_NAME)
     size += _disk.size_of_file(target / FILE_NAME)
-    for suffix in ("-wal", "-shm"):  # of whoever has read the backup before
+    for suffix in ("-journal", "-wal", "-shm"):  # of whoever has read the backup before
         _disk.remove(target / (FILE_NAME + suffix))
     _disk.remove_directory(partial)
     named = {row.name for row in rows}

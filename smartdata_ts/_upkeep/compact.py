@@ -40,7 +40,7 @@ class CompactReport:
 def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
     """Flush the head, fold every crowded partition, commit, and remove what was folded."""
     output = ChunkOutput(files.directory, catalog.series_keys)
-    catalog.begin()
+    catalog.begin(must_be_durable=True)
     try:
         state = catalog.state(with_history=True)
         before = state.chunks + state.history

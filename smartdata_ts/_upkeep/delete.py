@@ -25,7 +25,7 @@ def delete(
 ) -> DeleteReport:
     """Delete the readings of the series `ids`, which ascend, within [time_min, time_max]."""
     output = ChunkOutput(files.directory, catalog.series_keys)
-    catalog.begin()
+    catalog.begin(must_be_durable=True)
     try:
         state = catalog.state()
         keeps = catalog.keeps_history()

@@ -43,7 +43,7 @@ class EraseReport:
 def erase(catalog: Catalog, files: ChunkFiles, ids: Int64Array) -> EraseReport:
     """Erase the series `ids`, which ascend."""
     output = ChunkOutput(files.directory, catalog.series_keys)
-    catalog.begin()
+    catalog.begin(must_be_durable=True)
     try:
         state = catalog.state(with_history=True)
         chunks = state.chunks + state.history

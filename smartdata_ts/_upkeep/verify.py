@@ -43,7 +43,7 @@ def verify(catalog: Catalog, files: ChunkFiles, deep: bool) -> VerifyReport:
     for row in state.chunks + state.history:
         try:
             # Opened anew: what a handle has open was verified when it opened it.
-            chunk = ChunkFile(files.directory / row.name)
+            chunk = files.open_anew(row.name)
         except StoreError as problem:
             problems.append(str(problem))
             continue

@@ -95,12 +95,15 @@ class ForgetfulDisk:
         """Record all that `_disk` does, and when commits return."""
         commit = Catalog.commit
 
-        def commit_durably(catalog: Catalog) -> None:
+        def commit_and_look(catalog: Catalog) -> None:
             commit(catalog)
-            self._durable = self._sqlite_files()
+            files = self._sqlite_files()
+            # Before its log goes into the database, and the database is changed, SQLite syncs it.
+            if catalog._is_durable or files.get("catalog.sqlite") != self._durable.get("catalog.sqlite"):
+                self._durable = files
 
         with watched(after=self._done), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Catalog, "commit", commit_durably)
+            patch.setattr(Catalog, "commit", commit_and_look)
             yield
 
     def _sqlite_files(self) -> dict[str, bytes]:

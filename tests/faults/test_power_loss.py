@@ -1,6 +1,6 @@
 """The power fails at every step: what had returned is there, and nothing half done.
 
-Holds for `durability="full"`, the default.
+Holds for `durability="full"`, the default; with "normal" what is there is a prefix of it, and whole.
 """
 
 import random
@@ -15,16 +15,17 @@ from soak import SOAK
 
 import smartdata_ts as sd
 from smartdata_ts import _disk
+from smartdata_ts._catalog import Catalog
 
 LIVES = 3 * SOAK
 OPERATIONS = 25
 
 
-def recorded(directory: Path, seed: int) -> ForgetfulDisk:
+def recorded(directory: Path, seed: int, durability: str = "full") -> ForgetfulDisk:
     directory.mkdir()
     path = directory / "towns" / "city.sdts"
     disk = ForgetfulDisk(directory, path)
-    with disk.recording(), sd.open(path) as store:
+    with disk.recording(), sd.open(path, durability=durability) as store:
         for operation, _ in zip(operations(seed), range(OPERATIONS), strict=False):
             operation.run(store)
             disk.returned += 1
@@ -59,6 +60,46 @@ def test_a_power_cut_at_any_step_loses_nothing_that_had_returned(seed: int, tmp_
         disk = recorded(tmp_path / "life", seed)
         assert any(kind == "rename" for kind, _ in disk.steps), "no chunk was written"
         assert check_cuts(disk, tmp_path, seed) > 50
+
+
+def lost_after_cuts(disk: ForgetfulDisk, directory: Path, seed: int) -> int:
+    """Open what is left after each cut: some prefix of what had returned, and sound; how often not all."""
+    oracle, choose, lost = Oracle(seed), random.Random(seed), 0
+    for cut, (kind, _) in zip(disk.cuts, disk.steps, strict=True):
+        if kind == "write" and choose.random() < 0.95:
+            continue
+        target = directory / "after"
+        disk.give_back(cut, target, choose)
+        with sd.open(target / disk.store.relative_to(disk.root), durability="normal") as store:
+            found = contents(store)
+            prefixes = [oracle.after(count) for count in range(cut.returned + 2)]
+            assert found in prefixes
+            assert store.verify(deep=True).problems == []
+            lost += found not in prefixes[-2:]
+        shutil.rmtree(target)
+    return lost
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(LIVES - 1))
+def test_without_waiting_for_the_disk_a_power_cut_leaves_a_prefix(seed: int, tmp_path: Path) -> None:
+    with small_limits():
+        disk = recorded(tmp_path / "life", seed, "normal")
+        assert lost_after_cuts(disk, tmp_path, seed) > 0, "the simulation forgot nothing"
+
+
+@pytest.mark.slow
+def test_the_simulation_finds_files_that_are_removed_too_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were a compaction's commit not durable before the old chunks go, the store would name what is gone."""
+    begin = Catalog.begin
+    monkeypatch.setattr(Catalog, "begin", lambda catalog, *_, **__: begin(catalog))
+    with small_limits():
+        disk = recorded(tmp_path / "life", 0, "normal")
+        monkeypatch.undo()
+        with pytest.raises((AssertionError, sd.errors.StoreError)):
+            lost_after_cuts(disk, tmp_path, 0)
 
 
 @pytest.mark.slow
