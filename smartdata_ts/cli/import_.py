@@ -274,6 +274,7 @@ def _show(report: "ImportReport") -> None:
         shown.append(
             ("ambiguous", f"{report.ambiguous:,}", "in the repeated autumn hour; taken as its first pass")
         )
+    shown += [("notice", "", escape(notice)) for notice in report.notices]
     rate = f"{report.seconds:.1f} s, {report.rows_per_second:,.0f} rows/s"
     say(
         f"[bold]{escape(report.file)}[/]  [dim]{rate}[/]",
@@ -305,5 +306,8 @@ def _show_rows(reports: "Sequence[ImportReport]", format: str | None) -> None:
         "seconds",
         "rows_per_second",
     )
-    rows = [{name: getattr(report, name) for name in names} for report in reports]
+    rows = [
+        {name: getattr(report, name) for name in names} | {"notices": "; ".join(report.notices)}
+        for report in reports
+    ]
     show_table(pa.Table.from_pylist(rows), Printing(format, None))

@@ -15,6 +15,7 @@ from smartdata_ts._arrow_arrays import numbers_of
 from smartdata_ts._calendar import Calendar
 from smartdata_ts.errors import DataError
 
+from ._magnitudes import notices
 from ._read_ahead import read_ahead
 from ._reader import Reader
 from ._rejects import Reject, RejectWriter
@@ -45,6 +46,7 @@ class ImportReport:
     rejections: dict[str, int] = field(default_factory=dict)  # reason -> rows
     rejected_file: str | None = None  # line, reason and row of each that was rejected
     commit: int | None = None  # None where nothing had to be stored
+    notices: tuple[str, ...] = ()  # what is suspect: see _magnitudes.py
 
     @property
     def rows_per_second(self) -> float:
@@ -78,6 +80,9 @@ def import_file(
     `Store.describe`. `progress` is called after every batch with the part of the file that was read, from
     0 to 1 (None where its size is not known), and the count of rows.
 
+    The report's `notices` tell of series whose values are a thousand times what they were, or what others of
+    their unit are, or a thousandth: litres taken for cubic metres.
+
     Raises DataError where the file cannot be read and DialectError where its layout cannot be told;
     the store is then as it was. Importing a file twice stores nothing new.
 
@@ -98,8 +103,8 @@ def import_file(
         options["interval"] = interval
         # A month is as good as a length for period-end stamps, but no fixed spacing of readings.
         facts["interval"] = interval if Calendar.parse(interval).fixed_width_us is not None else None
-    keys = _Keys() if any(facts.values()) else None
-    if keys is not None:
+    keys = _Keys()
+    if any(facts.values()):
         store.describe([], **facts)  # what cannot be said should fail before a row is stored
     with (
         _Rejected(path, rejected) as sink,
@@ -107,7 +112,7 @@ def import_file(
         store.writer(note or f"import of {reader.name}", on_conflict) as writer,
     ):
         _copy(reader, writer, keys, progress)
-    if keys is not None:
+    if any(facts.values()):
         store.describe(keys.found(), **facts)
     written = writer.report
     assert written.rejected == 0, "a reader gives readings only"
@@ -127,6 +132,7 @@ def import_file(
         rejections=dict(reader.rejections.most_common()),
         rejected_file=sink.file if reader.rejected else None,
         commit=written.commit,
+        notices=() if written.commit is None else notices(store, keys.found(), keys.span, written.commit),
     )
 
 
@@ -136,11 +142,10 @@ def _open(path: Any, format: str | None, sink: "_Rejected", options: Mapping[str
     return open_reader(path, format, sink, **options)
 
 
-def _copy(reader: Reader, writer: "Writer", keys: "_Keys | None", progress: Progress | None) -> None:
+def _copy(reader: Reader, writer: "Writer", keys: "_Keys", progress: Progress | None) -> None:
     with closing(read_ahead(reader)) as batches:
         for batch in batches:
-            if keys is not None:
-                keys.add(batch)
+            keys.add(batch)
             writer.write(batch, quality="quality" if "quality" in batch.schema.names else None)
             if progress is not None:
                 progress(reader.progress, reader.rows)
@@ -202,16 +207,19 @@ def _remove_stale(path: Path) -> None:
 
 
 class _Keys:
-    """The keys that readings have."""
+    """The keys that readings have, and the span of their times."""
 
     def __init__(self) -> None:
+        self.span = (2**63 - 1, -(2**63))  # us UTC, both inclusive
         self._keys: set[str] = set()
         self._dictionary: pa.Array | None = None
         self._used = np.zeros(0, np.bool_)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Note the keys of a batch."""
-        column = batch.column(0)
+        """Note the keys and times of a batch."""
+        column, times = batch.column(0), numbers_of(batch.column("time").view(pa.int64()))
+        if times.size:
+            self.span = (min(self.span[0], int(times.min())), max(self.span[1], int(times.max())))
         if column.dictionary is not self._dictionary:
             self._settle()
             self._dictionary = column.dictionary
