@@ -6,6 +6,8 @@ transaction that names them. The head wins over every chunk, so that whoever mak
 flushes it.
 """
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
@@ -22,7 +24,7 @@ from smartdata_ts._readings import Folded, Readings, drop_known, first_conflict,
 from smartdata_ts._scan import read_series
 from smartdata_ts._snapshot import ChunkFiles, Snapshot, pack_head
 from smartdata_ts._versions import Versions
-from smartdata_ts.errors import ConflictError, UsageError
+from smartdata_ts.errors import ConflictError, SmartDataError, UsageError
 from smartdata_ts.kernels._jit import Int32Array, Int64Array
 from smartdata_ts.kernels.readings import mark_stale
 
@@ -86,6 +88,8 @@ class WriteAccess:
 
     catalog: Catalog
     files: ChunkFiles
+    # Called after a commit that added chunks; gives the number of the commit that it made, if any.
+    tidy: Callable[[Catalog, ChunkFiles], int | None] | None = None
     state: WriteState | None = None
 
 
@@ -144,6 +148,17 @@ class Writer:
             self._abandon()
             raise
         self._report = report
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Let chunks be folded. The write stands, so that what fails is left for the next one to try."""
+        access = self._access
+        if access.tidy is None or not len(self._output):
+            return
+        with contextlib.suppress(SmartDataError):
+            commit = access.tidy(access.catalog, access.files)
+            if commit is not None and access.state is not None and access.state.commit == commit - 1:
+                access.state.commit = commit
 
     @property
     def report(self) -> WriteReport:

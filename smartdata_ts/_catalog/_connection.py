@@ -162,13 +162,14 @@ class Connection:
         with self._lock:
             self._connection.close()
 
-    def begin(self, must_be_durable: bool = False) -> None:
+    def begin(self, must_be_durable: bool = False, waits: bool = True) -> None:
         """Take the store's one write lock, of which `commit` or `roll_back` lets go again.
 
         With durability "normal" the machine's death may undo commits, the newest first. One after which
-        files are removed `must_be_durable`: the commit before it names them.
+        files are removed `must_be_durable`: the commit before it names them. Raises StoreBusyError where
+        others hold the lock for longer than the timeout, or at all unless it `waits`.
         """
-        if not self._lock.acquire(timeout=self._timeout_s):
+        if not self._lock.acquire(timeout=self._timeout_s if waits else 0):
             raise StoreBusyError(
                 f"{self._path.parent}: another thread has been writing for longer than the timeout; "
                 "try again, or open the store with a longer timeout_s"
@@ -177,7 +178,7 @@ class Connection:
             if self._connection.in_transaction:
                 raise UsageError("this thread is within a write already; write with that writer, or after it")
             self._set_durable(must_be_durable or self._durability == "full")
-            self._execute("BEGIN IMMEDIATE")
+            self._execute("BEGIN IMMEDIATE", waits=waits)
         except BaseException:
             self._lock.release()
             raise
@@ -226,13 +227,13 @@ class Connection:
             except sqlite3.Error as problem:
                 raise _translated(target, problem) from problem
 
-    def _execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+    def _execute(self, sql: str, parameters: Sequence[object] = (), waits: bool = True) -> sqlite3.Cursor:
         try:
-            return self._patiently(lambda: self._connection.execute(sql, parameters))
+            return self._patiently(lambda: self._connection.execute(sql, parameters), None if waits else 0.0)
         except (sqlite3.Error, UnicodeDecodeError) as problem:
             raise _translated(self._path, problem) from problem
 
-    def _patiently(self, run: Callable[[], _Result]) -> _Result:
+    def _patiently(self, run: Callable[[], _Result], timeout_s: float | None = None) -> _Result:
         """Wait for a lock as long as the timeout, and ask for it every millisecond.
 
         SQLite's own pauses grow to 100 ms; beside a process that wrote all the time, a compaction got the
@@ -246,7 +247,7 @@ class Connection:
                 if getattr(problem, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
                     raise
                 now = time.monotonic()
-                deadline = deadline or now + self._timeout_s
+                deadline = deadline or now + (self._timeout_s if timeout_s is None else timeout_s)
                 if now > deadline:
                     raise
             time.sleep(0.001)

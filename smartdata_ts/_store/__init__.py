@@ -26,11 +26,14 @@ def open_store(
     timeout_s: float = 60.0,
     durability: str = "full",
     shared_filesystem: bool | None = None,
+    auto_compact: bool = True,
 ) -> "Store":
     """Open the store at `path`, a directory; creates it unless `mode` is "r".
 
     Mode "r" reads only and raises StoreNotFoundError where there is no store. `timeout_s` is how long a
-    write waits for another process's. Raises StoreFormatError where something else is at `path`.
+    write waits for another process's. With `auto_compact` a write that made the eighth chunk of a year in
+    a row folds the newest ones, which takes it at most about a second. Raises StoreFormatError where
+    something else is at `path`.
 
     With `durability` "full" a write that returned survives the machine's death. With "normal" the last
     ones may be gone then, as if they had never been, and small writes do not wait for the disk; the
@@ -55,7 +58,7 @@ def open_store(
         raise StoreFormatError(f"{directory / CHUNK_DIRECTORY}: is a link; put the directory in its place")
     if mode == "a":
         _create_directory(directory)
-    return Store(directory, mode, timeout_s, durability, shared_filesystem)
+    return Store(directory, mode, timeout_s, durability, shared_filesystem, auto_compact)
 
 
 def _what_is_missing(directory: Path) -> str:

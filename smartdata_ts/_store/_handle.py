@@ -27,10 +27,12 @@ class Handle:
         timeout_s: float,
         durability: str = "full",
         is_shared: bool | None = None,
+        auto_compact: bool = True,
     ) -> None:
         self._directory = directory
         self._mode = mode
         self._timeout_s = timeout_s
+        self._auto_compact = auto_compact
         self._pid = os.getpid()
         self._access: WriteAccess | None = None
         self._access_lock = threading.Lock()
@@ -77,9 +79,11 @@ class Handle:
         with self._access_lock:
             if self._access is None:
                 # Whoever only reads does not load what writes.
+                from smartdata_ts._upkeep.compact import compact_newest
                 from smartdata_ts._writer import WriteAccess
 
-                self._access = WriteAccess(self._write_catalog, self._files)
+                tidy = compact_newest if self._auto_compact else None
+                self._access = WriteAccess(self._write_catalog, self._files, tidy)
         return self._access
 
     def close(self) -> None:

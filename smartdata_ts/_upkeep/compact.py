@@ -5,6 +5,10 @@ stands in one chunk. What was superseded since the history's floor goes to chunk
 present never open. The store's write lock is held; readers go on with the chunks that they have open. The
 new chunks are named and the old ones forgotten in one transaction; files go after it, so that a crash
 leaves at worst files without a row, which the next compaction sweeps.
+
+`compact` folds whole partitions. `compact_newest` is what a write does by itself when it has made chunks:
+of a partition's newest chunks it folds as many as are worth it, so that there are never many, a reading
+is written again only into chunks at least twice as large, and no write waits for long.
 """
 
 from collections import defaultdict
@@ -24,6 +28,11 @@ from smartdata_ts._versions import Versions, fold_versions, join, layers, sort_v
 _USUAL_READINGS_MIN = CHUNK_READINGS_MAX // 4
 # So many chunks of history in a partition are made one.
 _HISTORY_CHUNKS_MAX = 8
+
+
+# A write folds the newest chunks of a partition if there are so many, with at most so many readings.
+NEWEST_CHUNKS_MIN = 8
+NEWEST_READINGS_MAX = 2 * CHUNK_READINGS_MAX
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,52 @@ def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
     )
 
 
+def compact_newest(catalog: Catalog, files: ChunkFiles) -> int | None:
+    """Fold the newest chunks of every partition that has many; the commit, None where none has.
+
+    Raises StoreBusyError at once where another writer is at work.
+    """
+    output = ChunkOutput(files.directory, catalog.series_keys)
+    catalog.begin(must_be_durable=True, waits=False)
+    try:
+        state = catalog.state()
+        crowds = [rows for rows in map(_newest, _by_partition(state.chunks)) if rows]
+        gone = {row.name for rows in crowds for row in rows}
+        if not crowds:
+            catalog.roll_back()
+            return None
+        snapshot, floor = Snapshot.of(state, files), catalog.raise_history_floor()
+        for rows in crowds:
+            _fold(snapshot.of_chunks(rows), floor, output)
+        commit = state.commit + 1
+        catalog.add_commit(commit, "compaction", state.reading_count)
+        catalog.remove_chunks(sorted(gone))
+        for row in output.finish():
+            catalog.add_chunk(commit, row)
+        catalog.commit()
+    except BaseException:
+        try:
+            output.abandon()
+        finally:
+            catalog.roll_back()
+        raise
+    for name in gone:
+        _disk.remove_if_possible(files.directory / name)
+    return commit
+
+
+def _newest(rows: tuple[ChunkRow, ...]) -> tuple[ChunkRow, ...]:
+    """The newest chunks of a partition that are to be one: the most of which none outweighs the newer."""
+    total = best = 0
+    for count, row in enumerate(reversed(rows), 1):
+        if total + row.reading_count > NEWEST_READINGS_MAX:
+            break
+        if count >= NEWEST_CHUNKS_MIN and row.reading_count <= total:
+            best = count
+        total += row.reading_count
+    return rows[len(rows) - best :]
+
+
 def _sweep(files: ChunkFiles, rows: Iterable[ChunkRow]) -> int:
     """Remove files that no row names; while the write lock is held, no writer is making one."""
     named = {row.name for row in rows}
@@ -89,13 +144,18 @@ def _fold_partitions(state: State, floor: int, files: ChunkFiles, output: ChunkO
     for rows in _by_partition((*snapshot.chunks, *output.live_rows())):
         if _is_crowded(rows):
             folded.update(row.name for row in rows)
-            superseded = []
-            for versions in _pieces(snapshot.of_chunks(rows)):
-                standing, behind = fold_versions(versions, floor)
-                output.add(standing)
-                superseded.append(behind)
-            _add_history(join(superseded), output)
+            _fold(snapshot.of_chunks(rows), floor, output)
     return folded
+
+
+def _fold(snapshot: Snapshot, floor: int, output: ChunkOutput) -> None:
+    """Put what stands of the chunks of a partition into new ones, what it superseded into history."""
+    superseded = []
+    for versions in _pieces(snapshot):
+        standing, behind = fold_versions(versions, floor)
+        output.add(standing)
+        superseded.append(behind)
+    _add_history(join(superseded), output)
 
 
 def _tidy_history(state: State, floor: int, files: ChunkFiles, output: ChunkOutput) -> set[str]:
