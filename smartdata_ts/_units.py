@@ -120,6 +120,21 @@ def convert(values: Any, source: str, target: str) -> Any:
     return numbers if np.ndim(values) else float(numbers)
 
 
+def amount_of(unit: str | None, kind: str | None) -> tuple[str | None, float]:
+    """The unit of the amounts that a series makes over time, and how much of it one unit makes in an hour.
+
+    Flows amount to volumes and powers to energies, where they are means of intervals or states at instants;
+    all else is an amount as it is: 0.
+    """
+    known = UNITS.get(unit) if unit is not None and kind in ("interval", "gauge") else None
+    if known is not None and known.dimension == "flow":
+        volume, time = known.code.split("/")
+        return volume, float(_HOUR / UNITS[time].factor)
+    if known is not None and known.dimension == "power" and f"{known.code}.h" in UNITS:
+        return f"{known.code}.h", 1.0
+    return unit, 0.0
+
+
 def common_unit(
     keys: Sequence[str], units: Sequence[str | None], quantities: Sequence[str | None]
 ) -> str | None:

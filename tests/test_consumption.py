@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -14,6 +15,7 @@ from benchmarks import daiad
 from smartdata_ts._steps import buckets, consumption, frame
 from smartdata_ts.errors import UsageError
 
+BWDF = Path(__file__).parents[2] / "shared/data/bwdf_water_dma/InflowData.xlsx"
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
 
@@ -98,6 +100,71 @@ def test_interval_series_are_taken_as_they_are_and_gauges_refused(store: sd.Stor
     write(store, "g", [0], [1.0])
     with pytest.raises(UsageError, match="'g' is a gauge"):
         store.query().consumption().to_arrow()
+
+
+def test_a_flow_lies_on_the_line_between_its_readings(store: sd.Store) -> None:
+    minute = HOUR // 60
+    random = np.random.default_rng(4)
+    times = np.arange(600) * 5 * minute + random.integers(0, minute, 600)
+    times = times[(np.arange(600) < 300) | (np.arange(600) > 330)]
+    flows = random.random(times.size) * 10
+    store.describe("f", kind="gauge", unit="L/s")
+    store.describe("p", kind="gauge", unit="kW", multiplier=2.0)
+    for key in ("f", "p"):
+        write(store, key, times.tolist(), flows.tolist())
+    got = rows(store.query("f").consumption(), "time", "end", "value", "quality", "event")
+    hours = np.diff(times) / HOUR
+    expected = (flows[1:] + flows[:-1]) / 2 * hours * 3600
+    assert [row[:2] for row in got] == list(zip(times[:-1].tolist(), times[1:].tolist(), strict=True))
+    gap = int(hours.argmax())
+    assert got[gap][2:] == (None, 7, 0)
+    assert [row[2] for row in got if row[2] is not None] == pytest.approx(np.delete(expected, gap), rel=1e-12)
+    energy = rows(store.query("p").consumption("MW.h"), "value")
+    assert [e for (e,) in energy if e is not None] == pytest.approx(
+        np.delete(expected, gap) / 3.6e6 * 2, rel=1e-12
+    )
+    # A span has the intervals that reach into it, whole, and the same gaps.
+    middle = store.query("f", start=np.datetime64(int(times[299]) + 1, "us")).consumption()
+    assert rows(middle, "time", "end", "value", "quality", "event") == got[299:]
+
+
+def test_means_of_intervals_are_multiplied_by_their_length(store: sd.Store) -> None:
+    store.describe("f", kind="interval", unit="L/s", interval="15min")
+    store.describe("a", kind="interval", unit="L", interval="15min")
+    for key in ("f", "a"):
+        write(store, key, [0, HOUR // 4], [2.0, 4.0])
+    assert rows(store.query("f").consumption(), "value") == [(1800.0,), (3600.0,)]
+    total = store.query().consumption().resample("1h", "sum").aggregate("sum").to_arrow()
+    assert total["sum"].to_pylist() == [5406.0]
+    assert total.schema.field("sum").metadata == {b"unit": b"L"}
+    store.describe("f", unit="Cel")
+    assert rows(store.query("f").consumption(), "value") == [(2.0,), (4.0,)]
+
+
+@pytest.mark.skipif(not BWDF.exists(), reason="../shared/data/bwdf_water_dma is absent")
+def test_bwdf_monthly_inflows_are_their_hours(store: sd.Store) -> None:
+    pytest.importorskip("openpyxl")
+    frame = pd.read_excel(BWDF)
+    local = pd.to_datetime(frame.iloc[:, 0], format="%d/%m/%Y %H:%M")
+    times = local.dt.tz_localize("Europe/Rome", ambiguous="infer").dt.tz_convert("UTC").dt.as_unit("us")
+    keys = [str(name) for name in frame.columns[1:]]
+    store.describe(keys, quantity="water", unit="L/s", kind="interval", interval="1h")
+    for key in keys:
+        known = frame[key].notna()
+        store.write(
+            {"series": key, "time": times[known].to_numpy(), "value": frame.loc[known, key].to_numpy()}
+        )
+    names = ["sum", "expected_count", "completeness"]
+    months = store.query(tz="Europe/Rome").consumption("m3").resample("1mo", names).to_pandas()
+    by_month = frame.groupby(local.dt.to_period("M"))
+    for k, key in enumerate(keys):
+        own = months[months["series"].astype(str) == key]
+        litres, counts = by_month[frame.columns[1 + k]].sum(), by_month[frame.columns[1 + k]].count()
+        expected = litres[counts > 0].to_numpy() * 3.6
+        assert own["sum"].to_numpy() == pytest.approx(expected, rel=1e-12)
+        shares = (counts / by_month.size())[counts > 0].to_numpy()
+        assert own["completeness"].to_numpy() == pytest.approx(shares, rel=1e-12)
+        assert own["expected_count"].tolist() == by_month.size()[counts > 0].tolist()
 
 
 def test_an_interval_series_of_unknown_length_is_refused(store: sd.Store) -> None:

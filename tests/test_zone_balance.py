@@ -147,6 +147,22 @@ def test_nothing_is_nothing(store):
     assert early.num_rows == 0
 
 
+def test_an_inlet_may_be_a_flow(tmp_path):
+    with sd.open(tmp_path / "s") as store:
+        store.describe("flow", kind="gauge", unit="L/s", quantity="water")
+        store.describe("meter", kind="register", unit="m3", quantity="water")
+        minutes = np.arange(24 * 60 + 1) * (HOUR // 60)
+        store.write({"series": "flow", "time": minutes, "value": 2.0 - 1.0 * (minutes // HOUR == 3)})
+        store.write({"series": "meter", "time": minutes[::60], "value": np.arange(25) * 3.0})
+        (row, *_) = store.zone_balance("flow", "meter", unit="m3").to_pylist()
+        assert (row["use"], row["unit"]) == (72, "m3")
+        assert row["inflow"] == pytest.approx(23 * 7.2 + 3.6)
+        assert (row["night_flow"], row["net_night_flow"]) == (
+            pytest.approx(3.6, abs=0.06),
+            pytest.approx(0.6, abs=0.06),
+        )
+
+
 def test_inlets_with_the_tags_of_the_zone_are_no_members(tmp_path):
     with sd.open(tmp_path / "s") as store:
         for key, amount in (("in", 10.0), ("out", 2.0), ("a", 3.0), ("b", 4.0)):

@@ -17,6 +17,7 @@ from smartdata_ts._steps.frame import NO_FACTS, Exchange, Facts, frame_batches
 from smartdata_ts._steps.last import last_batch
 from smartdata_ts._steps.resample import expects, resample_batches, resample_schema
 from smartdata_ts._steps.within import Within, widened
+from smartdata_ts._units import amount_of
 from smartdata_ts.errors import CorruptChunkError, MissingDependencyError
 from smartdata_ts.kernels._jit import Int64Array
 
@@ -97,10 +98,11 @@ class Results(Description):
 
     def _members(self, plan: Plan, known: _Known) -> Members:
         assert self.across is not None
-        step = self.steps[0]
-        units = known.facts.units
-        if isinstance(step, Consumption) and step.unit is not None:
-            units = [step.unit] * len(units)
+        step, facts = self.steps[0], known.facts
+        units = facts.units
+        if isinstance(step, Consumption):
+            amounts = [amount_of(unit, kind)[0] for unit, kind in zip(units, facts.kinds, strict=True)]
+            units = amounts if step.unit is None else [step.unit] * len(units)
         return self.across.members(plan.keys.to_pylist(), known.tags, units, known.facts.quantities)
 
     def _step_batches(self, plan: Plan, facts: Facts) -> Iterator[pa.RecordBatch]:

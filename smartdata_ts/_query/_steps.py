@@ -100,7 +100,9 @@ class Steps(Results):
         """What registers counted between consecutive readings, stamped by the interval's start.
 
         The intervals that overlap the query's span, whole. Series of kind "register", or none, are
-        differenced; those of kind "interval" are taken as they are; a "gauge" is refused. Readings that
+        differenced; those of kind "interval" are taken as they are. Flows (L/s) and powers (kW) amount to
+        volumes and energies: an interval's mean times its length, and a gauge's line between two readings,
+        null where these are more than 1.5 usual steps apart; other gauges are refused. Readings that
         are not finite, or rejected or missing, are no readings. Columns: series, time, end, value (null
         after a reset), quality (that of the lower-ranked reading; suspect where the register fell) and
         event: 0 none, 1 rollover, 2 backflow, 3 reset, 4 digit fault. docs/meters.md has the rules.

@@ -1,4 +1,9 @@
-"""Registers become amounts over intervals; kernels/registers.py has the rules for where one falls."""
+"""Registers, and flows, become amounts over intervals.
+
+kernels/registers.py has the rules for where a register falls. A flow (a gauge of L/s, of kW) is on the line
+between two of its readings; between two that are more than 1.5 usual steps apart it is not known. A mean of
+intervals (kind interval, L/s) is multiplied by their length.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -6,8 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._scan import TIME_TYPE
-from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Exchange, Frame, usable
-from smartdata_ts._units import conversion
+from smartdata_ts._steps.frame import (
+    SERIES_FIELD,
+    TIME_FIELD,
+    Context,
+    Exchange,
+    Frame,
+    intervals_of,
+    usable,
+)
+from smartdata_ts._steps.shares import usual_lengths
+from smartdata_ts._units import amount_of, conversion
 from smartdata_ts.errors import UnitError, UsageError
 from smartdata_ts.kernels import registers as kernel_registers
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, UInt8Array
@@ -23,14 +37,15 @@ SCHEMA = pa.schema(
         pa.field("event", pa.uint8(), nullable=False),
     ]
 )
-_SUSPECT = 5
+HOUR_US = 3_600_000_000
+_SUSPECT, _MISSING = 5, 7
 # The lower of two readings' statuses stands for the interval between them.
 _RANKS = np.array([5, 3, 4, 6, 2, 1, 0, 0] + 8 * [3], np.uint8)
 
 
 @dataclass(frozen=True)
 class Consumption:
-    """Amounts between consecutive readings of registers; amounts of interval series as they are."""
+    """Amounts between consecutive readings of registers and flows; amounts of intervals as they are."""
 
     unit: str | None = None  # of the amounts; None: each series' own
 
@@ -51,33 +66,35 @@ class Consumption:
 
     def _amounts(self, frame: Frame, context: Context) -> Frame:
         kept = frame.select(np.flatnonzero(usable(frame.values, frame.qualities)))
-        is_interval = _interval_slots(frame, context)
-        if not is_interval.any():
-            return _within(_differences(kept, context), context)
-        if is_interval.all():
-            return _within(_intervals(kept, context), context)
-        of_interval = is_interval[kept.slots]
-        registers = _differences(kept.select(np.flatnonzero(~of_interval)), context)
-        intervals = _intervals(kept.select(np.flatnonzero(of_interval)), context)
-        return _within(_merged(registers, intervals), context)
+        kinds = _kinds(frame, context)
+        parts = []
+        for kind, make in (("register", _differences), ("interval", _intervals), ("gauge", _integrals)):
+            own = kinds == kind
+            if own.all() and own.size:
+                parts = [make(kept, context)]
+            elif own.any():
+                parts.append(make(kept.select(np.flatnonzero(own[kept.slots])), context))
+        return _within(_merged(parts) if parts else _differences(kept, context), context)
 
 
-def _interval_slots(frame: Frame, context: Context) -> np.ndarray:
-    kinds = context.facts.kinds[frame.first : frame.end]
+def _kinds(frame: Frame, context: Context) -> np.ndarray:
+    """What each slot is; one of which nothing is said is a register."""
+    facts = context.facts
+    kinds = np.array([kind or "register" for kind in facts.kinds[frame.first : frame.end]], np.str_)
     for slot in np.unique(frame.slots).tolist():
         position = frame.first + slot
-        key = context.keys[position].as_py()
-        if kinds[slot] == "gauge":
+        key, unit = context.keys[position].as_py(), facts.units[position]
+        if kinds[slot] == "gauge" and not amount_of(unit, "gauge")[1]:
             raise UsageError(
-                f"series {key!r} is a gauge, which has no consumption; leave it out of the selection, or"
-                " describe it as kind 'register' or 'interval'"
+                f"series {key!r} is a gauge, and {unit or 'without a unit'}: it has no consumption, as flows"
+                " (L/s) and powers (kW) have; leave it out of the selection, or describe it otherwise"
             )
-        if kinds[slot] == "interval" and not context.facts.intervals_us[position]:
+        if kinds[slot] == "interval" and not facts.intervals_us[position]:
             raise UsageError(
                 f"series {key!r} is of kind 'interval', but how long its intervals are is not known;"
                 f" say so: store.describe({key!r}, interval='1h')"
             )
-    return np.array([kind == "interval" for kind in kinds], np.bool_)
+    return kinds
 
 
 def _differences(kept: Frame, context: Context) -> Frame:
@@ -172,20 +189,50 @@ def _worse(old: UInt8Array, new: UInt8Array) -> UInt8Array:
 
 
 def _intervals(kept: Frame, context: Context) -> Frame:
-    lengths = np.array(context.facts.intervals_us[kept.first : kept.end], np.float64)
-    ends = kept.starts + lengths[kept.slots].astype(np.int64)
+    lengths = intervals_of(kept, context)[kept.slots]
+    per_hour = _per_hour(kept, context)[kept.slots]
+    amounts = np.where(per_hour > 0, kept.values * (lengths / HOUR_US) * per_hour, kept.values)
+    amounts *= _multipliers(kept, context)[kept.slots]
     events = np.zeros(kept.slots.size, np.uint8)
-    said = context.facts.multipliers[kept.first : kept.end]
-    multipliers = np.array([1.0 if multiplier is None else multiplier for multiplier in said])
-    rows = (kept.slots, kept.starts, ends, kept.values * multipliers[kept.slots], kept.qualities)
+    rows = (kept.slots, kept.starts, kept.starts + lengths, amounts, kept.qualities)
     return Frame(kept.first, kept.end, *rows, {"event": events})
+
+
+def _integrals(kept: Frame, context: Context) -> Frame:
+    """Flows between consecutive readings; null where these are too far apart for a line between them."""
+    inside = (kept.starts[1:] > context.time_min) & (kept.starts[:-1] <= context.time_max)
+    old = np.flatnonzero((kept.slots[1:] == kept.slots[:-1]) & inside)
+    new, slots = old + 1, kept.slots[old]
+    lengths = kept.starts[new] - kept.starts[old]
+    told = intervals_of(kept, context)
+    bounds = np.searchsorted(slots, np.arange(told.size + 1)).astype(np.int64)
+    steps = np.where(told > 0, told, usual_lengths(bounds, kept.starts[old], kept.starts[new]))[slots]
+    factors = (_per_hour(kept, context) * _multipliers(kept, context))[slots]
+    amounts = (kept.values[old] / 2 + kept.values[new] / 2) * (lengths / HOUR_US) * factors
+    qualities = _worse(kept.qualities[old], kept.qualities[new])
+    is_gap = 2 * lengths > 3 * steps
+    amounts[is_gap], qualities[is_gap] = np.nan, _MISSING
+    rows = (slots, kept.starts[old], kept.starts[new], amounts, qualities)
+    return Frame(kept.first, kept.end, *rows, {"event": np.zeros(old.size, np.uint8)})
+
+
+def _per_hour(frame: Frame, context: Context) -> Float64Array:
+    """What a unit of each slot makes in an hour; 0 where it is an amount already."""
+    facts = context.facts
+    positions = range(frame.first, frame.end)
+    return np.array([amount_of(facts.units[k], facts.kinds[k])[1] for k in positions], np.float64)
+
+
+def _multipliers(frame: Frame, context: Context) -> Float64Array:
+    said = context.facts.multipliers[frame.first : frame.end]
+    return np.array([1.0 if multiplier is None else multiplier for multiplier in said], np.float64)
 
 
 def _converted(frame: Frame, context: Context, target: str) -> Frame:
     """The amounts in another unit; an amount is a difference, in which offsets have no part."""
     values = np.array(frame.values)
     for position in range(frame.first, frame.end):
-        unit = context.facts.units[position]
+        unit, _ = amount_of(context.facts.units[position], context.facts.kinds[position])
         if unit == target:
             continue
         key = context.keys[position].as_py()
@@ -200,20 +247,21 @@ def _converted(frame: Frame, context: Context, target: str) -> Frame:
     return replace(frame, values=values)
 
 
-def _merged(one: Frame, other: Frame) -> Frame:
-    assert one.ends is not None
-    assert other.ends is not None
+def _merged(parts: list[Frame]) -> Frame:
+    """The rows of several frames over the same slots, of which each is of one kind."""
+    if len(parts) == 1:
+        return parts[0]
     both = Frame(
-        one.first,
-        one.end,
-        np.concatenate([one.slots, other.slots]),
-        np.concatenate([one.starts, other.starts]),
-        np.concatenate([one.ends, other.ends]),
-        np.concatenate([one.values, other.values]),
-        np.concatenate([one.qualities, other.qualities]),
-        {"event": np.concatenate([one.columns["event"], other.columns["event"]])},
+        parts[0].first,
+        parts[0].end,
+        np.concatenate([part.slots for part in parts]),
+        np.concatenate([part.starts for part in parts]),
+        np.concatenate([part.ends for part in parts if part.ends is not None]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.qualities for part in parts]),
+        {"event": np.concatenate([part.columns["event"] for part in parts])},
     )
-    return both.select(np.argsort(both.slots, kind="stable"))  # a slot is of one kind
+    return both.select(np.argsort(both.slots, kind="stable"))
 
 
 def _within(frame: Frame, context: Context) -> Frame:

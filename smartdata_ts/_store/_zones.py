@@ -12,7 +12,7 @@ from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._query import Query, selected
 from smartdata_ts._time_zone import load_zone, transitions
-from smartdata_ts._units import common_unit
+from smartdata_ts._units import amount_of, common_unit
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
@@ -55,6 +55,7 @@ class Zones(Reading):
 
         `inlet`, `members` and `outlet` (what leaves for other zones, and is taken from the inflow) are keys,
         or tags as `query` takes them; inlets and outlets that carry the members' tags are none of them.
+        Registers, amounts and flows (L/s) may be mixed, see `Query.consumption`.
         Columns, in `unit` (by default the one that most of the series have):
 
         - time, inflow, use (of the members), difference: inflow - use, the water losses and whatever is not
@@ -111,12 +112,15 @@ class Zones(Reading):
 
     def _common_unit(self, queries: list[Query]) -> str | None:
         keys: list[str] = []
-        facts: list[tuple[str | None, str | None]] = []
+        units: list[str | None] = []
+        quantities: list[str | None] = []
         for query in queries:
             ids, own = selected(self._catalog, query.series, dict(query.tags))
             keys += own.to_pylist()
-            facts += self._catalog.facts_of(ids, ("unit", "quantity"))
-        return common_unit(keys, [unit for unit, _ in facts], [quantity for _, quantity in facts])
+            for unit, kind, quantity in self._catalog.facts_of(ids, ("unit", "kind", "quantity")):
+                units.append(amount_of(unit, kind)[0])
+                quantities.append(quantity)
+        return common_unit(keys, units, quantities)
 
 
 _SCHEMA = pa.schema(
