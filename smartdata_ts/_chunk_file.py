@@ -252,6 +252,8 @@ class ChunkFile:
 
     def _opened(self, is_shared: bool) -> _disk.ReadFile:
         try:
+            if not _disk.is_regular(self.path):
+                raise CorruptChunkError(f"{self.path}: is a link, or no file. Put the chunk in its place.")
             return _disk.PlainFile(self.path) if is_shared else _disk.MappedFile(self.path)
         except FileNotFoundError as problem:
             raise CorruptChunkError(

@@ -328,7 +328,6 @@ class PlainFile(ReadFile):
     def __init__(self, path: Path) -> None:
         self.path = path
         with _missing_apart(), errors_of(path, "read"):
-            _refuse_links(path)
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         weakref.finalize(self, os.close, self._descriptor)
         with errors_of(path, "read"):
@@ -360,17 +359,15 @@ def _missing_apart() -> Iterator[None]:
         raise
 
 
-def _refuse_links(path: Path) -> None:
-    """A file of a store's is no link to one that is not, and no pipe that never ends."""
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        raise StoreError(f"{path}: a link, or no regular file. Put the file itself in its place.")
+def is_regular(path: Path) -> bool:
+    """Whether the name stands for a file itself: no link, no pipe; FileNotFoundError where it is missing."""
+    with _missing_apart(), errors_of(path, "looked at"):
+        return stat.S_ISREG(os.lstat(path).st_mode)
 
 
 def _mapped(path: Path) -> pa.Buffer:
-    with _missing_apart(), errors_of(path, "read"):
-        _refuse_links(path)
-        with pa.memory_map(os.fspath(path)) as source:
-            return source.read_buffer()
+    with _missing_apart(), errors_of(path, "read"), pa.memory_map(os.fspath(path)) as source:
+        return source.read_buffer()
 
 
 _READ_SIZE = 1 << 20

@@ -4,6 +4,7 @@ A snapshot never changes. Its chunk files are opened when first needed and share
 """
 
 import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +99,14 @@ class AsOf:
     deletions: tuple[Deletion, ...]
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Whole chunks by their names, and of others some rows."""
+
+    files: frozenset[str]
+    rows: dict[str, Int64Array]
+
+
 class Snapshot:
     """The readings of one commit."""
 
@@ -109,6 +118,7 @@ class Snapshot:
         head: Versions,
         files: ChunkFiles,
         as_of: AsOf | None = None,
+        left_out: "LeftOut | None" = None,
     ) -> None:
         self.commit = commit
         self.reading_count = reading_count  # each (series, time) once
@@ -116,6 +126,7 @@ class Snapshot:
         self.head_versions = head  # in order of writing
         self._files = files
         self.as_of = as_of  # None: nothing is known but the present
+        self._left_out = left_out or LeftOut(frozenset(), {})
 
     @property
     def head(self) -> Readings:
@@ -136,20 +147,40 @@ class Snapshot:
         order = np.argsort(ids, kind="stable")
         ascending = ids[order]
         found = []
-        for row in self.chunks:
-            if row.time_max < time_min or row.time_min > time_max:
-                continue
+        for row in self.chunks_near(ids, time_min, time_max):
             first, end = np.searchsorted(ascending, (row.series_min, row.series_max + 1))
-            if first == end:
-                continue
             chunk = self._files.get(row.name)
             rows, positions = _rows_of(chunk, ascending[first:end], order[first:end])
             within = (chunk.time_max[rows] >= time_min) & (chunk.time_min[rows] <= time_max)
+            if row.name in self._left_out.rows:
+                within &= ~np.isin(rows, self._left_out.rows[row.name])
             if self.as_of is not None:
                 within &= chunk.commit_min[rows] <= self.as_of.commit
             if within.any():
                 found.append(Blocks(chunk, rows[within], positions[within]))
         return found
+
+    def chunks_near(self, ids: Int64Array, time_min: int, time_max: int) -> Iterator[ChunkRow]:
+        """The chunks that may hold readings of the series `ids` within [time_min, time_max]."""
+        ascending = np.sort(ids)
+        for row in self.chunks:
+            if row.time_max < time_min or row.time_min > time_max or row.name in self._left_out.files:
+                continue
+            first, end = np.searchsorted(ascending, (row.series_min, row.series_max + 1))
+            if first < end:
+                yield row
+
+    def without(self, files: Iterable[str], rows: dict[str, Int64Array]) -> "Snapshot":
+        """The same without some chunks, and without rows of others: what is damaged, to a query."""
+        return Snapshot(
+            self.commit,
+            self.reading_count,
+            self.chunks,
+            self.head_versions,
+            self._files,
+            self.as_of,
+            LeftOut(frozenset(files), rows),
+        )
 
     @classmethod
     def at(cls, commit: int, state: State, files: ChunkFiles) -> "Snapshot":

@@ -18,6 +18,7 @@ SmartDataError
 │   ├── ClosedError             a handle that was closed, or carried across fork
 │   ├── CorruptChunkError       bytes of a chunk that are not what was written
 │   └── CorruptCatalogError     bytes of the catalog that are not what was written
+├── DamageWarning           what a query left out, as it was asked to; warned of, not raised
 └── MissingDependencyError  an optional package that is not installed
 """
 
@@ -92,6 +93,14 @@ class CorruptChunkError(StoreError):
 
 class CorruptCatalogError(StoreError):
     """Bytes of the catalog that are not what was written."""
+
+
+class DamageWarning(SmartDataError, UserWarning):  # noqa: N818 - a warning, unless it is made an error
+    """What a query with `on_corrupt="skip"` left out; `problems` has a sentence for each block or chunk."""
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class MissingDependencyError(SmartDataError):

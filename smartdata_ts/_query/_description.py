@@ -48,6 +48,7 @@ class Description:
     tz: str = "UTC"  # of buckets, unless they say otherwise
     across: Across | None = None  # of the buckets that the steps made
     join: Join | None = None  # with the rows of another query
+    on_corrupt: str = "raise"  # or "skip"
 
     @property
     def _span(self) -> tuple[int, int]:

@@ -1,12 +1,14 @@
 """The result of a query, in whatever form is asked for."""
 
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from smartdata_ts._catalog import Catalog
+from smartdata_ts._losses import Loss, find_losses, losses_table, summary, with_losses
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
 from smartdata_ts._scan import READINGS_SCHEMA, reading_batches
 from smartdata_ts._snapshot import Snapshot
@@ -18,7 +20,7 @@ from smartdata_ts._steps.last import last_batch
 from smartdata_ts._steps.resample import expects, resample_batches, resample_schema
 from smartdata_ts._steps.within import Within, widened
 from smartdata_ts._units import amount_of
-from smartdata_ts.errors import CorruptChunkError, MissingDependencyError
+from smartdata_ts.errors import CorruptChunkError, DamageWarning, MissingDependencyError
 from smartdata_ts.kernels._jit import Int64Array
 
 from ._description import Description, Last, Resample
@@ -36,6 +38,7 @@ class _Known:
 
     facts: Facts
     tags: dict[str, list[str | None]]
+    losses: list[Loss]  # what of it is damaged, where that is left out
 
 
 class Results(Description):
@@ -72,6 +75,9 @@ class Results(Description):
     def _run(self) -> tuple[pa.RecordBatchReader, list[str]]:
         """The result, and the keys of the series that it is of."""
         plan, known = self._plan()
+        if known.losses:
+            problems = tuple(loss.problem for loss in known.losses)
+            warnings.warn(DamageWarning(summary(known.losses), problems), stacklevel=3)
         batches, schema = self._step_batches(plan, known.facts), self.schema
         keys: list[str] = plan.keys.to_pylist()
         if self.across is not None:
@@ -81,7 +87,25 @@ class Results(Description):
         if self.join is not None:
             tags = {} if self.join.by is None else self.tags_by_key(self.join.by)
             batches = self.join.run(batches, self._source_schema, keys, tags)
+        if self.on_corrupt == "skip":
+            schema = with_losses(schema, known.losses)
         return pa.RecordBatchReader.from_batches(schema, batches), keys
+
+    def losses(self) -> pa.Table:
+        """What of the readings that the query asks for is damaged; no row where all is sound.
+
+        One row a block, or a chunk that cannot be opened (series is null, and readings counts all series in
+        it): file, series, first_time, last_time, readings, problem. With `on_corrupt="skip"` a result lacks
+        them, and what they had superseded stands in their place; it says so in its schema's metadata
+        (`smartdata_ts.losses`, JSON), and by a DamageWarning.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> report = store.write({"series": "wm-17", "time": [0], "value": [1.5]})
+        >>> store.query(on_corrupt="skip").losses().num_rows
+        0
+        """
+        return losses_table(replace(self, on_corrupt="skip")._plan()[1].losses)
 
     def tags_by_key(self, name: str) -> dict[str, str | None]:
         """A tag of every series that is selected, by key; None where it has none.
@@ -128,20 +152,28 @@ class Results(Description):
         while True:
             catalog, snapshot = self.store.pin(self.as_of)
             last = catalog.last_commit()
+            # A chunk that a compaction has removed since is no corruption; the newer commit is whole.
             try:
-                return self._plan_on(catalog, snapshot)
+                plan, known = self._plan_on(catalog, snapshot)
+                if not known.losses or self._is_newest(catalog, snapshot, last):
+                    return plan, known
             except CorruptChunkError:
-                # A chunk that a compaction has removed since is no corruption; the newer commit is whole.
-                if catalog.last_commit() == last == (last if self.as_of else snapshot.commit):
+                if self._is_newest(catalog, snapshot, last):
                     raise
+
+    def _is_newest(self, catalog: Catalog, snapshot: Snapshot, last: int) -> bool:
+        return catalog.last_commit() == last == (last if self.as_of else snapshot.commit)
 
     def _plan_on(self, catalog: Catalog, snapshot: Snapshot) -> tuple[Plan, _Known]:
         ids, keys = selected(catalog, self.series, dict(self.tags))
         steps = self._frame_steps
         span = (TIME_MIN, TIME_MAX) if steps and steps[0].needs_neighbours else self._wide_span
+        losses: list[Loss] = []
+        if self.on_corrupt == "skip":
+            snapshot, losses = find_losses(snapshot, ids, *span)
         plan = make_plan(snapshot, ids, keys, *span, self.qualities)
         tags = {} if self.across is None else {name: catalog.tags_of(ids, name) for name in self.across.by}
-        return plan, _Known(_facts(catalog, ids) if self._needs_facts else NO_FACTS, tags)
+        return plan, _Known(_facts(catalog, ids) if self._needs_facts else NO_FACTS, tags, losses)
 
     @property
     def _needs_facts(self) -> bool:
@@ -165,7 +197,9 @@ class Results(Description):
         ['time', 'wm-17']
         """
         reader, keys = self._run()
-        return wide_table(reader, reader.schema, keys) if wide else reader.read_all()
+        if not wide:
+            return reader.read_all()
+        return wide_table(reader, reader.schema, keys).replace_schema_metadata(reader.schema.metadata)
 
     def to_pandas(self) -> "pandas.DataFrame":
         """The whole result as a pandas frame; MissingDependencyError where pandas is not installed.

@@ -11,7 +11,7 @@ from smartdata_ts._info import Info, info_of
 from smartdata_ts._instant import parse_instant
 from smartdata_ts._quality import qualities_of
 from smartdata_ts._query import Query, as_keys, as_tags
-from smartdata_ts.errors import CorruptCatalogError
+from smartdata_ts.errors import CorruptCatalogError, UsageError
 
 from ._handle import Handle
 
@@ -28,6 +28,7 @@ class Reading(Handle):
         tz: str = "UTC",
         as_of: object = None,
         quality: str | int | Sequence[str | int] | None = None,
+        on_corrupt: str = "raise",
     ) -> Query:
         """Describe a query; nothing is read yet.
 
@@ -36,7 +37,9 @@ class Reading(Handle):
         or np.datetime64; what has no offset is local time in `tz`. `as_of` asks for the readings as they
         were known then: a commit's number, the name of a snapshot, or an instant (without offset: UTC).
         Raises HistoryError where history does not reach so far back. `quality` leaves only readings that
-        are so: names ("measured", "edited"), whatever the method, or codes.
+        are so: names ("measured", "edited"), whatever the method, or codes. Damaged blocks raise
+        CorruptChunkError; with `on_corrupt="skip"` they are left out, which takes about twice as long, and
+        told of by a DamageWarning, in the result's schema, and by `Query.losses`.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -45,6 +48,8 @@ class Reading(Handle):
         1
         """
         self._check()
+        if on_corrupt not in ("raise", "skip"):
+            raise UsageError(f"on_corrupt must be 'raise' or 'skip', not {on_corrupt!r}")
         return Query(
             self,
             as_keys(series),
@@ -54,6 +59,7 @@ class Reading(Handle):
             as_of=None if as_of is None else commit_of(self._catalog, as_of),
             qualities=None if quality is None else qualities_of(quality),
             tz=tz,
+            on_corrupt=on_corrupt,
         )
 
     def series(self) -> pa.Table:

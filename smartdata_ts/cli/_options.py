@@ -1,7 +1,9 @@
 """Options that several commands share, and what they come to."""
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,12 +33,14 @@ class Selection:
     end: str | None
     tz: str
     as_of: str | None
+    on_corrupt: str
 
     def query(self, store: "Store") -> "Query":
         """The query for these readings."""
         keys, as_of = list(self.series) or None, self.as_of
         commit = int(as_of) if as_of is not None and as_of.isdecimal() else as_of
-        return store.query(keys, self.tags or None, self.start, self.end, self.tz, as_of=commit)
+        span = (self.start, self.end, self.tz)
+        return store.query(keys, self.tags or None, *span, as_of=commit, on_corrupt=self.on_corrupt)
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ tz_option = option(
 )
 
 
-_SELECTION_OPTIONS = ("series", "tags", "start", "end", "tz", "as_of")
+_SELECTION_OPTIONS = ("series", "tags", "start", "end", "tz", "as_of", "on_corrupt")
 
 
 def selection(function: Function) -> Function:
@@ -118,7 +122,8 @@ def selection(function: Function) -> Function:
     @functools.wraps(function)
     def call(**options: Any) -> Any:
         chosen = Selection(*(options.pop(name) for name in _SELECTION_OPTIONS))
-        return function(selection=chosen, **options)
+        with _damage_told():
+            return function(selection=chosen, **options)
 
     start = option(
         "--start", metavar="TIME", section=_SELECTION, help="From here: 2025-10-26 or 2025-10-26T02:30."
@@ -130,7 +135,34 @@ def selection(function: Function) -> Function:
         section=_SELECTION,
         help="As they were known then: a commit's number, a snapshot's name, or a time.",
     )
-    return series_option(tag_option(start(end(tz_option(as_of(call))))))
+    on_corrupt = option(
+        "--on-corrupt",
+        type=click.Choice(["raise", "skip"]),
+        default="raise",
+        section=_SELECTION,
+        help="Whether damage ends the command, or is left out and told of.  [default: raise]",
+    )
+    return series_option(tag_option(start(end(tz_option(as_of(on_corrupt(call)))))))
+
+
+@contextlib.contextmanager
+def _damage_told() -> Iterator[None]:
+    """Say on standard error what queries left out."""
+    from smartdata_ts.errors import DamageWarning
+
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, *arguments: Any, **named: Any) -> None:
+            if isinstance(message, DamageWarning):
+                for problem in message.problems:
+                    click.echo(f"left out: {problem}", err=True)
+            else:
+                show(message, *arguments, **named)
+
+        warnings.simplefilter("always", DamageWarning)
+        warnings.showwarning = tell
+        yield
 
 
 def buckets(required: bool) -> Callable[[Function], Function]:
