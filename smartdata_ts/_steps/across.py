@@ -1,7 +1,6 @@
 """Aggregates across series: buckets of many series to one a group, with how complete each is."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from smartdata_ts.kernels._jit import Float64Array
 HOWS = ("sum", "mean", "min", "max", "count", "median")
 _COUNTS = ("count", "expected_count")
 _SHARES = ("completeness", "estimated_share")
+_GROUP = "group of series"  # by its number
 _VALID = "valid "  # how many values a mean is of, beside their sum
 _DIFFERENCES = ("sum", "std")  # converted without an offset
 _LEVELS = re.compile(r"min|max|mean|first|last|median|p\d+(\.\d+)?")
@@ -37,8 +37,8 @@ def probability_of(how: str) -> float | None:
 class Members:
     """The series that are aggregated, by position."""
 
-    tags: dict[str, list[str | None]]
-    count: int
+    groups: np.ndarray  # the number of each one's group
+    labels: list[tuple[str | None, ...]]  # the tags of each group, in order, null last
     unit: str | None  # of the result
     conversions: list[Conversion] | None  # None: all are in that unit
 
@@ -76,23 +76,23 @@ class Across:
         quantities: list[str | None],
     ) -> Members:
         """The series, and how their units become one; UnitError where they do not."""
+        groups, labels = _grouped(tags, self.by, len(keys))
         if self.how == "count":
-            return Members(tags, len(keys), None, None)
+            return Members(groups, labels, None, None)
         common = common_unit(keys, units, quantities)
         target = common if self.unit is None else self.unit
         if target is None or set(units) <= {target}:
-            return Members(tags, len(keys), target, None)
+            return Members(groups, labels, target, None)
         if common is None:
             raise UnitError(f"series {keys[0]!r} has no unit; say it: store.describe({keys[0]!r}, unit=...)")
         known = {unit: conversion(str(unit), target) for unit in set(units)}
-        return Members(tags, len(keys), target, [known[unit] for unit in units])
+        return Members(groups, labels, target, [known[unit] for unit in units])
 
     def run(
         self, batches: Iterable[pa.RecordBatch], source: pa.Schema, members: Members
     ) -> Iterator[pa.RecordBatch]:
         """Fold batches of buckets."""
-        groups = pa.table({name: pa.array(members.tags[name], pa.string()) for name in self.by})
-        opened = (self._opened(batch, groups, members) for batch in batches)
+        opened = (self._opened(batch, members) for batch in batches)
         folded: pa.Table | None = None
         if (probability := probability_of(self.how)) is not None:
             tables = list(opened)
@@ -104,16 +104,16 @@ class Across:
         if folded is not None:
             yield from self._closed(folded, source, members).combine_chunks().to_batches()
 
-    def _opened(self, batch: pa.RecordBatch, groups: pa.Table, members: Members) -> pa.Table:
-        """A batch with the tags in the place of the series, and what the folding needs."""
+    def _opened(self, batch: pa.RecordBatch, members: Members) -> pa.Table:
+        """A batch with the group in the place of the series, and what the folding needs."""
         values = self.values(batch.schema)
-        positions = batch.column("series").indices
-        columns = {name: groups[name].take(positions) for name in self.by}
+        positions = np.asarray(batch.column("series").indices)
+        columns = {_GROUP: pa.array(members.groups[positions])} if self.by else {}
         columns["time"] = batch.column("time")
         for name in values:
             column = batch.column(name)
             if members.conversions is not None:
-                column = _converted(name, column, np.asarray(positions), members.conversions)
+                column = _converted(name, column, positions, members.conversions)
             valid = pc.cast(pc.is_valid(column), pa.int64())
             columns[name] = valid if self.how == "count" else column
             if self.how == "mean":
@@ -131,12 +131,12 @@ class Across:
 
     def _fold(self, table: pa.Table, source: pa.Schema) -> pa.Table:
         how = "sum" if self.how in ("mean", "count") else self.how
-        return self._grouped(table, [(name, how, None) for name in self.values(source)])
+        return self._folded(table, [(name, how, None) for name in self.values(source)])
 
     def _quantiles(self, table: pa.Table, source: pa.Schema, probability: float) -> pa.Table:
         """One row a group and bucket, of the values of all."""
         names = self.values(source)
-        folded = self._grouped(table, [(name, "list", None) for name in names])
+        folded = self._folded(table, [(name, "list", None) for name in names])
         for name in names:
             lists = folded[name].combine_chunks()
             values = _doubles(lists.flatten())
@@ -149,21 +149,24 @@ class Across:
             folded = folded.set_column(folded.schema.get_field_index(name), name, _nullable(results))
         return folded
 
-    def _grouped(self, table: pa.Table, wanted: list[tuple[str, str, object]]) -> pa.Table:
+    def _folded(self, table: pa.Table, wanted: list[tuple[str, str, object]]) -> pa.Table:
         sums = _of(table.schema, (*_SHARES, "count", "series_count"))
         sums += [name for name in table.schema.names if name.startswith(_VALID)]
         wanted = wanted + [(name, "sum", None) for name in sums]
         if "expected_count" in table.schema.names:  # where one series' is not known, that of all is not
             whole = pc.ScalarAggregateOptions(skip_nulls=False)
             wanted = [*wanted, ("expected_count", "sum", whole)]
-        folded = table.group_by([*self.by, "time"], use_threads=False).aggregate(wanted)
+        keys = [_GROUP, "time"] if self.by else ["time"]
+        folded = table.group_by(keys, use_threads=False).aggregate(wanted)
         names = {f"{name}_{kind}": name for name, kind, _ in wanted}
         folded = folded.rename_columns([names.get(name, name) for name in folded.schema.names])
         return folded.select(table.schema.names)
 
     def _closed(self, folded: pa.Table, source: pa.Schema, members: Members) -> pa.Table:
-        folded = folded.sort_by([(name, "ascending") for name in (*self.by, "time")])
-        sizes = self._sizes(folded, members)
+        order = [(name, "ascending") for name in (_GROUP, "time") if name in folded.schema.names]
+        folded = folded.sort_by(order)
+        groups = np.asarray(folded[_GROUP]) if self.by else np.zeros(folded.num_rows, np.int32)
+        sizes = np.bincount(members.groups, minlength=1)[groups].astype(np.float64)
         counts = folded["series_count"].to_numpy().astype(np.float64)
         shares = {name: _doubles(folded[name]) for name in _of(folded.schema, _SHARES)}
         complete = shares["completeness"] / sizes if "completeness" in shares else counts / sizes
@@ -173,7 +176,11 @@ class Across:
                 shares["estimated_share"] = shares["estimated_share"] / weight
         if "completeness" in shares:
             shares["completeness"] = complete
-        columns = {name: folded[name] for name in (*self.by, "time", *_of(folded.schema, _COUNTS))}
+        columns = {name: folded[name] for name in ("time", *_of(folded.schema, _COUNTS))}
+        for k, name in enumerate(self.by):
+            columns[name] = pa.array([label[k] for label in members.labels], pa.string()).take(
+                pa.array(groups)
+            )
         for name in self.values(source):
             numbers = _doubles(folded[name])
             if self.how == "mean":
@@ -185,13 +192,15 @@ class Across:
         schema = self.schema(source, members.unit)
         return pa.table([pc.cast(columns[field.name], field.type) for field in schema], schema=schema)
 
-    def _sizes(self, folded: pa.Table, members: Members) -> Float64Array:
-        """How many series the group of each row has."""
-        if not self.by:
-            return np.full(folded.num_rows, float(members.count))
-        sizes = Counter(zip(*(members.tags[name] for name in self.by), strict=True))
-        keys = zip(*(folded[name].to_pylist() for name in self.by), strict=True)
-        return np.array([sizes[key] for key in keys], np.float64)
+
+def _grouped(
+    tags: dict[str, list[str | None]], by: tuple[str, ...], count: int
+) -> tuple[np.ndarray, list[tuple[str | None, ...]]]:
+    """The number of each position's group, and the tags of each."""
+    own = list(zip(*(tags[name] for name in by), strict=True)) if by else [()] * count
+    labels = sorted(set(own), key=lambda values: [(value is None, value or "") for value in values])
+    numbers = {label: number for number, label in enumerate(labels)}
+    return np.array([numbers[label] for label in own], np.int32), labels
 
 
 def _of(schema: pa.Schema, names: tuple[str, ...]) -> list[str]:
