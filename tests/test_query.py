@@ -134,7 +134,7 @@ def test_selections_that_cannot_be_right(store: sd.Store, arguments: dict[str, o
 
 def test_steps_that_cannot_be_right(store: sd.Store) -> None:
     query = store.query()
-    for aggregates in ("median", ["sum", "median"], [], ["sum", "sum"]):
+    for aggregates in ("average", ["sum", "p101"], [], ["sum", "sum"], {"time": "sum"}, {"x": "y"}, "px"):
         with pytest.raises(UsageError, match="aggregate"):
             query.resample("1d", aggregates)
     with pytest.raises(UsageError, match="no bucket width"):

@@ -13,6 +13,7 @@ from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
 from smartdata_ts._scan import READINGS_SCHEMA, reading_batches
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts._steps.across import Members
+from smartdata_ts._steps.bucket_values import BucketValues
 from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.frame import NO_FACTS, Exchange, Facts, frame_batches
@@ -138,7 +139,7 @@ class Results(Description):
         if isinstance(step, Last):
             return iter([last_batch(plan)])
         steps = self._frame_steps
-        if not isinstance(steps[-1], Consumption | Buckets):
+        if not isinstance(steps[-1], Consumption | Buckets | BucketValues):
             steps = (*steps, Within(*self._span, self._source_schema))
         return frame_batches(plan, self._wide_span, steps, facts)
 

@@ -4,18 +4,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Self
 
+import pyarrow as pa
+
 from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._steps import buckets
 from smartdata_ts._steps.across import HOWS, Across, probability_of
+from smartdata_ts._steps.bucket_values import OF_INTERVALS, BucketValues
 from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.fill import FILLS, Fill
 from smartdata_ts._steps.fill import TIME_MAX as NO_LIMIT
 from smartdata_ts._steps.frame import Step
 from smartdata_ts._steps.join import DIRECTIONS, Join
-from smartdata_ts._steps.resample import NAMES
+from smartdata_ts._steps.resample import AGGREGATES, NAMES
 from smartdata_ts._steps.rolling import ROLLING, Difference, Rolling
 from smartdata_ts.errors import UsageError
 
+from ._aggregates import Aggregates, parse_aggregates
 from ._description import Last, Resample
 from ._results import Results
 
@@ -26,7 +30,7 @@ class Steps(Results):
     def resample(
         self,
         every: str | None = None,
-        aggregates: str | Sequence[str] = (),
+        aggregates: Aggregates = (),
         tz: str | None = None,
         offset: str | None = None,
         empty: bool = False,
@@ -49,6 +53,11 @@ class Steps(Results):
         to time), count, min, max (of the intervals that begin in it), expected_count, completeness (the
         share of the bucket's time for which there is an amount) and estimated_share (of that time).
 
+        Also "median" and percentiles ("p95"), of the values, or of the intervals that begin in a bucket.
+        A mapping names the columns itself; each is an aggregate, or the edges of a histogram (a column of
+        lists: how many values lie below the first edge, from edge to edge, and from the last one on), or a
+        function of the values, or of the values and their times (int64 us UTC), that Numba can compile.
+
         Raises UsageError for an unknown aggregate or width, UnknownTimeZoneError for an unknown zone.
 
         >>> import smartdata_ts as sd, tempfile
@@ -56,33 +65,48 @@ class Steps(Results):
         >>> report = store.write({"series": "wm-17", "time": [0, 3_600_000_000], "value": [1.5, 2.0]})
         >>> store.query().resample("1d", ["count", "sum"], tz="Europe/Oslo").to_arrow()["sum"].to_pylist()
         [3.5]
+        >>> spread = store.query().resample("1d", {"p2p": lambda v: v.max() - v.min()})
+        >>> spread.to_arrow()["p2p"].to_pylist()
+        [0.5]
         """
-        names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
         self._need_no_join()
         if self.steps:
             self._need_rows_of_series("resample")
-        known_names = buckets.AGGREGATES if self.steps else NAMES
-        unknown = [name for name in names if name not in known_names]
-        if unknown or not names:
-            known = ", ".join(known_names)
-            raise UsageError(f"aggregates must be among {known}, not {unknown or 'none'}")
-        if len(set(names)) < len(names):
-            raise UsageError(f"an aggregate is named twice: {', '.join(names)}")
         zone = self.tz if tz is None else tz
-        step = buckets.Buckets if self.steps else Resample
         if edges is None:
             if every is None:
                 raise UsageError("resample() takes a width such as '1d', or edges=[...]")
-            calendar: Calendar | Edges = Calendar.parse(every, zone, offset)
-            return replace(self, steps=(*self.steps, step(calendar, names, empty)))
+            step = self._bucket_step(Calendar.parse(every, zone, offset), aggregates, empty)
+            return replace(self, steps=(*self.steps, step))
         if every is not None or offset is not None:
             raise UsageError("resample() takes edges, or a width and its offset, not both")
         calendar = Edges.parse(edges, zone)
         low, high = calendar.instants_us[0], calendar.instants_us[-1]
         start_us = low if self.start_us is None else min(max(low, self.start_us), high)
         end_us = high if self.end_us is None else max(min(high, self.end_us), low)
-        steps = (*self.steps, step(calendar, names, empty))
+        steps = (*self.steps, self._bucket_step(calendar, aggregates, empty))
         return replace(self, start_us=start_us, end_us=end_us, steps=steps)
+
+    def _bucket_step(
+        self, calendar: Calendar | Edges, aggregates: Aggregates, empty: bool
+    ) -> Resample | Step:
+        """The step that makes these aggregates of what the steps before it give."""
+        of_amounts = bool(self.steps) and isinstance(self.steps[0], Consumption)
+        columns = parse_aggregates(aggregates, buckets.AGGREGATES if of_amounts else NAMES)
+        names = tuple(columns)
+        if all(name == what for name, what in columns.items()):
+            if of_amounts:
+                return buckets.Buckets(calendar, names, empty)
+            if not self.steps:
+                return Resample(calendar, names, empty)
+        beside = OF_INTERVALS if of_amounts else AGGREGATES
+        alone = [what for what in columns.values() if isinstance(what, str) and what not in beside]
+        if alone:
+            raise UsageError(
+                f"{alone[0]} goes only with its like, under its own name; beside others here can stand "
+                f"{', '.join(beside)}, quantiles, histograms and functions"
+            )
+        return BucketValues(calendar, tuple(columns.items()), empty)
 
     def last(self) -> Self:
         """The newest reading of each series, within the query's span.
@@ -263,13 +287,17 @@ class Steps(Results):
             )
         if not 0 <= min_completeness <= 1:
             raise UsageError(f"min_completeness must be from 0 to 1, not {min_completeness!r}")
-        is_buckets = bool(self.steps) and isinstance(self.steps[-1], Resample | buckets.Buckets)
+        is_buckets = bool(self.steps) and isinstance(
+            self.steps[-1], Resample | buckets.Buckets | BucketValues
+        )
         self._need_no_join()
         if self.across is not None or not is_buckets:
             raise UsageError("aggregate() follows a resample()")
         clash = [name for name in tags if name in (*self.schema.names, "series_count")]
         if clash or len(set(tags)) < len(tags):
             raise UsageError(f"by must name tags, each once and none like a column, not {', '.join(tags)}")
+        if any(pa.types.is_fixed_size_list(field.type) for field in self.schema):
+            raise UsageError("aggregate() folds numbers, not histograms")
         across = Across(how, tags, min_completeness, unit)
         if not across.values(self.schema):
             raise UsageError("aggregate() needs an aggregate other than count and shares, such as sum")
@@ -323,9 +351,10 @@ class Steps(Results):
 
     def _need_rows_of_series(self, name: str) -> None:
         last = self.steps[-1]
-        if not isinstance(self.steps[0], Consumption) or not isinstance(last, Consumption | Fill):
+        if not isinstance(last, Consumption | Fill | Difference):
             raise UsageError(
-                f"{name}() follows a selection, consumption() or its fill(), not resample() or last()"
+                f"{name}() follows a selection, consumption(), fill(), difference() or rate(), not "
+                "resample() or last()"
             )
 
 

@@ -161,6 +161,8 @@ def _array(frame: Frame, keys: pa.StringArray, name: str) -> pa.Array:
     if name == "quality":
         return fixed_array(frame.qualities)
     column = frame.values if name == "value" else frame.columns[name]
+    if column.ndim == 2:
+        return pa.FixedSizeListArray.from_arrays(fixed_array(column.ravel()), column.shape[1])
     if name == "expected_count":  # nothing expects none
         return fixed_array(column, nulls=column == 0)
     if column.dtype != np.float64:

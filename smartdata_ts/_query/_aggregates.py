@@ -1,0 +1,64 @@
+"""Aggregates as users name them: built in, quantiles, histograms, and functions of their own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from smartdata_ts._steps.across import probability_of
+from smartdata_ts._steps.bucket_values import Function, Histogram, Measure, Quantile
+from smartdata_ts.errors import UsageError
+from smartdata_ts.kernels.functions import loop_over_buckets
+
+# What `resample` takes: a name, some names, or what each column is.
+Aggregates = str | Sequence[str] | Mapping[str, str | Sequence[float] | Callable[..., Any]]
+
+
+def parse_aggregates(given: Aggregates, known: tuple[str, ...]) -> dict[str, str | Measure]:
+    """Each column's name, and what it is: the name of a known aggregate, or a measure of values."""
+    if isinstance(given, str):
+        given = (given,)
+    if not isinstance(given, Mapping):
+        if len(set(given)) < len(given):
+            raise UsageError(f"an aggregate is named twice: {', '.join(given)}")
+        given = dict(zip(given, given, strict=True))
+    if not given:
+        raise UsageError(f"aggregates must be among {', '.join(known)}, not none")
+    taken = [name for name in given if name in ("series", "time")]
+    if taken:
+        raise UsageError(f"an aggregate cannot be called {taken[0]!r}: there is such a column")
+    return {name: _parse(name, what, known) for name, what in given.items()}
+
+
+def _parse(name: str, what: object, known: tuple[str, ...]) -> str | Measure:
+    if isinstance(what, str):
+        if what in known:
+            return what
+        probability = probability_of(what)
+        if probability is None:
+            raise UsageError(
+                f"aggregates must be among {', '.join(known)}, median, p5 and other percentiles, not {what!r}"
+            )
+        return Quantile(probability)
+    if callable(what):
+        try:
+            loop_over_buckets(what)
+        except (TypeError, ValueError) as problem:
+            raise UsageError(
+                f"aggregate {name!r}: Numba cannot compile the function: {problem}. It takes a bucket's "
+                "values (or values and times) as an array, which it must not change, and returns a number"
+            ) from problem
+        return Function(what)
+    return Histogram(_edges(name, what))
+
+
+def _edges(name: str, what: object) -> tuple[float, ...]:
+    try:
+        edges = np.asarray(what, np.float64)
+    except (TypeError, ValueError) as problem:
+        raise UsageError(
+            f"aggregate {name!r} must be a name, a function or the edges of a histogram, not {what!r}"
+        ) from problem
+    if edges.ndim != 1 or edges.size == 0 or not np.all(np.diff(edges) > 0):
+        raise UsageError(f"aggregate {name!r}: the edges of a histogram must increase")
+    return tuple(edges.tolist())

@@ -1,0 +1,164 @@
+"""Aggregates that need all values of a bucket at once: quantiles, histograms, functions of users."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts._calendar import Calendar, Edges
+from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._steps import shares
+from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
+from smartdata_ts._steps.resample import AGGREGATES
+from smartdata_ts.errors import UsageError
+from smartdata_ts.kernels import quantiles, reduce
+from smartdata_ts.kernels._jit import Float64Array, Int64Array
+from smartdata_ts.kernels.functions import loop_over_buckets
+
+_EDGES_MAX = 1_048_576
+# Of rows that are intervals: what counts those that begin in a bucket.
+OF_INTERVALS = ("count", "min", "max", "mean", "std")
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """The value below which a share of the values lies."""
+
+    probability: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many values lie below the first edge, between edges, and from the last edge on."""
+
+    edges: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Function:
+    """What a function of the user's makes of the values."""
+
+    function: Callable[..., Any]
+
+
+Measure = Quantile | Histogram | Function
+
+
+@dataclass(frozen=True)
+class BucketValues:
+    """Aggregates over buckets of the rows that begin in them; NaN is no value."""
+
+    calendar: Calendar | Edges
+    columns: tuple[tuple[str, str | Measure], ...]  # name, and what it is
+    empty: bool
+    needs_neighbours = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Series, bucket start, and a column per aggregate; counts are int64, histograms lists of them."""
+        return pa.schema([SERIES_FIELD, TIME_FIELD, *(_field(name, what) for name, what in self.columns)])
+
+    def run(self, frame: Frame, context: Context) -> Frame:
+        """One row a bucket that has a value, or a bucket of the span where `empty`."""
+        inside = (frame.starts >= context.time_min) & (frame.starts <= context.time_max)
+        rows = frame.select(np.flatnonzero(inside & ~np.isnan(frame.values)))
+        slots, starts, ends, bounds = self._buckets(rows, context)
+        built_in = _built_in([what for _, what in self.columns if isinstance(what, str)], rows, bounds)
+        columns = {
+            name: built_in[what] if isinstance(what, str) else _measure(what, rows, bounds)
+            for name, what in self.columns
+        }
+        nothing = np.zeros(slots.size, np.uint8)
+        return Frame(frame.first, frame.end, slots, starts, ends, nothing.astype(float), nothing, columns)
+
+    def _buckets(
+        self, rows: Frame, context: Context
+    ) -> tuple[np.ndarray, Int64Array, Int64Array, Int64Array]:
+        """Slot, start and end of every bucket to tell of, and its rows: bounds[k] to bounds[k + 1]."""
+        slot_bounds = rows.bounds()
+        slots, starts, ends, firsts = [], [], [], []
+        edges = np.zeros(2, np.int64)
+        for slot in range(rows.end - rows.first):
+            times = rows.starts[slot_bounds[slot] : slot_bounds[slot + 1]]
+            low, high = self._span(times, context)
+            if low > high:
+                continue
+            if not (edges[0] <= low < edges[1] and edges[-2] <= high < edges[-1]):
+                edges = self.calendar.edges(low, high + 1)
+            places = np.searchsorted(times, edges)
+            wanted = np.flatnonzero(np.diff(places) > 0) if not self.empty else np.arange(edges.size - 1)
+            slots.append(np.full(wanted.size, slot, np.int32))
+            starts.append(edges[wanted])
+            ends.append(edges[wanted + 1])
+            firsts.append(places[wanted] + slot_bounds[slot])
+        if not slots:
+            return np.empty(0, np.int32), *(np.empty(0, np.int64),) * 2, np.zeros(1, np.int64)
+        bounds = np.append(np.concatenate(firsts), rows.slots.size).astype(np.int64)
+        return np.concatenate(slots), np.concatenate(starts), np.concatenate(ends), bounds
+
+    def _span(self, times: Int64Array, context: Context) -> tuple[int, int]:
+        """The first and the last instant whose buckets are told of; low > high: none are."""
+        low, high = (int(times[0]), int(times[-1])) if times.size else (TIME_MAX, TIME_MIN)
+        if self.empty:
+            low = min(low, context.extent[0]) if context.time_min == TIME_MIN else context.time_min
+            high = max(high, context.extent[1]) if context.time_max == TIME_MAX else context.time_max
+        return low, high
+
+
+def _measure(what: Measure, rows: Frame, bounds: Int64Array) -> np.ndarray:
+    count = bounds.size - 1
+    if isinstance(what, Histogram):
+        counts = np.empty(count * (len(what.edges) + 1), np.int64)
+        status = quantiles.bucket_histograms(bounds, rows.values, np.array(what.edges), counts)
+        assert status == count, "bounds and rooms are ours"
+        return counts.reshape(count, -1)
+    results = np.full(count, np.nan)
+    if isinstance(what, Quantile):
+        scratch = np.empty(int(np.diff(bounds).max(initial=0)))
+        wanted = np.array([what.probability])
+        status = quantiles.bucket_quantiles(bounds, rows.values, wanted, scratch, results)
+        assert status == count, "bounds and rooms are ours"
+    else:
+        _call(what, bounds, rows, results)
+    return results
+
+
+def _call(what: Function, bounds: Int64Array, rows: Frame, results: Float64Array) -> None:
+    """Fill in what the function gives for each bucket that has a value."""
+    times, values = rows.starts.view(), rows.values.view()
+    times.flags.writeable = values.flags.writeable = False
+    try:
+        loop_over_buckets(what.function)(bounds, times, values, results)
+    except (ArithmeticError, ValueError, IndexError) as problem:
+        name = getattr(what.function, "__name__", "the function")
+        raise UsageError(f"resample: {name} failed on a bucket's values: {problem}") from problem
+
+
+def _built_in(names: list[str], rows: Frame, bounds: Int64Array) -> dict[str, np.ndarray]:
+    """By the kernel that reduces readings on every other path: a bucket is a slot with one cell."""
+    count = bounds.size - 1
+    if not names or not count:
+        return {name: np.empty(0, np.int64 if name == "count" else np.float64) for name in names}
+    cells = np.zeros(count * reduce.CELL_FIELDS)
+    control = np.zeros(reduce.CONTROL_FIELDS, np.int64)
+    control[: reduce.CONTROL_SQUARES] = TIME_MIN, TIME_MAX
+    control[reduce.CONTROL_SQUARES] = "std" in names
+    # All of time; the last instant of it is no reading's, see Store.query.
+    edges = np.array([TIME_MIN, TIME_MAX])
+    slots = np.repeat(np.arange(count, dtype=np.int32), np.diff(bounds))
+    reduce.reduce_columns(slots, rows.starts, rows.values, edges, control, cells)
+    options = np.array([1, 0, 0, *(AGGREGATES[name] for name in names)], np.int64)
+    results = np.empty(count * len(names))
+    places = np.empty(count, np.int32), np.empty(count, np.int64)
+    emitted = reduce.emit_cells(cells, edges, options, *places, results)
+    assert emitted == count, "every cell is wanted"
+    found = dict(zip(names, results.reshape(len(names), count), strict=True))
+    return {name: row.view(np.int64) if name == "count" else row for name, row in found.items()}
+
+
+def _field(name: str, what: str | Measure) -> pa.Field:
+    if isinstance(what, Histogram):
+        return pa.field(name, pa.list_(pa.int64(), len(what.edges) + 1))
+    return pa.field(name, shares.field_of(what).type if isinstance(what, str) else pa.float64())
