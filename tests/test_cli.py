@@ -111,7 +111,7 @@ def test_version_is_told():
         (["read", "{store}", "--tag", "zone"], 2, "NAME=VALUE"),
         (["resample", "{store}"], 2, "--every"),
         (["resample", "{store}", "--every", "1m"], 2, "min for minutes or mo for months"),
-        (["resample", "{store}", "--every", "1d", "-a", "median"], 2, "median"),
+        (["resample", "{store}", "--every", "1d", "-a", "average"], 2, "average"),
         (["series", "{store}", "--series", "nobody"], 2, "'nobody'"),
         (["export", "{store}", "{folder}/missing/x.csv"], 1, "cannot be written"),
         (["describe", "{store}"], 2, "name series"),

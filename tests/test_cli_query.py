@@ -213,3 +213,42 @@ def test_exchanges_are_said_inferred_and_listed(tmp_path):
         assert (done.status, done.out) == (2, "")
     assert run("exchange", tmp_path / "none.sdts").status == 1
     assert not (tmp_path / "none.sdts").exists()
+
+
+def test_steps_from_registers_to_months(store):
+    """The command line gives what the same chain in Python gives."""
+    span = ("--start", "2025-10-25", "--end", "2025-10-28", "--tz", "Europe/Oslo")
+    days = rows("resample", store, "--consumption", "--every", "1d", *span)
+    assert [(row["series"], row["sum"], row["completeness"]) for row in days][:2] == [
+        ("wm-1", "6", "1"),
+        ("wm-1", "6.25", "1"),
+    ]
+    chain = ("--consumption", "--fill", "linear:2h,profile:30d", "--every", "1d")
+    across = rows("resample", store, *chain, "--across", "sum", "--by", "zone", "-t", "type=home", *span)
+    assert [(row["zone"], row["sum"]) for row in across if row["time"].startswith("2025-10-26")] == [
+        ("Harbour", "6.25"),
+        ("Hillside", "6.25"),
+    ]
+    intervals = rows("read", store, "-s", "wm-1", "--consumption", *span)
+    assert (intervals[0]["value"], intervals[0]["event"]) == ("0.25", "0")
+    rolled = rows("resample", store, "-s", "wm-1", "--rolling", "2h", "-a", "max,count", *span)
+    assert rolled[1]["count"] == "2"
+    rates = rows("read", store, "-s", "wm-1", "--rate", "1d", *span)
+    assert {row["value"] for row in rates[1:]} == {"6"}
+    assert (
+        rows("resample", store, "-s", "wm-1", "-e", "1d", "-a", "median,p95", *span)[0]["median"]
+        == "1002.875"
+    )
+
+
+def test_steps_that_do_not_go_together(store):
+    for wrong, message in (
+        (["resample", store], "say how wide buckets are"),
+        (["resample", store, "--rolling", "2h", "--every", "1d"], "--rolling has no buckets"),
+        (["read", store, "--difference", "--rate", "1h"], "not both"),
+        (["read", store, "--fill", "magic"], "methods to fill gaps are"),
+        (["resample", store, "--consumption", "--every", "1d", "-a", "std"], "aggregates must be among"),
+    ):
+        done = run(*wrong)
+        assert (done.status, done.out) == (2, "")
+        assert message in done.err

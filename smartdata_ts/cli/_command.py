@@ -40,7 +40,7 @@ SUMMARIES = {
     "series": "List series with their facts and tags.",
     "describe": "Say what series are.",
     "exchange": "Say that a meter took another's place; without a KEY, list what was said.",
-    "read": "Print readings, by series and time.",
+    "read": "Print readings, or what they amount to, by series and time.",
     "resample": "Print aggregates over buckets of time.",
     "balance": "Print what flows into a zone against what is metered within.",
     "last": "Print the newest reading of each series.",

@@ -52,13 +52,16 @@ class Buckets:
     offset: str | None
     empty: bool
     edges: tuple[str, ...] = ()
+    rolling: str | None = None
 
-    def apply(self, query: "Query", tz: str) -> "Query":
-        """The query with this step, if there is one."""
+    def apply(self, query: "Query", tz: str, usual: tuple[str, ...]) -> "Query":
+        """The query with this step, if there is one; `usual` are the aggregates where none is named."""
+        if self.rolling is not None:
+            return query.rolling(self.rolling, self.aggregates or "mean")
         if self.every is None and not self.edges:
             return query
         edges = self.edges or None
-        return query.resample(self.every, self.aggregates, tz, self.offset, self.empty, edges)
+        return query.resample(self.every, self.aggregates or usual, tz, self.offset, self.empty, edges)
 
 
 @dataclass(frozen=True)
@@ -176,16 +179,24 @@ def buckets(required: bool) -> Callable[[Function], Function]:
             offset: str | None,
             empty: bool,
             edges: tuple[str, ...],
+            rolling: str | None,
             **options: Any,
         ) -> Any:
-            if required and every is None and not edges:
-                raise click.UsageError("say how wide buckets are: --every 1d, or --edges")
-            return function(
-                buckets=Buckets(every, _listed(aggregates), offset, empty, _listed(edges)), **options
-            )
+            if required and every is None and not edges and not rolling:
+                raise click.UsageError("say how wide buckets are: --every 1d, or --edges, or --rolling")
+            if rolling and (every or edges or offset or empty):
+                raise click.UsageError("--rolling has no buckets: no --every, --edges, --offset or --empty")
+            chosen = Buckets(every, _listed(aggregates), offset, empty, _listed(edges), rolling)
+            return function(buckets=chosen, **options)
 
         decorated: Function = call
         for add in (
+            option(
+                "--rolling",
+                metavar="WIDTH",
+                section=_BUCKETS,
+                help="At every reading, the time of this width up to it: 24h.",
+            ),
             option(
                 "--edges",
                 multiple=True,
@@ -205,12 +216,11 @@ def buckets(required: bool) -> Callable[[Function], Function]:
                 "--aggregate",
                 "aggregates",
                 multiple=True,
-                default=("count,min,mean,max",),
                 metavar="NAMES",
                 section=_BUCKETS,
-                help="Any of count, sum, min, max, mean, first, last, std, expected_count, completeness,"
-                " estimated_share. Repeatable, or with commas."
-                "  [default: count,min,mean,max]",
+                help="Any of count, sum, min, max, mean, first, last, std, median, p95, expected_count,"
+                " completeness, estimated_share. Repeatable, or with commas.  [default: count,min,mean,max;"
+                " of consumption sum,completeness,estimated_share]",
             ),
             option(
                 "-e",

@@ -9,6 +9,7 @@ import click
 from ._across import Across, across
 from ._command import command, option
 from ._options import Buckets, Selection, buckets, selection, store_argument
+from ._steps import Steps, steps
 
 
 @command(
@@ -22,6 +23,7 @@ from ._options import Buckets, Selection, buckets, selection, store_argument
 @selection
 @buckets(required=False)
 @across
+@steps
 @option(
     "--format",
     type=click.Choice(["csv", "parquet", "arrow"]),
@@ -41,6 +43,7 @@ def export(
     selection: Selection,
     buckets: Buckets,
     across: Across,
+    steps: Steps,
     format: str | None,
     delimiter: str,
     no_guard: bool,
@@ -59,7 +62,8 @@ def export(
     is_text = formats.format_of(file, format) == "csv"
     options = {"delimiter": delimiter, "tz": selection.tz, "guard": not no_guard} if is_text else {}
     with open_store(store, "r") as opened:
-        batches = across.batches(buckets.apply(selection.query(opened), selection.tz))
+        query = steps.apply(selection.query(opened))
+        batches = across.batches(buckets.apply(query, selection.tz, steps.usual_aggregates))
         row_count = formats.write(file, batches, format, **options)
     if file != "-" and sys.stderr.isatty():
         seconds = time.perf_counter() - start
