@@ -157,16 +157,17 @@ def split_at_edges(
     for i in range(count):
         if not 0 <= slots[i] < slot_count or starts[i] >= ends[i]:
             return MALFORMED
+    bucket = 0
     for i in range(count):
         if not np.isnan(values[i]) and ends[i] > edges[0] and starts[i] < edges[bucket_count]:
             base = slots[i] * bucket_count * CELL_FIELDS
-            _split(starts[i], ends[i], values[i], estimated[i] != 0, edges, cells, base)
+            bucket = _bucket(edges, starts[i], max(bucket, 0))
+            _split(starts[i], ends[i], values[i], estimated[i] != 0, edges, cells, base, bucket)
     return count
 
 
 @inner
-def _split(start, end, amount, is_estimated, edges, cells, base):
-    bucket = _bucket(edges, start)
+def _split(start, end, amount, is_estimated, edges, cells, base, bucket):
     if bucket >= 0:
         _count(cells, base + bucket * CELL_FIELDS, amount)
     bucket = max(bucket, 0)
@@ -193,8 +194,11 @@ def _until(at, start, end, amount):
 
 
 @inner
-def _bucket(edges, instant):
-    """The last edge that is not behind an instant; -1 where all are."""
+def _bucket(edges, instant, guess):
+    """The last edge that is not behind an instant; -1 where all are. Mostly the guess, or the one after."""
+    for near in range(guess, min(guess + 2, edges.size - 1)):
+        if edges[near] <= instant < edges[near + 1]:
+            return near
     low, high = -1, edges.size - 1
     while low < high:
         middle = (low + high + 1) // 2

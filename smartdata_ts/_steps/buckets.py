@@ -13,7 +13,7 @@ from smartdata_ts.kernels import registers as kernel_registers
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
 AGGREGATES = ("sum", "count", "min", "max", "expected_count", "completeness", "estimated_share")
-_CELLS_MAX = 1_048_576
+_CELLS_MAX = 131_072  # 7 MB of cells; with eight times as many, hourly sums took half as long again
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,20 @@ class Buckets:
         low, high = self._span(frame, context)
         edges = self.calendar.edges(low, high) if low < high else np.zeros(1, np.int64)
         slot_count = frame.end - frame.first
-        if slot_count > 1 and slot_count * (edges.size - 1) > _CELLS_MAX:
-            middle = slot_count // 2
-            return _joined(
-                self.run(_slots(frame, 0, middle), context),
-                self.run(_slots(frame, middle, slot_count), context),
-            )
-        cells = np.zeros((slot_count * (edges.size - 1), kernel_registers.CELL_FIELDS))
+        count = max(1, _CELLS_MAX // max(edges.size - 1, 1))
+        parts = [
+            self._reduced(_slots(frame, first, min(first + count, slot_count)), edges, context)
+            for first in range(0, slot_count, count)
+        ]
+        return parts[0] if len(parts) == 1 else _joined(parts)
+
+    def _reduced(self, frame: Frame, edges: Int64Array, context: Context) -> Frame:
+        """The buckets of some slots, which are few enough for the cache."""
+        slot_count = frame.end - frame.first
+        cells = np.zeros((slot_count, edges.size - 1, kernel_registers.CELL_FIELDS))
         if cells.size:
             _reduce(frame, _clipped(edges, context), cells)
-        steps = np.zeros(slot_count, np.int64)
-        if "expected_count" in self.aggregates:
-            steps = _steps(frame, context)
-        return self._emitted(frame, edges, cells, steps)
+        return self._emitted(frame, edges, cells, context)
 
     def _span(self, frame: Frame, context: Context) -> tuple[int, int]:
         """The instants between which there may be amounts to tell of."""
@@ -65,40 +66,60 @@ class Buckets:
             high = high if context.time_max == TIME_MAX else context.time_max + 1
         return max(low, context.time_min), min(high, _exclusive(context.time_max))
 
-    def _emitted(self, frame: Frame, edges: Int64Array, cells: Float64Array, steps: Int64Array) -> Frame:
-        rows = np.arange(len(cells))
+    def _emitted(self, frame: Frame, edges: Int64Array, cells: Float64Array, context: Context) -> Frame:
+        wanted = np.ones(cells.shape[:2], np.bool_)
         if not self.empty:
-            rows = np.flatnonzero(cells[:, kernel_registers.CELL_COVERED] > 0)
-        bucket_count = max(edges.size - 1, 1)
-        starts, ends = edges[rows % bucket_count], edges[np.minimum(rows % bucket_count + 1, edges.size - 1)]
-        columns = _columns(cells[rows], (ends - starts).astype(np.float64))
-        columns["expected_count"] = shares.expected_counts(ends - starts, steps[rows // bucket_count])
-        sums, estimated = columns["sum"], columns["estimated_share"]
+            wanted = cells[:, :, kernel_registers.CELL_COVERED] > 0
+        slots, buckets = np.nonzero(wanted)
+        widths = np.diff(edges)[buckets]
+        rows = _Rows(cells.reshape(-1), (slots * cells.shape[1] + buckets) * kernel_registers.CELL_FIELDS)
+        columns = {name: _column(name, rows, widths) for name in self.aggregates if name != "expected_count"}
+        if "expected_count" in self.aggregates:
+            columns["expected_count"] = shares.expected_counts(widths, _steps(frame, context)[slots])
+        starts = edges[buckets]
+        sums = columns["sum"] if "sum" in columns else _column("sum", rows, widths)
+        estimated = rows.of(kernel_registers.CELL_ESTIMATED) > 0
         return Frame(
             frame.first,
             frame.end,
-            (rows // bucket_count).astype(np.int32),
+            slots.astype(np.int32),
             starts,
-            ends,
+            starts + widths,
             sums,
-            (estimated > 0).astype(np.uint8),
+            estimated.astype(np.uint8),
             {name: columns[name] for name in self.aggregates},
         )
 
 
-def _columns(cells: Float64Array, widths: Float64Array) -> dict[str, np.ndarray]:
-    """Every aggregate of some cells; NaN where there is none."""
-    count, covered = cells[:, kernel_registers.CELL_COUNT], cells[:, kernel_registers.CELL_COVERED]
-    nothing = np.where(covered > 0, 0.0, np.nan)
-    no_begin = np.where(count > 0, 0.0, np.nan)
-    return {
-        "sum": cells[:, kernel_registers.CELL_SUM] + cells[:, kernel_registers.CELL_LOST] + nothing,
-        "count": count.astype(np.int64),
-        "min": cells[:, kernel_registers.CELL_MIN] + no_begin,
-        "max": cells[:, kernel_registers.CELL_MAX] + no_begin,
-        "completeness": covered / widths,
-        "estimated_share": cells[:, kernel_registers.CELL_ESTIMATED] / np.maximum(covered, 1) + nothing,
-    }
+@dataclass(frozen=True)
+class _Rows:
+    """Some of the cells, by where each begins."""
+
+    cells: Float64Array
+    offsets: Int64Array
+
+    def of(self, field: int) -> Float64Array:
+        """A field of each."""
+        return self.cells[self.offsets + field]
+
+
+def _column(name: str, rows: _Rows, widths: Int64Array) -> np.ndarray:
+    """One aggregate of some cells; NaN where there is none."""
+    if name == "count":
+        return rows.of(kernel_registers.CELL_COUNT).astype(np.int64)
+    if name in ("min", "max"):
+        values = rows.of(kernel_registers.CELL_MIN if name == "min" else kernel_registers.CELL_MAX)
+        values[rows.of(kernel_registers.CELL_COUNT) == 0] = np.nan
+        return values
+    covered = rows.of(kernel_registers.CELL_COVERED)
+    if name == "completeness":
+        return covered / widths
+    if name == "sum":
+        values = rows.of(kernel_registers.CELL_SUM) + rows.of(kernel_registers.CELL_LOST)
+    else:
+        values = rows.of(kernel_registers.CELL_ESTIMATED) / np.maximum(covered, 1)
+    values[covered == 0] = np.nan
+    return values
 
 
 def _steps(frame: Frame, context: Context) -> Int64Array:
@@ -129,25 +150,26 @@ def _reduce(frame: Frame, edges: Int64Array, cells: Float64Array) -> None:
 
 
 def _slots(frame: Frame, low: int, high: int) -> Frame:
-    """The rows of some slots, numbered anew."""
+    """The rows of some slots, numbered anew; the frame's own memory."""
+    if (low, high) == (0, frame.end - frame.first):
+        return frame
     first, end = np.searchsorted(frame.slots, (low, high))
-    rows = frame.select(np.arange(first, end))
+    rows = frame.select(slice(int(first), int(end)))
     slots = rows.slots - np.int32(low)
     columns = (slots, rows.starts, rows.ends, rows.values, rows.qualities, rows.columns)
     return Frame(frame.first + low, frame.first + high, *columns)
 
 
-def _joined(one: Frame, other: Frame) -> Frame:
-    """The rows of two frames that are next to each other."""
-    assert one.ends is not None
-    assert other.ends is not None
+def _joined(parts: list[Frame]) -> Frame:
+    """The rows of frames that are next to each other."""
+    first = parts[0].first
     return Frame(
-        one.first,
-        other.end,
-        np.concatenate([one.slots, other.slots + np.int32(other.first - one.first)]),
-        np.concatenate([one.starts, other.starts]),
-        np.concatenate([one.ends, other.ends]),
-        np.concatenate([one.values, other.values]),
-        np.concatenate([one.qualities, other.qualities]),
-        {name: np.concatenate([one.columns[name], other.columns[name]]) for name in one.columns},
+        first,
+        parts[-1].end,
+        np.concatenate([part.slots + np.int32(part.first - first) for part in parts]),
+        np.concatenate([part.starts for part in parts]),
+        np.concatenate([part.ends for part in parts if part.ends is not None]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.qualities for part in parts]),
+        {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
     )

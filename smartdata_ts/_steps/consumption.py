@@ -81,7 +81,7 @@ def _kinds(frame: Frame, context: Context) -> np.ndarray:
     """What each slot is; one of which nothing is said is a register."""
     facts = context.facts
     kinds = np.array([kind or "register" for kind in facts.kinds[frame.first : frame.end]], np.str_)
-    for slot in np.unique(frame.slots).tolist():
+    for slot in np.flatnonzero(np.diff(frame.bounds())).tolist():
         position = frame.first + slot
         key, unit = context.keys[position].as_py(), facts.units[position]
         if kinds[slot] == "gauge" and not amount_of(unit, "gauge")[1]:

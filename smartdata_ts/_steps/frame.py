@@ -55,7 +55,7 @@ class Frame:
         """Slot k has the rows bounds[k] to bounds[k + 1]."""
         return np.searchsorted(self.slots, np.arange(self.end - self.first + 1)).astype(np.int64)
 
-    def select(self, index: np.ndarray) -> "Frame":
+    def select(self, index: np.ndarray | slice) -> "Frame":
         """The rows at an index, which keeps their order."""
         ends = None if self.ends is None else self.ends[index]
         columns = {name: column[index] for name, column in self.columns.items()}
