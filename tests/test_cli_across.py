@@ -70,6 +70,14 @@ def test_edges_and_wide(path, tmp_path):
     assert file.read_text().splitlines()[0] == "time,inlet,wm-1,wm-2,wm-3,wm-4"
 
 
+def test_amounts_in_a_unit(path):
+    options = ["--consumption", "--tz", OSLO, "--end", "2025-03-31"]
+    found = rows("resample", path, *options, "--unit", "m3", "-e", "1mo", "-a", "sum", "--across", "sum")
+    assert [float(row["sum"]) for row in found] == [pytest.approx(71 * (0.5 + 0.091 + 0.092 + 0.093 + 0.094))]
+    each = rows("read", path, *options, "--unit", "m3", "-s", "wm-1", "-n", "1")
+    assert float(each[0]["value"]) == pytest.approx(0.091)
+
+
 def test_the_balance_of_a_zone(path):
     sides = ["--inlet", "inlet", "--member", "wm-1", "--member", "wm-2", "--outlet", "wm-3"]
     found = rows(
@@ -92,6 +100,8 @@ def test_the_balance_of_a_zone(path):
     ("arguments", "message"),
     [
         (["resample", "-e", "1d", "--by", "zone"], "need --across"),
+        (["resample", "-e", "1d", "--unit", "m3"], "needs --consumption or --across"),
+        (["read", "--unit", "m3"], "needs --consumption"),
         (["resample", "-e", "1d", "--across", "average"], "how must be one of"),
         (["resample", "--edges", "2025-01-01"], "two or more"),
         (["resample"], "--every 1d, or --edges"),

@@ -23,13 +23,14 @@ class Across:
     how: str | None
     by: tuple[str, ...]
     min_completeness: float
-    unit: str | None
     wide: bool
 
-    def batches(self, query: "Query") -> pa.RecordBatchReader:
-        """The result of the query with this step, if there is one."""
+    def batches(self, query: "Query", unit: str | None) -> pa.RecordBatchReader:
+        """The result of the query with this step, if there is one; in a unit."""
         if self.how is not None:
-            query = query.aggregate(self.how, self.by, self.min_completeness, self.unit)
+            query = query.aggregate(self.how, self.by, self.min_completeness, unit)
+        elif unit is not None:
+            raise click.UsageError("--unit needs --consumption or --across")
         return query.to_arrow(wide=True).to_reader() if self.wide else query.to_batches()
 
 
@@ -38,26 +39,15 @@ def across(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(
-        how: str | None,
-        by: tuple[str, ...],
-        min_completeness: float,
-        unit: str | None,
-        wide: bool,
-        **options: Any,
+        how: str | None, by: tuple[str, ...], min_completeness: float, wide: bool, **options: Any
     ) -> Any:
-        if how is None and (by or min_completeness or unit):
-            raise click.UsageError("--by, --min-completeness and --unit need --across, such as --across sum")
-        return function(across=Across(how, by, min_completeness, unit, wide), **options)
+        if how is None and (by or min_completeness):
+            raise click.UsageError("--by and --min-completeness need --across, such as --across sum")
+        return function(across=Across(how, by, min_completeness, wide), **options)
 
     decorated: Function = call
     for add in (
         option("--wide", is_flag=True, section=_ACROSS, help="A row a time, and a column a series."),
-        option(
-            "--unit",
-            metavar="UCUM",
-            section=_ACROSS,
-            help="Unit of the result: m3, kWh.  [default: that of most series]",
-        ),
         option(
             "--min-completeness",
             type=click.FloatRange(0, 1),

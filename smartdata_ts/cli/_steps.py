@@ -20,6 +20,7 @@ class Steps:
     """What is made of the readings, in the order of the fields."""
 
     consumption: bool
+    unit: str | None  # of the amounts, or of what is aggregated across series
     fill: tuple[tuple[str, str | None], ...]  # methods and their limits
     difference: bool
     rate: str | None  # per so much time
@@ -31,10 +32,15 @@ class Steps:
             return ("sum", "completeness", "estimated_share")
         return ("count", "min", "mean", "max")
 
+    @property
+    def unit_across(self) -> str | None:
+        """The unit that is left for whoever aggregates across series: amounts have it already."""
+        return None if self.consumption else self.unit
+
     def apply(self, query: "Query") -> "Query":
         """The query with these steps."""
         if self.consumption:
-            query = query.consumption()
+            query = query.consumption(self.unit)
         if self.fill:
             query = query.fill([(method, limit or "7d") for method, limit in self.fill])
         if self.difference:
@@ -47,12 +53,17 @@ def steps(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(
-        consumption: bool, fill: tuple[str, ...], difference: bool, rate: str | None, **options: Any
+        consumption: bool,
+        unit: str | None,
+        fill: tuple[str, ...],
+        difference: bool,
+        rate: str | None,
+        **options: Any,
     ) -> Any:
         if difference and rate:
             raise click.UsageError("--difference or --rate, not both")
         rules = tuple(_rule(text.strip()) for chain in fill for text in chain.split(","))
-        return function(steps=Steps(consumption, rules, difference, rate), **options)
+        return function(steps=Steps(consumption, unit, rules, difference, rate), **options)
 
     decorated: Function = call
     for add in (
@@ -65,6 +76,12 @@ def steps(function: Function) -> Function:
             section=_STEPS,
             help="Fill gaps up to LIMIT, 7d unless said: previous, next, linear, profile, conserve."
             " Several make a chain: linear:2h,profile:30d.",
+        ),
+        option(
+            "--unit",
+            metavar="UCUM",
+            section=_STEPS,
+            help="Unit of --consumption, or of what is aggregated across series: m3, kW.h.",
         ),
         option(
             "--consumption",

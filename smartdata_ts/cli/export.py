@@ -62,8 +62,8 @@ def export(
     is_text = formats.format_of(file, format) == "csv"
     options = {"delimiter": delimiter, "tz": selection.tz, "guard": not no_guard} if is_text else {}
     with open_store(store, "r") as opened:
-        query = steps.apply(selection.query(opened))
-        batches = across.batches(buckets.apply(query, selection.tz, steps.usual_aggregates))
+        query = buckets.apply(steps.apply(selection.query(opened)), selection.tz, steps.usual_aggregates)
+        batches = across.batches(query, steps.unit_across)
         row_count = formats.write(file, batches, format, **options)
     if file != "-" and sys.stderr.isatty():
         seconds = time.perf_counter() - start

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import click
+
 from ._command import command
 from ._options import Printing, Selection, printing, selection, store_argument
 from ._steps import Steps, steps
@@ -23,5 +25,7 @@ def read(store: Path, steps: Steps, selection: Selection, printing: Printing) ->
 
     from ._output import show
 
+    if steps.unit_across is not None:
+        raise click.UsageError("--unit needs --consumption")
     with open_store(store, "r") as opened:
         show(steps.apply(selection.query(opened)).to_batches(), printing, selection.tz)

@@ -14,6 +14,7 @@ from ._steps import Steps, steps
     "smartdata-ts resample city.sdts --every 1mo -a first,last --tag zone=Harbour --format jsonl",
     "smartdata-ts resample city.sdts --every 1h -a mean,completeness --across mean --by zone",
     "smartdata-ts resample city.sdts --consumption --fill profile --every 1mo --tz Europe/Oslo",
+    "smartdata-ts resample city.sdts --consumption --unit m3 --every 1mo --across sum --by zone",
     "smartdata-ts resample city.sdts --rolling 24h -a mean,max",
 )
 @store_argument
@@ -37,4 +38,4 @@ def resample(
     with open_store(store, "r") as opened:
         query = steps.apply(selection.query(opened))
         query = buckets.apply(query, selection.tz, steps.usual_aggregates)
-        show(across.batches(query), printing, selection.tz)
+        show(across.batches(query, steps.unit_across), printing, selection.tz)
