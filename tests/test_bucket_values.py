@@ -130,12 +130,46 @@ def test_after_other_steps(store):
     amounts = store.query("s1").consumption().resample("1d", {"p90": "p90", "n": "count"}).to_arrow()
     intervals = store.query("s1", end="2024-10-21").consumption().to_arrow()["value"].drop_null()
     assert amounts["p90"][0].as_py() == pytest.approx(np.percentile(intervals, 90))
-    with pytest.raises(UsageError, match="sum goes only with its like"):
-        store.query("s1").consumption().resample("1d", ["sum", "median"])
     across = store.query().resample("1d", {"p2p": lambda v: v.max() - v.min()}).aggregate("max")
     assert across.to_arrow().num_rows == 14
     with pytest.raises(UsageError, match="not histograms"):
         store.query().resample("1d", {"h": [0.0]}).aggregate("max")
+
+
+@pytest.mark.parametrize("frame_readings", [frame.FRAME_READINGS, 500])
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("every", ["1d", "5min"])
+def test_shares_and_split_sums_beside_measures(store, monkeypatch, frame_readings, empty, every):
+    monkeypatch.setattr(frame, "FRAME_READINGS", frame_readings)
+    query = store.query(start="2024-10-22T05:00", end="2024-10-29T03:10", tz="Europe/Oslo")
+    names = ["count", "expected_count", "completeness", "estimated_share"]
+    alone = query.resample(every, names, empty=empty).to_arrow()
+    beside = query.resample(every, [*names, "median"], empty=empty).to_arrow()
+    assert beside.drop_columns("median") == alone
+    has_gaps = empty and every == "5min"
+    assert set(beside["median"].is_valid().to_pylist()) == ({True, False} if has_gaps else {True})
+
+    amounts = query.consumption()
+    names = ["sum", "count", "min", "expected_count", "completeness", "estimated_share"]
+    alone = amounts.resample(every, names, empty=empty).to_arrow()
+    beside = amounts.resample(
+        every, {**dict(zip(names, names, strict=True)), "half": "p50", "h": [0.0]}, empty=empty
+    )
+    table = beside.to_arrow()
+    assert table.drop_columns(["half", "h"]) == alone
+    begun = [count > 0 for count in alone["count"].to_pylist()]
+    assert table["half"].is_valid().to_pylist() == begun
+    assert [sum(counts) for counts in table["h"].to_pylist()] == alone["count"].to_pylist()
+    assert not all(begun) if every == "5min" else True
+
+
+def test_what_is_not_to_be_had_beside_measures(store):
+    query = store.query()
+    for wrong in ({"n": "expected_count", "m": "median"}, {"expected_count": "count", "m": "median"}):
+        with pytest.raises(UsageError, match="under its own name"):
+            query.resample("1d", wrong)
+    with pytest.raises(UsageError, match="aggregates must be among"):
+        query.consumption().resample("1d", ["first", "median"])
 
 
 def test_functions_that_cannot_be(store):

@@ -9,13 +9,13 @@ import pyarrow as pa
 from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._steps import buckets
 from smartdata_ts._steps.across import HOWS, Across, probability_of
-from smartdata_ts._steps.bucket_values import OF_INTERVALS, BucketValues
+from smartdata_ts._steps.bucket_values import OF_AMOUNTS, OF_READINGS, BucketValues
 from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.fill import FILLS, Fill
 from smartdata_ts._steps.fill import TIME_MAX as NO_LIMIT
 from smartdata_ts._steps.frame import Step
 from smartdata_ts._steps.join import DIRECTIONS, Join
-from smartdata_ts._steps.resample import AGGREGATES, NAMES
+from smartdata_ts._steps.resample import NAMES
 from smartdata_ts._steps.rolling import ROLLING, Difference, Rolling
 from smartdata_ts.errors import UsageError
 
@@ -99,14 +99,13 @@ class Steps(Results):
                 return buckets.Buckets(calendar, names, empty)
             if not self.steps:
                 return Resample(calendar, names, empty)
-        beside = OF_INTERVALS if of_amounts else AGGREGATES
+        beside = OF_AMOUNTS if of_amounts else OF_READINGS
         alone = [what for what in columns.values() if isinstance(what, str) and what not in beside]
         if alone:
-            raise UsageError(
-                f"{alone[0]} goes only with its like, under its own name; beside others here can stand "
-                f"{', '.join(beside)}, quantiles, histograms and functions"
-            )
-        return BucketValues(calendar, tuple(columns.items()), empty)
+            raise UsageError(f"{alone[0]} of amounts is not to be had; there are {', '.join(beside)}")
+        if any((name == "expected_count") != (what == "expected_count") for name, what in columns.items()):
+            raise UsageError("expected_count goes under its own name, and nothing else does")
+        return BucketValues(calendar, tuple(columns.items()), empty, of_amounts)
 
     def last(self) -> Self:
         """The newest reading of each series, within the query's span.

@@ -1,7 +1,7 @@
 """Aggregates that need all values of a bucket at once: quantiles, histograms, functions of users."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import pyarrow as pa
 from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps import shares
-from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
+from smartdata_ts._steps.buckets import Buckets
+from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._steps.resample import AGGREGATES
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels import quantiles, reduce
@@ -18,8 +19,10 @@ from smartdata_ts.kernels._jit import Float64Array, Int64Array
 from smartdata_ts.kernels.functions import loop_over_buckets
 
 _EDGES_MAX = 1_048_576
-# Of rows that are intervals: what counts those that begin in a bucket.
-OF_INTERVALS = ("count", "min", "max", "mean", "std")
+# What is told of rows that are readings; and of amounts, of which some are split at a bucket's edges.
+OF_READINGS = (*AGGREGATES, *shares.SHARES)
+OF_AMOUNTS = ("count", "min", "max", "mean", "std", "sum", *shares.SHARES)
+_SPLIT = ("sum", *shares.SHARES)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class BucketValues:
     calendar: Calendar | Edges
     columns: tuple[tuple[str, str | Measure], ...]  # name, and what it is
     empty: bool
+    of_amounts: bool = False
     needs_neighbours = False
 
     @property
@@ -65,13 +69,35 @@ class BucketValues:
         inside = (frame.starts >= context.time_min) & (frame.starts <= context.time_max)
         rows = frame.select(np.flatnonzero(inside & ~np.isnan(frame.values)))
         slots, starts, ends, bounds = self._buckets(rows, context)
-        built_in = _built_in([what for _, what in self.columns if isinstance(what, str)], rows, bounds)
+        told = {what for _, what in self.columns if isinstance(what, str)}
+        split = told.intersection(_SPLIT) if self.of_amounts else set()
+        built_in = _built_in(sorted(told.intersection(AGGREGATES) - split), rows, bounds)
+        if not self.of_amounts and told.intersection(shares.SHARES):
+            built_in |= _shares(rows, context, bounds, slots, ends - starts)
         columns = {
             name: built_in[what] if isinstance(what, str) else _measure(what, rows, bounds)
             for name, what in self.columns
+            if what not in split
         }
         nothing = np.zeros(slots.size, np.uint8)
-        return Frame(frame.first, frame.end, slots, starts, ends, nothing.astype(float), nothing, columns)
+        values = nothing.astype(float)
+        own = Frame(frame.first, frame.end, slots, starts, ends, values, nothing, columns)
+        return self._beside_split(own, frame, context, sorted(split)) if split else own
+
+    def _beside_split(self, own: Frame, frame: Frame, context: Context, names: list[str]) -> Frame:
+        """The buckets with what is split at their edges: all that an amount reaches into."""
+        split = Buckets(self.calendar, tuple(names), self.empty).run(frame, context)
+        places = _places(own, split)
+        columns = {}
+        for name, what in self.columns:
+            if name not in own.columns:
+                columns[name] = split.columns[str(what)]
+                continue
+            column = own.columns[name]
+            empty = np.nan if column.dtype == np.float64 else 0
+            columns[name] = np.full((split.slots.size, *column.shape[1:]), empty, column.dtype)
+            columns[name][places] = column
+        return replace(split, columns=columns)
 
     def _buckets(
         self, rows: Frame, context: Context
@@ -105,6 +131,38 @@ class BucketValues:
             low = min(low, context.extent[0]) if context.time_min == TIME_MIN else context.time_min
             high = max(high, context.extent[1]) if context.time_max == TIME_MAX else context.time_max
         return low, high
+
+
+def _places(own: Frame, all_buckets: Frame) -> Int64Array:
+    """Where each of some buckets stands among all, which hold it: whoever begins in one reaches into it."""
+    bounds = all_buckets.bounds()
+    places = np.empty(own.slots.size, np.int64)
+    for slot, (first, end) in enumerate(zip(own.bounds()[:-1], own.bounds()[1:], strict=True)):
+        among = all_buckets.starts[bounds[slot] : bounds[slot + 1]]
+        places[first:end] = bounds[slot] + np.searchsorted(among, own.starts[first:end])
+    assert (all_buckets.starts[places] == own.starts).all(), "an amount reaches into the bucket it begins in"
+    return places
+
+
+def _shares(
+    rows: Frame, context: Context, bounds: Int64Array, slots: np.ndarray, widths: Int64Array
+) -> dict[str, np.ndarray]:
+    """How complete buckets of readings are, and how much of them is estimated."""
+    own = rows.bounds()
+    ends = np.append(rows.starts[1:], rows.starts[-1:])
+    lasts = own[1:][own[1:] > own[:-1]] - 1
+    ends[lasts] = rows.starts[lasts]
+    told = intervals_of(rows, context)
+    steps = np.where(told > 0, told, shares.usual_lengths(own, rows.starts, ends))
+    counts = np.diff(bounds)
+    expected = shares.expected_counts(widths, steps[slots])
+    before = np.concatenate([[0], np.cumsum(shares.ESTIMATES[rows.qualities])])
+    estimates = before[bounds[1:]] - before[bounds[:-1]]
+    return {
+        "expected_count": expected,
+        "completeness": shares.completeness_of(counts, expected),
+        "estimated_share": np.where(counts > 0, estimates / np.maximum(counts, 1), np.nan),
+    }
 
 
 def _measure(what: Measure, rows: Frame, bounds: Int64Array) -> np.ndarray:
