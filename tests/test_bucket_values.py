@@ -157,6 +157,9 @@ def test_shares_and_split_sums_beside_measures(store, monkeypatch, frame_reading
     )
     table = beside.to_arrow()
     assert table.drop_columns(["half", "h"]) == alone
+    spread = amounts.resample(every, ["sum", "mean", "std", "count"], empty=empty).to_arrow()
+    assert spread["sum"].to_pylist() == alone["sum"].to_pylist()
+    assert [count > 1 for count in alone["count"].to_pylist()] == spread["std"].is_valid().to_pylist()
     begun = [count > 0 for count in alone["count"].to_pylist()]
     assert table["half"].is_valid().to_pylist() == begun
     assert [sum(counts) for counts in table["h"].to_pylist()] == alone["count"].to_pylist()

@@ -195,7 +195,7 @@ def test_the_order_of_steps_and_the_aggregates_are_checked(store: sd.Store) -> N
     with pytest.raises(UsageError, match=r"not resample\(\) or last\(\)"):
         query.consumption().resample("1d", "sum").resample("1mo", "sum")
     with pytest.raises(UsageError, match="completeness"):
-        query.consumption().resample("1d", "std")
+        query.consumption().resample("1d", "first")
     assert query.consumption().resample("1d", "sum").to_arrow().num_rows == 0
 
 

@@ -15,7 +15,6 @@ from smartdata_ts._steps.fill import FILLS, Fill
 from smartdata_ts._steps.fill import TIME_MAX as NO_LIMIT
 from smartdata_ts._steps.frame import Step
 from smartdata_ts._steps.join import DIRECTIONS, Join
-from smartdata_ts._steps.resample import NAMES
 from smartdata_ts._steps.rolling import ROLLING, Difference, Rolling
 from smartdata_ts.errors import UsageError
 
@@ -50,8 +49,9 @@ class Steps(Results):
         left out, or given with count 0 where `empty`.
 
         After `consumption`, aggregates are any of sum (amounts are split at a bucket's edges in proportion
-        to time), count, min, max (of the intervals that begin in it), expected_count, completeness (the
-        share of the bucket's time for which there is an amount) and estimated_share (of that time).
+        to time), count, min, max, mean, std (of the intervals that begin in it), expected_count,
+        completeness (the share of the bucket's time for which there is an amount) and estimated_share (of
+        that time).
 
         Also "median" and percentiles ("p95"), of the values, or of the intervals that begin in a bucket.
         A mapping names the columns itself; each is an aggregate, or the edges of a histogram (a column of
@@ -92,17 +92,13 @@ class Steps(Results):
     ) -> Resample | Step:
         """The step that makes these aggregates of what the steps before it give."""
         of_amounts = bool(self.steps) and isinstance(self.steps[0], Consumption)
-        columns = parse_aggregates(aggregates, buckets.AGGREGATES if of_amounts else NAMES)
+        columns = parse_aggregates(aggregates, OF_AMOUNTS if of_amounts else OF_READINGS)
         names = tuple(columns)
         if all(name == what for name, what in columns.items()):
-            if of_amounts:
+            if of_amounts and set(names) <= set(buckets.AGGREGATES):
                 return buckets.Buckets(calendar, names, empty)
             if not self.steps:
                 return Resample(calendar, names, empty)
-        beside = OF_AMOUNTS if of_amounts else OF_READINGS
-        alone = [what for what in columns.values() if isinstance(what, str) and what not in beside]
-        if alone:
-            raise UsageError(f"{alone[0]} of amounts is not to be had; there are {', '.join(beside)}")
         if any((name == "expected_count") != (what == "expected_count") for name, what in columns.items()):
             raise UsageError("expected_count goes under its own name, and nothing else does")
         return BucketValues(calendar, tuple(columns.items()), empty, of_amounts)

@@ -26,7 +26,6 @@ AGGREGATES = {
     "last": kernel_reduce.AGGREGATE_LAST,
     "std": kernel_reduce.AGGREGATE_STD,
 }
-NAMES = (*AGGREGATES, *shares.SHARES)
 
 # Cells of a slice stay in the second-level cache; a batch is large enough for large pages.
 _SLICE_CELLS = 32_768
