@@ -84,6 +84,7 @@ _SUMMARY_TYPES: dict[str, np.dtype[Any]] = {
     "commit_max": np.dtype("<i8"),
     "checksum": np.dtype("<u8"),
 }
+READINGS_MAX = 1 << 22  # of a chunk; so many decoded ones are some hundred megabytes
 _MODEL_COUNT_MAX = 255  # a block names its model in a byte
 _KEYS_SIZE_MAX = 1 << 28
 _GAP_MAX = 4096
@@ -136,7 +137,7 @@ def write_chunk(
     The readings are sorted by series and time, each (series, time) once; `key_of` tells a series' key.
     """
     readings, commits = versions.readings, versions.commits
-    assert len(readings) > 0
+    assert 0 < len(readings) <= READINGS_MAX
     changes = np.flatnonzero(np.diff(readings.series)) + 1
     series_starts = np.concatenate([[0], changes, [len(readings)]]).astype(np.int64)
     starts = _codec.split_blocks(series_starts)
@@ -325,6 +326,12 @@ class ChunkFile:
         self._checksum: UInt64Array = columns["checksum"]
         if self.count.min() < 1 or self.count.max() > _codec.BLOCK_READINGS_MAX:
             raise ValueError("a block's count of readings is out of range")
+        if int(self.count.sum()) > READINGS_MAX:
+            raise ValueError("it tells of more readings than a chunk has")
+        if self.series[0] < 0 or (np.diff(self.series) < 0).any():
+            raise ValueError("its blocks are not in the order of their series")
+        if (self.time_min > self.time_max).any() or (self.commit_min > self.commit_max).any():
+            raise ValueError("a block ends before it begins")
 
     @property
     def size(self) -> int:

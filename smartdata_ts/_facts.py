@@ -15,6 +15,7 @@ from smartdata_ts._catalog import INTEGER_FACTS, REAL_FACTS, SERIES_FACTS
 from smartdata_ts._instant import parse_instant
 from smartdata_ts.errors import DataError
 
+_DIGITS_MAX = 300  # of a double
 KINDS = ("register", "interval", "gauge")
 
 
@@ -59,6 +60,8 @@ def checked_facts(where: str, facts: Mapping[str, object]) -> dict[str, object]:
         if name in ("decimals", "register_digits"):
             if not isinstance(value, Integral):
                 raise DataError(f"{where}: {name} must be a whole number, not {value!r}")
+            if not 0 <= int(value) <= _DIGITS_MAX:
+                raise DataError(f"{where}: {name} must be 0 to {_DIGITS_MAX}, not {value!r}")
             given[name] = int(value)
         elif name == "multiplier":
             given[name] = checked_number(f"{where}: multiplier", value)

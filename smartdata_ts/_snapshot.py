@@ -15,7 +15,7 @@ from smartdata_ts._chunk_file import ChunkFile
 from smartdata_ts._readings import Readings
 from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptCatalogError
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels._jit import Int32Array, Int64Array
 
 # One reading in the head: packed, little-endian, 29 bytes.
 HEAD_TYPE = np.dtype(
@@ -210,14 +210,24 @@ class Snapshot:
         ids = [np.unique(self._files.get(row.name).series) for row in self.chunks]
         return np.unique(np.concatenate([np.empty(0, np.int32), *ids])).astype(np.int64)
 
-    def watermarks(self, series_count: int) -> Int64Array:
+    def watermarks(self, series_id_max: int) -> Int64Array:
         """The newest time of every series, by id; the least int64 where it has no reading."""
-        newest = np.full(series_count + 1, np.iinfo(np.int64).min)
+        newest = np.full(series_id_max + 1, np.iinfo(np.int64).min)
         for row in self.chunks:
             chunk = self._files.get(row.name)
+            _check_ids(chunk.series, series_id_max, str(chunk.path))
             np.maximum.at(newest, chunk.series, chunk.time_max)
+        _check_ids(self.head.series, series_id_max, "the head in the catalog")
         np.maximum.at(newest, self.head.series, self.head.times)
         return newest
+
+
+def _check_ids(series: Int32Array, series_id_max: int, where: str) -> None:
+    if series.size and (series.min() < 0 or series.max() > series_id_max):
+        raise CorruptCatalogError(
+            f"{where}: holds readings of series that the catalog does not know. Restore the store from a "
+            "backup, or salvage it."
+        )
 
 
 def _rows_of(chunk: ChunkFile, ascending: Int64Array, order: Int64Array) -> tuple[Int64Array, Int64Array]:

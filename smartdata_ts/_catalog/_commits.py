@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from smartdata_ts.errors import CorruptCatalogError, StoreBusyError, StoreError, StoreFormatError, UsageError
 
 from ._connection import Connection
+from ._kinds import BYTES, CHUNK, COMMIT, COUNT, DELETION, INTEGER, SNAPSHOT, TEXT
 from ._schema import ChunkRow, Deletion, State
 
 # As ChunkRow has them.
@@ -55,11 +56,11 @@ class Commits(Connection):
         return State(commit, reading_count, chunks, head, history, deletions)
 
     def _check_name(self, name: str) -> None:
-        if "/" in name or "\\" in name or name.startswith("."):
+        if not name or name.startswith(".") or set(name) & set("/\\\0"):
             raise StoreFormatError(f"{self._path}: names a chunk {name!r}, which is no file of this store")
 
     def _head_blobs(self) -> tuple[bytes, ...]:
-        rows = self._rows("SELECT data, checksum FROM head ORDER BY id")
+        rows = self._typed("SELECT data, checksum FROM head ORDER BY id", (BYTES, INTEGER))
         if not all(_is_sound(data, checksum) for data, checksum in rows):
             raise CorruptCatalogError(self._damaged("recent readings in its table head"))
         return tuple(data for data, _ in rows)
@@ -73,7 +74,9 @@ class Commits(Connection):
 
     def sound_head(self) -> tuple[list[bytes], int]:
         """The head blobs whose checksum is right, and how many readings the others held."""
-        rows = self._rows("SELECT data, checksum, reading_count FROM head ORDER BY id")
+        rows = self._typed(
+            "SELECT data, checksum, reading_count FROM head ORDER BY id", (BYTES, INTEGER, COUNT)
+        )
         sound = [data for data, checksum, _ in rows if _is_sound(data, checksum)]
         return sound, sum(count for data, checksum, count in rows if not _is_sound(data, checksum))
 
@@ -85,7 +88,7 @@ class Commits(Connection):
     def chunk_rows(self, is_history: bool) -> tuple[ChunkRow, ...]:
         """The chunks of the present, lowest precedence first, or of history, in the order of their making."""
         sql = f"SELECT {', '.join(_CHUNK_COLUMNS)}, checksum FROM chunk WHERE is_history = ? ORDER BY id"
-        rows = self._rows(sql, (is_history,))
+        rows = self._typed(sql, (CHUNK[name] for name in (*_CHUNK_COLUMNS, "checksum")), (is_history,))
         for *columns, checksum in rows:
             if _digest(columns) != checksum:
                 raise CorruptCatalogError(self._damaged("the columns of a chunk"))
@@ -107,7 +110,7 @@ class Commits(Connection):
 
     def merge_head(self, commit: int) -> None:
         """Make one blob of the head's many, so that reading it stays cheap."""
-        blobs = self._rows("SELECT reading_count, data FROM head ORDER BY id")
+        blobs = self._typed("SELECT reading_count, data FROM head ORDER BY id", (COUNT, BYTES))
         self.clear_head()
         self.add_head(commit, sum(count for count, _ in blobs), b"".join(data for _, data in blobs))
 
@@ -142,7 +145,7 @@ class Commits(Connection):
         return self._commit_rows("ORDER BY id")
 
     def _commit_rows(self, which: str) -> list[tuple[int, int, str | None, int]]:
-        rows = self._rows(f"SELECT id, time_us, note, reading_count, checksum FROM commits {which}")
+        rows = self._typed(f"SELECT id, time_us, note, reading_count, checksum FROM commits {which}", COMMIT)
         if any(_digest(columns) != checksum for *columns, checksum in rows):
             raise CorruptCatalogError(self._damaged("the commits in its table commits"))
         return [(commit, time_us, note, count) for commit, time_us, note, count, _ in rows]
@@ -197,7 +200,8 @@ class Commits(Connection):
 
     def snapshot_rows(self) -> list[tuple[str, int, int, str | None]]:
         """(name, commit, time in us UTC, note) of every named snapshot."""
-        return self._rows("SELECT name, commit_id, time_us, note FROM snapshot ORDER BY commit_id, name")
+        sql = "SELECT name, commit_id, time_us, note FROM snapshot ORDER BY commit_id, name"
+        return self._typed(sql, SNAPSHOT)
 
     def add_snapshot(self, name: str, commit: int, note: str | None) -> None:
         """Name a commit; UsageError where the name is taken."""
@@ -213,7 +217,8 @@ class Commits(Connection):
         self._execute("DELETE FROM snapshot WHERE name = ?", (name,))
 
     def _deletions(self) -> tuple[Deletion, ...]:
-        rows = self._rows("SELECT commit_id, series_id, time_min, time_max FROM deletion ORDER BY id")
+        sql = "SELECT commit_id, series_id, time_min, time_max FROM deletion ORDER BY id"
+        rows = self._typed(sql, DELETION)
         return tuple(Deletion(*row) for row in rows)
 
     def add_deletions(self, commit: int, series_ids: Sequence[int], time_min: int, time_max: int) -> None:
@@ -264,7 +269,7 @@ class Commits(Connection):
 
     def erasures(self) -> list[str] | None:
         """The files that are still to be overwritten; None where no erasure is under way."""
-        names = [name for (name,) in self._rows("SELECT name FROM erasure ORDER BY name")]
+        names = [name for (name,) in self._typed("SELECT name FROM erasure ORDER BY name", (TEXT,))]
         for name in filter(None, names):
             self._check_name(name)
         return list(filter(None, names)) if names else None

@@ -1,6 +1,7 @@
 """One connection to a store's SQLite file: opened, its errors ours, its transactions in turn."""
 
 import contextlib
+import functools
 import sqlite3
 import threading
 import time
@@ -20,10 +21,15 @@ from smartdata_ts.errors import (
     UsageError,
 )
 
+from ._kinds import Kind, all_fit
 from ._schema import APPLICATION_ID, FILE_NAME, FORMAT_VERSION, HISTORY_US, SCHEMA, SEALS
 
 _Result = TypeVar("_Result")
 
+_NOT_OURS = (
+    "its tables, views or triggers are not those of a store. Restore the store from a backup, or salvage it."
+)
+_TABLES = "SELECT type, name, sql FROM sqlite_master"
 _SHARED = "SELECT value FROM store WHERE name = 'shared_filesystem'"
 
 
@@ -68,8 +74,10 @@ class Connection:
             )
         except sqlite3.Error as problem:
             raise StoreError(f"{self._path}: cannot be opened: {problem}") from problem
-        # A hostile store's views and triggers may call no function that reaches out of SQL.
+        # Whoever wrote the store is not trusted: https://www.sqlite.org/security.html.
         self._execute("PRAGMA trusted_schema = OFF")
+        self._execute("PRAGMA cell_size_check = ON")
+        self._execute("PRAGMA mmap_size = 0")
 
     def _prepare_reader(self, is_shared: bool | None) -> None:
         if self._is_to_be_shared():
@@ -87,7 +95,8 @@ class Connection:
 
     def _is_to_be_shared(self) -> bool:
         try:
-            return self._connection.execute(_SHARED).fetchall() == [("1",)]
+            tables = self._connection.execute(_TABLES).fetchall()
+            return _settings_in(tables) and self._connection.execute(_SHARED).fetchall() == [("1",)]
         except sqlite3.Error as problem:
             # The journal of a writer that was killed, which only shared stores have.
             return getattr(problem, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK
@@ -128,6 +137,9 @@ class Connection:
                     "mode 'a' finishes it"
                 )
             raise StoreFormatError(f"{self._path}: a database, but not of a smartdata_ts store")
+        tables = self._rows(_TABLES)
+        if not _settings_in(tables):
+            raise StoreFormatError(f"{self._path}: {_NOT_OURS}")
         versions = self._rows("SELECT value FROM store WHERE name = 'format_version'")
         if not versions:
             raise CorruptCatalogError(
@@ -140,6 +152,9 @@ class Connection:
                 f"{self._path}: store format version {version}; this release reads version {FORMAT_VERSION}. "
                 "Upgrade smartdata_ts."
             )
+        # A view or a trigger can do anything, for ever.
+        if {row for row in tables if not _is_internal(row)} != _our_tables():
+            raise StoreFormatError(f"{self._path}: {_NOT_OURS}")
 
     def _is_created(self) -> bool:
         return self._rows("PRAGMA application_id") == [(APPLICATION_ID,)]
@@ -264,6 +279,36 @@ class Connection:
                 return self._patiently(lambda: self._connection.execute(sql, parameters).fetchall())
             except (sqlite3.Error, UnicodeDecodeError) as problem:
                 raise _translated(self._path, problem) from problem
+
+    def _typed(self, sql: str, kinds: Iterable[Kind], parameters: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
+        """Rows whose columns are of these kinds; CorruptCatalogError where one is not."""
+        rows = self._rows(sql, parameters)
+        if rows and not all_fit(rows, kinds):
+            raise CorruptCatalogError(
+                f"{self._path}: a table holds what is not of its column's kind. Restore the store from a "
+                "backup, or salvage it."
+            )
+        return rows
+
+
+@functools.cache
+def _our_tables() -> set[tuple[str, str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for statement in (*SCHEMA.split(";"), *SEALS):
+            connection.execute(statement)
+        return {row for row in connection.execute(_TABLES) if not _is_internal(row)}
+
+
+def _settings_in(tables: list[tuple[str, str, str]]) -> bool:
+    """Whether the table of settings is the one of every version, and nothing else of this name."""
+    found = [row for row in tables if row[1] == "store"]
+    return len(found) == 1 and found[0] in _our_tables()
+
+
+def _is_internal(row: tuple[str, str, str]) -> bool:
+    """What SQLite makes by itself: counters, statistics, indexes of unique columns."""
+    kind, name, _ = row
+    return kind in ("table", "index") and name.startswith("sqlite_")
 
 
 def _translated(path: Path, problem: Exception) -> StoreError:

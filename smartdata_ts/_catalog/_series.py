@@ -11,7 +11,10 @@ from smartdata_ts.kernels._jit import Int64Array
 from smartdata_ts.kernels.checksum import digest_ranges
 
 from ._connection import Connection
+from ._kinds import EXCHANGE, FACTS, SERIES, TEXT
 from ._schema import SERIES_FACTS
+
+_FREE_IDS_MAX = 1 << 25  # of series that were erased
 
 
 class Series(Connection):
@@ -22,8 +25,17 @@ class Series(Connection):
         return int(self._rows("SELECT count(*) FROM series")[0][0])
 
     def series_id_max(self) -> int:
-        """The highest series id; 0 where there is no series."""
-        return int(self._rows("SELECT ifnull(max(id), 0) FROM series")[0][0])
+        """The highest series id; 0 where there is no series.
+
+        Arrays have a place for each id up to it, so that CorruptCatalogError is raised where it is absurd.
+        """
+        ((highest, count),) = self._rows("SELECT ifnull(max(id), 0), count(*) FROM series")
+        if not 0 <= highest <= _FREE_IDS_MAX + 16 * count:
+            raise CorruptCatalogError(
+                f"{self._path}: a series has the id {highest}, and there are {count} series. Restore the "
+                "store from a backup, or salvage it."
+            )
+        return int(highest)
 
     def series_id(self, key: str) -> int | None:
         """The id of one series."""
@@ -37,7 +49,16 @@ class Series(Connection):
             " LEFT JOIN series ON series.key = wanted.value ORDER BY wanted.key)"
         )
         ((ids,),) = self._rows(sql, (json.dumps(list(keys), ensure_ascii=False),))
-        return _integers(ids)
+        found = _integers(ids)
+        if found.size and (found.min() < 0 or found.max() > SERIES.high):
+            raise CorruptCatalogError(self._unknown_series())
+        return found
+
+    def _unknown_series(self) -> str:
+        return (
+            f"{self._path}: the ids of its series are not those of the readings. Restore the store from a "
+            "backup, or salvage it."
+        )
 
     def series_keys(self, ids: Int64Array) -> list[str]:
         """The key of each series id; all must be known."""
@@ -45,11 +66,14 @@ class Series(Connection):
             "SELECT series.key FROM json_each(?) AS wanted JOIN series ON series.id = wanted.value"
             " ORDER BY wanted.key"
         )
-        return [key for (key,) in self._rows(sql, (json.dumps(ids.tolist()),))]
+        keys = [key for (key,) in self._typed(sql, (TEXT,), (json.dumps(ids.tolist()),))]
+        if len(keys) != ids.size:
+            raise CorruptCatalogError(self._unknown_series())
+        return keys
 
     def series_names(self) -> list[tuple[int, str]]:
         """(id, key) of every series."""
-        return self._rows("SELECT id, key FROM series")
+        return self._typed("SELECT id, key FROM series", (SERIES, TEXT))
 
     def add_series(self, keys: Sequence[str]) -> Int64Array:
         """Create series with new keys, ids in the keys' order; returns their ids."""
@@ -79,7 +103,7 @@ class Series(Connection):
             f"SELECT {columns} FROM json_each(?) AS wanted JOIN series ON series.id = wanted.value"
             " ORDER BY wanted.key"
         )
-        return self._rows(sql, (json.dumps(ids.tolist()),))
+        return self._typed(sql, (FACTS[name] for name in names), (json.dumps(ids.tolist()),))
 
     def tags_of(self, ids: Int64Array, name: str) -> list[str | None]:
         """The value of a tag of each series id, None where it has none."""
@@ -87,7 +111,8 @@ class Series(Connection):
             "SELECT tag.value FROM json_each(?) AS wanted"
             " LEFT JOIN tag ON tag.series_id = wanted.value AND tag.name = ? ORDER BY wanted.key"
         )
-        return [value for (value,) in self._rows(sql, (json.dumps(ids.tolist()), name))]
+        rows = self._typed(sql, (TEXT.or_null(),), (json.dumps(ids.tolist()), name))
+        return [value for (value,) in rows]
 
     def add_exchange(self, series_id: int, *said: object) -> None:
         """Note an exchange: time in us UTC, final, initial, serial, multiplier, register digits."""
@@ -95,10 +120,11 @@ class Series(Connection):
 
     def exchange_rows(self) -> list[tuple]:  # type: ignore[type-arg]
         """(series id, key, time, final, initial, serial, multiplier, digits) of every exchange."""
-        return self._rows(
+        return self._typed(
             "SELECT series_id, key, time_us, final, initial, serial, exchange.multiplier,"
             " exchange.register_digits FROM exchange JOIN series ON series.id = series_id"
-            " ORDER BY key, time_us"
+            " ORDER BY key, time_us",
+            EXCHANGE,
         )
 
     def select_series(
@@ -135,9 +161,10 @@ class Series(Connection):
     def series_rows(self) -> list[tuple]:  # type: ignore[type-arg]
         """(id, key, facts ..., tags as JSON) of every series, by key."""
         facts = ", ".join(SERIES_FACTS)
-        return self._rows(
+        return self._typed(
             f"SELECT id, key, {facts}, (SELECT json_group_object(name, value) FROM tag WHERE series_id = id)"
-            " FROM series ORDER BY key"
+            " FROM series ORDER BY key",
+            (SERIES, TEXT, *(FACTS[name] for name in SERIES_FACTS), TEXT),
         )
 
 
