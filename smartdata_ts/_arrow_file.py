@@ -17,7 +17,7 @@ import pyarrow as pa
 Read = Callable[[int, int], bytes]  # (place in the file, size) -> bytes
 
 _MAGIC = b"ARROW1"
-_METADATA_SIZE_MAX = 1 << 26
+_METADATA_SIZE_MAX = 1 << 24
 _ROW_COUNT_MAX = 1 << 22
 _AT_ONCE = 1 << 14  # most files' metadata; more is asked for where this is not enough
 _CONTINUATION = 0xFFFFFFFF

@@ -73,7 +73,7 @@ _ORIGIN_US = 10_959 * DAY_US  # Monday 2000-01-03
 _ORIGIN_MONTH = 360  # 2000-01, in months since 1970-01
 
 _WIDTH_YEARS_MAX = 10_000
-_EDGE_COUNT_MAX = 2**31
+_EDGE_COUNT_MAX = 2**26  # half a gigabyte
 # Far outside of datetime's years, and so far inside int64 that no sum here can overflow.
 _INSTANT_US_MAX = 2**62
 
@@ -137,7 +137,7 @@ class Calendar:
         has no bucket, and a single edge.
 
         Raises UsageError if the span runs backwards, lies beyond 2**62 microseconds from 1970, or
-        holds more than 2**31 buckets.
+        holds more than 2**26 buckets.
         """
         _check_span(start_us, end_us)
         zone = load_zone(self.tz)

@@ -136,9 +136,12 @@ def remove(path: Path) -> None:
 
 
 def copy_durably(source: Path, target: Path) -> int:
-    """Copy a file under another name, whole or not at all; returns its size in bytes."""
+    """Copy a file under another name, whole or not at all; returns its size in bytes.
+
+    A link is not followed: StoreError.
+    """
     with errors_of(source, "read"):
-        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
 
             def write(file: BinaryIO) -> None:
