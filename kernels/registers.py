@@ -29,15 +29,26 @@ FAULT_US_MAX = 86_400_000_000
 BACKFLOW_SHARE_MAX = 0.005
 ROLLOVER_SHARE = 0.1
 
-# One cell a slot and bucket.
+# One cell a bucket; the first six fields are what may be asked for.
 CELL_SUM = 0
-CELL_LOST = 1  # what rounding took from the sum (Neumaier)
-CELL_COUNT = 2  # intervals with an amount that begin in the bucket
-CELL_MIN = 3
-CELL_MAX = 4
-CELL_COVERED = 5  # us of the bucket for which there is an amount
-CELL_ESTIMATED = 6  # of these, us of an estimate
+CELL_COUNT = 1  # intervals with an amount that begin in the bucket
+CELL_MIN = 2
+CELL_MAX = 3
+CELL_COVERED = 4  # us of the bucket for which there is an amount
+CELL_ESTIMATED = 5  # of these, us of an estimate
+CELL_LOST = 6  # what rounding took from the sum (Neumaier)
 CELL_FIELDS = 7
+
+EMIT_SUM, EMIT_COUNT, EMIT_MIN, EMIT_MAX, EMIT_COVERED, EMIT_ESTIMATED = range(6)
+EMIT_FIELDS = 6
+
+# What `control` holds before the room for places.
+KEEP_EMPTY = 0
+REDUCE_FIELDS = 1 + EMIT_FIELDS
+
+# Which of two statuses stands for the interval between them: the lower.
+RANKS = np.array([5, 3, 4, 6, 2, 1, 0, 0] + 8 * [3], np.uint8)
+SUSPECT = 5
 
 MALFORMED = -1
 
@@ -132,57 +143,163 @@ def _before_jump(times, values, points, first, count, k):
 
 
 @kernel
-def split_at_edges(
+def intervals_between(
+    points: Int64Array,
+    events: UInt8Array,
     slots: Int32Array,
-    starts: Int64Array,
-    ends: Int64Array,
+    times: Int64Array,
     values: Float64Array,
-    estimated: UInt8Array,
-    edges: Int64Array,
-    cells: Float64Array,
+    qualities: UInt8Array,
+    meters: Float64Array,
+    intervals: Int64Array,
 ) -> int:
-    """Add every interval's amount to the cells of its buckets, in proportion to time; the interval count.
+    """Make an interval of every two points of one slot that follow each other; returns their count.
 
-    Shares are differences of the amount interpolated at the edges, so that they telescope to the whole.
-    NaN is no amount. `edges` strictly increase; what lies outside of them is left out. A slot has one
-    cell a bucket, zeroed by the caller. MALFORMED if the columns do not fit each other.
+    `points` and `events` are what `pick_readings` gave. `meters` are the slots' moduli, then their
+    multipliers. `intervals` hold four columns of room for every point: starts, ends, amounts (a double's
+    bits; NaN after a reset), and slot << 16 | quality << 8 | event. MALFORMED if something does not fit.
     """
-    count = slots.size
-    if starts.size != count or ends.size != count or values.size != count or estimated.size != count:
+    room, size, slot_count = intervals.size // 4, times.size, meters.size // 2
+    if points.size > min(events.size, room) or min(slots.size, values.size, qualities.size) < size:
         return MALFORMED
-    bucket_count = edges.size - 1
-    if bucket_count < 1 or cells.size % (bucket_count * CELL_FIELDS) != 0:
-        return MALFORMED
-    slot_count = cells.size // (bucket_count * CELL_FIELDS)
-    for i in range(count):
-        if not 0 <= slots[i] < slot_count or starts[i] >= ends[i]:
+    amounts = intervals.view(np.float64)
+    count = 0
+    for k in range(points.size):
+        new = points[k]
+        if not 0 <= new < size or not 0 <= slots[new] < slot_count:
             return MALFORMED
-    bucket = 0
-    for i in range(count):
-        if not np.isnan(values[i]) and ends[i] > edges[0] and starts[i] < edges[bucket_count]:
-            base = slots[i] * bucket_count * CELL_FIELDS
-            bucket = _bucket(edges, starts[i], max(bucket, 0))
-            _split(starts[i], ends[i], values[i], estimated[i] != 0, edges, cells, base, bucket)
+        if events[k] == EVENT_FIRST:
+            continue
+        if k == 0:
+            return MALFORMED
+        old, slot, event = points[k - 1], slots[new], events[k]
+        amount = values[new] - values[old]
+        if event == EVENT_ROLLOVER:
+            amount += meters[slot]
+        elif event == EVENT_RESET:
+            amount = np.nan
+        quality = np.int64(_worse(qualities[old], qualities[new]))
+        if event >= EVENT_BACKFLOW:
+            quality = SUSPECT
+        intervals[count] = times[old]
+        intervals[room + count] = times[new]
+        amounts[2 * room + count] = amount * meters[slot_count + slot]
+        intervals[3 * room + count] = np.int64(slot) << 16 | quality << 8 | np.int64(event)
+        count += 1
     return count
 
 
 @inner
-def _split(start, end, amount, is_estimated, edges, cells, base, bucket):
+def _worse(old, new):
+    """The quality of the lower status stands for both; of equals the newer."""
+    return old if RANKS[old & 15] < RANKS[new & 15] else new
+
+
+@kernel
+def reduce_intervals(
+    bounds: Int64Array,
+    starts: Int64Array,
+    ends: Int64Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+    edges: Int64Array,
+    control: Int64Array,
+    columns: Float64Array,
+) -> int:
+    """Add up every slot's intervals over the buckets between `edges`, in proportion to time.
+
+    Slot k has the rows bounds[k] to bounds[k + 1], by start. Shares are differences of the amount
+    interpolated at the edges, so that they telescope to the whole. NaN is no amount; what lies outside of
+    the edges, which strictly increase, is left out. One row a bucket that has a part of an amount, or every
+    bucket where control[KEEP_EMPTY]. `control`: KEEP_EMPTY, then which column each of the fields EMIT_SUM to
+    EMIT_ESTIMATED goes to, or -1, then room for each row's slot, and for each row's bucket. `columns`: one
+    slot's cells, then the columns, each of room for all rows. Returns the row count, or MALFORMED.
+    """
+    bucket_count, slot_count = edges.size - 1, bounds.size - 1
+    room = (control.size - REDUCE_FIELDS) // 2
+    cell_size = bucket_count * CELL_FIELDS
+    if bucket_count < 1 or not _are_intervals(bounds, starts, ends, values, qualities):
+        return MALFORMED
+    for field in range(EMIT_FIELDS):
+        if cell_size + (control[1 + field] + 1) * room > columns.size:
+            return MALFORMED
+    cells = columns[:cell_size]
+    row = 0
+    for slot in range(slot_count):
+        cells[:] = 0.0
+        bucket = 0
+        low, high = bucket_count, -1
+        for i in range(bounds[slot], bounds[slot + 1]):
+            if not np.isnan(values[i]) and ends[i] > edges[0] and starts[i] < edges[bucket_count]:
+                bucket = _bucket(edges, starts[i], bucket)
+                low = min(low, max(bucket, 0))
+                high = max(high, _split(starts[i], ends[i], values[i], qualities[i], edges, bucket, cells))
+        if control[KEEP_EMPTY] != 0:
+            low, high = 0, bucket_count - 1
+        if row + max(high - low + 1, 0) > room:
+            return MALFORMED
+        for bucket in range(low, high + 1):
+            cell = cells[bucket * CELL_FIELDS : (bucket + 1) * CELL_FIELDS]
+            if cell[CELL_COVERED] > 0 or control[KEEP_EMPTY] != 0:
+                control[REDUCE_FIELDS + row] = slot
+                control[REDUCE_FIELDS + room + row] = bucket
+                _emit(cell, control, room, row, columns[cell_size:])
+                row += 1
+    return row
+
+
+@inner
+def _are_intervals(bounds, starts, ends, values, qualities):
+    count = starts.size
+    if ends.size != count or values.size != count or qualities.size != count:
+        return False
+    if bounds.size < 1 or bounds[0] < 0 or bounds[bounds.size - 1] > count:
+        return False
+    for slot in range(bounds.size - 1):
+        if bounds[slot] > bounds[slot + 1]:
+            return False
+    for i in range(count):
+        if starts[i] >= ends[i]:
+            return False
+    return True
+
+
+@inner
+def _emit(cell, control, room, row, columns):
+    """Write what is wanted of a cell."""
+    has_begin = cell[CELL_COUNT] > 0
+    for field in range(EMIT_FIELDS):
+        column = control[1 + field]
+        if column >= 0:
+            value = cell[field]
+            if field == EMIT_SUM:
+                value = cell[CELL_SUM] + cell[CELL_LOST] if cell[CELL_COVERED] > 0 else np.nan
+            elif (field == EMIT_MIN or field == EMIT_MAX) and not has_begin:
+                value = np.nan
+            columns[column * room + row] = value
+
+
+@inner
+def _split(start, end, amount, quality, edges, bucket, cells):
+    """Add an interval, which begins in `bucket` (-1: before all), to its cells; the last bucket of it."""
+    status = quality & 15
+    is_estimate = status == 1 or status == 2 or status == 4  # estimated, final_estimate, temporary
     if bucket >= 0:
-        _count(cells, base + bucket * CELL_FIELDS, amount)
+        _count(cells, bucket * CELL_FIELDS, amount)
     bucket = max(bucket, 0)
     low = max(start, edges[0])
     before = _until(low, start, end, amount)
     while low < end and bucket < edges.size - 1:
         high = min(end, edges[bucket + 1])
         until = _until(high, start, end, amount)
-        cell = base + bucket * CELL_FIELDS
+        cell = bucket * CELL_FIELDS
         _add(cells, cell, until - before)
         cells[cell + CELL_COVERED] += high - low
-        if is_estimated:
+        if is_estimate:
             cells[cell + CELL_ESTIMATED] += high - low
         low, before = high, until
         bucket += 1
+    return bucket - 1
 
 
 @inner
@@ -190,15 +307,17 @@ def _until(at, start, end, amount):
     """The part of an interval's amount that lies before an instant."""
     if at == end:
         return amount
+    if at == start:
+        return 0.0
     return amount * (np.float64(at - start) / np.float64(end - start))
 
 
 @inner
 def _bucket(edges, instant, guess):
-    """The last edge that is not behind an instant; -1 where all are. Mostly the guess, or the one after."""
-    for near in range(guess, min(guess + 2, edges.size - 1)):
-        if edges[near] <= instant < edges[near + 1]:
-            return near
+    """The last edge that is not behind an instant, -1 where all are; mostly that of `guess`, or the next."""
+    for bucket in range(max(guess, 0), min(guess + 2, edges.size - 1)):
+        if edges[bucket] <= instant < edges[bucket + 1]:
+            return bucket
     low, high = -1, edges.size - 1
     while low < high:
         middle = (low + high + 1) // 2

@@ -14,6 +14,16 @@ from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
 AGGREGATES = ("sum", "count", "min", "max", "expected_count", "completeness", "estimated_share")
 _CELLS_MAX = 131_072  # 7 MB of cells; with eight times as many, hourly sums took half as long again
+# What each aggregate is made of.
+_FIELDS: dict[str, tuple[int, ...]] = {
+    "sum": (kernel_registers.EMIT_SUM,),
+    "count": (kernel_registers.EMIT_COUNT,),
+    "min": (kernel_registers.EMIT_MIN,),
+    "max": (kernel_registers.EMIT_MAX,),
+    "expected_count": (),
+    "completeness": (kernel_registers.EMIT_COVERED,),
+    "estimated_share": (kernel_registers.EMIT_ESTIMATED, kernel_registers.EMIT_COVERED),
+}
 
 
 @dataclass(frozen=True)
@@ -47,12 +57,37 @@ class Buckets:
         return parts[0] if len(parts) == 1 else _joined(parts)
 
     def _reduced(self, frame: Frame, edges: Int64Array, context: Context) -> Frame:
-        """The buckets of some slots, which are few enough for the cache."""
-        slot_count = frame.end - frame.first
-        cells = np.zeros((slot_count, edges.size - 1, kernel_registers.CELL_FIELDS))
-        if cells.size:
-            _reduce(frame, _clipped(edges, context), cells)
-        return self._emitted(frame, edges, cells, context)
+        """The buckets of some slots, which are not so many that their room would matter."""
+        assert frame.ends is not None
+        bucket_count = edges.size - 1
+        room = (frame.end - frame.first) * bucket_count
+        fields = list(dict.fromkeys(field for name in self.aggregates for field in _FIELDS[name]))
+        control = np.empty(kernel_registers.REDUCE_FIELDS + 2 * room, np.int64)
+        control[kernel_registers.KEEP_EMPTY] = self.empty
+        control[1 : kernel_registers.REDUCE_FIELDS] = -1
+        control[1 + np.array(fields, np.int64)] = np.arange(len(fields))
+        cell_size = bucket_count * kernel_registers.CELL_FIELDS
+        columns = np.empty(cell_size + len(fields) * room)
+        count = 0
+        if bucket_count:
+            rows = (frame.starts, frame.ends, frame.values, frame.qualities)
+            clipped = _clipped(edges, context)
+            count = kernel_registers.reduce_intervals(frame.bounds(), *rows, clipped, control, columns)
+        assert count >= 0, "a frame's columns do not fit each other"
+        slots, buckets = control[kernel_registers.REDUCE_FIELDS :].reshape(2, room)[:, :count]
+        told = dict(zip(fields, columns[cell_size:].reshape(len(fields), room)[:, :count], strict=True))
+        starts, ends = edges[buckets], edges[buckets + 1]
+        steps = _steps(frame, context)[slots] if "expected_count" in self.aggregates else None
+        return Frame(
+            frame.first,
+            frame.end,
+            slots.astype(np.int32),
+            starts,
+            ends,
+            np.zeros(count),
+            np.zeros(count, np.uint8),
+            {name: _column(name, told, ends - starts, steps) for name in self.aggregates},
+        )
 
     def _span(self, frame: Frame, context: Context) -> tuple[int, int]:
         """The instants between which there may be amounts to tell of."""
@@ -66,60 +101,23 @@ class Buckets:
             high = high if context.time_max == TIME_MAX else context.time_max + 1
         return max(low, context.time_min), min(high, _exclusive(context.time_max))
 
-    def _emitted(self, frame: Frame, edges: Int64Array, cells: Float64Array, context: Context) -> Frame:
-        wanted = np.ones(cells.shape[:2], np.bool_)
-        if not self.empty:
-            wanted = cells[:, :, kernel_registers.CELL_COVERED] > 0
-        slots, buckets = np.nonzero(wanted)
-        widths = np.diff(edges)[buckets]
-        rows = _Rows(cells.reshape(-1), (slots * cells.shape[1] + buckets) * kernel_registers.CELL_FIELDS)
-        columns = {name: _column(name, rows, widths) for name in self.aggregates if name != "expected_count"}
-        if "expected_count" in self.aggregates:
-            columns["expected_count"] = shares.expected_counts(widths, _steps(frame, context)[slots])
-        starts = edges[buckets]
-        sums = columns["sum"] if "sum" in columns else _column("sum", rows, widths)
-        estimated = rows.of(kernel_registers.CELL_ESTIMATED) > 0
-        return Frame(
-            frame.first,
-            frame.end,
-            slots.astype(np.int32),
-            starts,
-            starts + widths,
-            sums,
-            estimated.astype(np.uint8),
-            {name: columns[name] for name in self.aggregates},
-        )
 
-
-@dataclass(frozen=True)
-class _Rows:
-    """Some of the cells, by where each begins."""
-
-    cells: Float64Array
-    offsets: Int64Array
-
-    def of(self, field: int) -> Float64Array:
-        """A field of each."""
-        return self.cells[self.offsets + field]
-
-
-def _column(name: str, rows: _Rows, widths: Int64Array) -> np.ndarray:
-    """One aggregate of some cells; NaN where there is none."""
+def _column(
+    name: str, told: dict[int, Float64Array], widths: Int64Array, steps: Int64Array | None
+) -> np.ndarray:
+    """One aggregate of every row; NaN where there is none."""
+    if name == "expected_count":
+        assert steps is not None
+        return shares.expected_counts(widths, steps)
+    column = told[_FIELDS[name][0]]
     if name == "count":
-        return rows.of(kernel_registers.CELL_COUNT).astype(np.int64)
-    if name in ("min", "max"):
-        values = rows.of(kernel_registers.CELL_MIN if name == "min" else kernel_registers.CELL_MAX)
-        values[rows.of(kernel_registers.CELL_COUNT) == 0] = np.nan
-        return values
-    covered = rows.of(kernel_registers.CELL_COVERED)
+        return column.astype(np.int64)
     if name == "completeness":
-        return covered / widths
-    if name == "sum":
-        values = rows.of(kernel_registers.CELL_SUM) + rows.of(kernel_registers.CELL_LOST)
-    else:
-        values = rows.of(kernel_registers.CELL_ESTIMATED) / np.maximum(covered, 1)
-    values[covered == 0] = np.nan
-    return values
+        return column / widths
+    if name == "estimated_share":
+        covered = told[kernel_registers.EMIT_COVERED]
+        return np.where(covered > 0, column / np.maximum(covered, 1), np.nan)
+    return column
 
 
 def _steps(frame: Frame, context: Context) -> Int64Array:
@@ -139,14 +137,6 @@ def _clipped(edges: Int64Array, context: Context) -> Int64Array:
     clipped[0] = max(int(edges[0]), context.time_min)
     clipped[-1] = min(int(edges[-1]), _exclusive(context.time_max))
     return clipped
-
-
-def _reduce(frame: Frame, edges: Int64Array, cells: Float64Array) -> None:
-    assert frame.ends is not None
-    estimated = shares.ESTIMATES[frame.qualities].astype(np.uint8)
-    columns = (frame.slots, frame.starts, frame.ends, frame.values, estimated)
-    status = kernel_registers.split_at_edges(*columns, edges, cells.reshape(-1))
-    assert status >= 0, "a frame's columns do not fit each other"
 
 
 def _slots(frame: Frame, low: int, high: int) -> Frame:

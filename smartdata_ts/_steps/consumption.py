@@ -38,9 +38,7 @@ SCHEMA = pa.schema(
     ]
 )
 HOUR_US = 3_600_000_000
-_SUSPECT, _MISSING = 5, 7
-# The lower of two readings' statuses stands for the interval between them.
-_RANKS = np.array([5, 3, 4, 6, 2, 1, 0, 0] + 8 * [3], np.uint8)
+_MISSING = 7
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,8 @@ class Consumption:
         return amounts if self.unit is None else _converted(amounts, context, self.unit)
 
     def _amounts(self, frame: Frame, context: Context) -> Frame:
-        kept = frame.select(np.flatnonzero(usable(frame.values, frame.qualities)))
+        good = usable(frame.values, frame.qualities)
+        kept = frame if good.all() else frame.select(np.flatnonzero(good))
         kinds = _kinds(frame, context)
         parts = []
         for kind, make in (("register", _differences), ("interval", _intervals), ("gauge", _integrals)):
@@ -100,23 +99,24 @@ def _kinds(frame: Frame, context: Context) -> np.ndarray:
 def _differences(kept: Frame, context: Context) -> Frame:
     """Amounts between consecutive readings of one meter; a slot has a meter more than exchanges."""
     meters = _meters(kept, context)
-    rows, moduli = meters.rows, meters.moduli
-    points = np.empty(rows.slots.size, np.int64)
-    events = np.empty(rows.slots.size, np.uint8)
-    count = kernel_registers.pick_readings(rows.bounds(), rows.starts, rows.values, moduli, points, events)
+    rows, size = meters.rows, meters.rows.slots.size
+    points = np.empty(size, np.int64)
+    events = np.empty(size, np.uint8)
+    bounds = rows.bounds()
+    count = kernel_registers.pick_readings(bounds, rows.starts, rows.values, meters.moduli, points, events)
     assert count >= 0, "a frame's columns do not fit each other"
-    behind = np.flatnonzero(events[:count] != kernel_registers.EVENT_FIRST)
-    new, old, events = points[behind], points[behind - 1], events[behind]
-    amounts = rows.values[new] - rows.values[old]
-    meter = rows.slots[new]
-    rolled = events == kernel_registers.EVENT_ROLLOVER
-    amounts[rolled] += moduli[meter[rolled]]
-    amounts[events == kernel_registers.EVENT_RESET] = np.nan
-    amounts *= meters.multipliers[meter]
-    qualities = _worse(rows.qualities[old], rows.qualities[new])
-    qualities[events >= kernel_registers.EVENT_BACKFLOW] = _SUSPECT
-    columns = (meters.slots[meter], rows.starts[old], rows.starts[new], amounts, qualities)
-    return Frame(kept.first, kept.end, *columns, {"event": events})
+    facts = np.concatenate([meters.moduli, meters.multipliers])
+    found = np.empty(4 * count, np.int64)
+    columns = (rows.slots, rows.starts, rows.values, rows.qualities)
+    made = kernel_registers.intervals_between(points[:count], events, *columns, facts, found)
+    assert made >= 0, "points are of these rows"
+    starts, ends, amounts, told = (found[k * count : k * count + made] for k in range(4))
+    slots = (told >> 16).astype(np.int32)
+    if meters.slots.size > kept.end - kept.first:
+        slots = meters.slots[slots]
+    qualities, events = (told >> 8).astype(np.uint8), told.astype(np.uint8)
+    rows_of = (slots, starts, ends, amounts.view(np.float64), qualities)
+    return Frame(kept.first, kept.end, *rows_of, {"event": events})
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,9 @@ def _at_exchanges(kept: Frame, exchanges: list[tuple[int, Exchange]]) -> Frame:
 
 
 def _worse(old: UInt8Array, new: UInt8Array) -> UInt8Array:
-    return np.where(_RANKS[old & 15] < _RANKS[new & 15], old, new).astype(np.uint8)
+    return np.where(kernel_registers.RANKS[old & 15] < kernel_registers.RANKS[new & 15], old, new).astype(
+        np.uint8
+    )
 
 
 def _intervals(kept: Frame, context: Context) -> Frame:
