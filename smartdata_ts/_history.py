@@ -150,7 +150,7 @@ def _changes(plan: Plan, part: Slice, since: int, times: dict[int, int]) -> pa.R
     versions, is_deleted = _with_deletions(plan, part, versions)
     rows = versions.readings
     count = len(versions)
-    # Of one commit's versions of a reading the last counts, and a deletion is a change of what stood.
+    # Of one commit's versions of a reading the last counts, and what came with a deletion comes after it.
     again = np.append(same_as_next(rows), False)
     shown = np.ones(count, np.bool_)
     shown[:-1] = ~again[:-1] | (versions.commits[:-1] != versions.commits[1:])
@@ -160,7 +160,11 @@ def _changes(plan: Plan, part: Slice, since: int, times: dict[int, int]) -> pa.R
     follows[1:] = same_as_next(rows)
     had = follows.copy()
     had[1:] &= ~is_deleted[:-1]
-    changed = (versions.commits > since) & ~(is_deleted & ~had)
+    same = had & ~is_deleted
+    same[1:] &= (rows.qualities[1:] == rows.qualities[:-1]) & (
+        rows.values[1:].view(np.int64) == rows.values[:-1].view(np.int64)
+    )
+    changed = (versions.commits > since) & ~(is_deleted & ~had) & ~same
     at = np.flatnonzero(changed)
     before = np.maximum(at - 1, 0)
     commit_times = np.array([times[commit] for commit in versions.commits[at].tolist()], np.int64)
@@ -183,7 +187,7 @@ def _with_deletions(plan: Plan, part: Slice, versions: Versions) -> tuple[Versio
     """The versions with those that deletions are, sorted by series, time and commit; and which are these."""
     assert plan.snapshot.as_of is not None
     ids = plan.ids[part.first : part.end]
-    parts, rows = [versions], versions.readings
+    parts, rows = list[Versions](), versions.readings
     for deletion in plan.snapshot.as_of.deletions:
         at = np.flatnonzero(ids == deletion.series)
         if at.size == 0:
@@ -194,7 +198,7 @@ def _with_deletions(plan: Plan, part: Slice, versions: Versions) -> tuple[Versio
             np.full(lost.size, at[0], np.int32), lost, np.zeros(lost.size), np.zeros(lost.size, np.uint8)
         )
         parts.append(Versions.of(gone, deletion.commit))
-    joined = join(parts)
-    is_deleted = np.arange(len(joined)) >= len(versions)
+    joined = join([*parts, versions])
+    is_deleted = np.arange(len(joined)) < len(joined) - len(versions)
     order = np.lexsort((joined.commits, joined.readings.times, joined.readings.series))
     return joined.select(order), is_deleted[order]

@@ -198,6 +198,23 @@ class Commits(Connection):
     def _set(self, name: str, value: int) -> None:
         self._execute("UPDATE store SET value = ? WHERE name = ?", (str(value), name))
 
+    # -- retention
+
+    def set_retention(self, rules: str) -> None:
+        """Keep the rules of retention, a text."""
+        value = f"{zlib.crc32(rules.encode()):08x}{rules}"
+        self._execute("INSERT OR REPLACE INTO store VALUES ('retention', ?)", (value,))
+
+    def retention(self) -> str:
+        """The rules of retention as they were given; an empty list where none were."""
+        for (value,) in self._rows("SELECT value FROM store WHERE name = 'retention'"):
+            if not isinstance(value, str) or value[:8] != f"{zlib.crc32(value[8:].encode()):08x}":
+                raise CorruptCatalogError(self._damaged("the rules of retention in its table store"))
+            return value[8:]
+        return "[]"
+
+    # -- snapshots and deletions
+
     def snapshot_rows(self) -> list[tuple[str, int, int, str | None]]:
         """(name, commit, time in us UTC, note) of every named snapshot."""
         sql = "SELECT name, commit_id, time_us, note FROM snapshot ORDER BY commit_id, name"

@@ -1,7 +1,9 @@
 """Upkeep: what keeps a store small, whole and lawful."""
 
+import json
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from smartdata_ts._upkeep.compact import CompactReport
     from smartdata_ts._upkeep.delete import DeleteReport
     from smartdata_ts._upkeep.erase import EraseReport
+    from smartdata_ts._upkeep.retention import RetentionReport
     from smartdata_ts._upkeep.verify import VerifyReport
 
 
@@ -99,6 +102,79 @@ class Upkeep(Handle):
         access.state = None
         try:
             return erase(access.catalog, self._files, ids)
+        finally:
+            access.state = None
+
+    def set_retention(self, rules: Iterable[Mapping[str, object]], tz: str = "UTC") -> None:
+        """Say for how long readings are kept; `apply_retention` does it. The rules before are forgotten.
+
+        A rule says which series it is for, by `series` (a pattern such as "wm-*"), `quantity` and `tags`,
+        all of which must fit; of several rules the first that fits counts. `keep` says what is kept of
+        them up to which age, from fine to coarse: "raw", then buckets of a calendar in the zone `tz`.
+        What is older than the last age is removed; an age may be "forever". An empty list keeps all.
+        Raises UsageError.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.set_retention([
+        ...     {"series": "test-*", "keep": {"raw": "30d"}},
+        ...     {"quantity": "water", "keep": {"raw": "2y", "1h": "5y", "1d": "10y", "1mo": "forever"}},
+        ... ], tz="Europe/Oslo")
+        """
+        from smartdata_ts._upkeep.retention_rules import checked_rules, rules_as_text
+
+        text = rules_as_text(checked_rules(rules, tz))
+        catalog = self._for_writing().catalog
+        with catalog.transaction():
+            catalog.set_retention(text)
+
+    def retention(self) -> list[dict[str, object]]:
+        """The rules of retention, as `set_retention` takes them.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.set_retention([{"series": "test-*", "keep": {"raw": "30d"}}])
+        >>> store.retention()
+        [{'keep': {'raw': '30d'}, 'series': 'test-*', 'tz': 'UTC'}]
+        """
+        self._check()
+        rules: list[dict[str, object]] = json.loads(self._catalog.retention())
+        return rules
+
+    def apply_retention(
+        self, now: object = None, dry_run: bool = False, tz: str = "UTC"
+    ) -> "RetentionReport":
+        """Thin out and remove what is older than the rules say, as of `now`; `dry_run` only counts it.
+
+        What a coarser reading is depends on the kind of the series. Of a register it is the last reading of
+        each bucket, as it was read, so that volumes stay what they are; and both sides of a fall, and the
+        first of a year. Of amounts (kind "interval") it is their sum, of a gauge their mean, at the bucket's
+        start, with the least of their qualities; readings that are rejected, missing or no numbers do not
+        count. A series without a kind is left as it is, and reported. Only whole buckets are thinned out.
+
+        Removed readings leave history too, unless the store has a named snapshot: then they stay in history
+        until it is released, and the rules are applied again when there is something to do.
+
+        >>> import smartdata_ts as sd, tempfile, numpy as np
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> hours = np.array(["2020-01-01T00", "2020-01-01T01", "2020-01-02T00"], "M8[us]")
+        >>> store.describe("temperature", kind="gauge")
+        >>> report = store.write({"series": "temperature", "time": hours, "value": [1.0, 2.0, 5.0]})
+        >>> store.set_retention([{"keep": {"raw": "2y", "1d": "forever"}}])
+        >>> store.apply_retention(now="2025-01-01").readings_removed
+        2
+        >>> store.query().to_arrow()["value"].to_pylist()
+        [1.5, 5.0]
+        """
+        from smartdata_ts._upkeep.retention import apply_retention
+
+        now_us = time.time_ns() // 1000 if now is None else parse_instant(now, tz)
+        if dry_run:
+            self._check()
+            return apply_retention(self._catalog, self._files, now_us, True)
+        access = self._for_writing()
+        try:
+            return apply_retention(access.catalog, self._files, now_us, False)
         finally:
             access.state = None
 

@@ -51,12 +51,16 @@ class Removal:
             return
         whole = touched & (chunk.time_min >= time_min) & (chunk.time_max <= time_max)
         rows = np.flatnonzero(~whole)
+        if rows.size == 0:
+            self._chunks[name] = None
+            return
+        versions = decode_versions(Blocks(chunk, rows, chunk.series[rows].astype(np.int64)))
+        left = versions.select(~_within(versions, ids, time_min, time_max))
+        if len(left) == len(versions) and not whole.any():
+            return  # a block may reach over a span in which it has no reading
         self._chunks[name] = None
-        if rows.size:
-            versions = decode_versions(Blocks(chunk, rows, chunk.series[rows].astype(np.int64)))
-            left = versions.select(~_within(versions, ids, time_min, time_max))
-            if len(left):
-                self._chunks[name] = replace(self._output.add_again(left, now), commit=now.commit)
+        if len(left):
+            self._chunks[name] = replace(self._output.add_again(left, now), commit=now.commit)
 
     def put_back(self, commit: int) -> list[str]:
         """Tell the catalog what is left; returns the names of the files that it no longer has."""

@@ -74,6 +74,7 @@ def _unreadable_tables(catalog: Catalog) -> Iterator[str]:
     for read in (
         catalog.commit_rows,
         catalog.snapshot_rows,
+        catalog.retention,
         catalog.series_rows,
         lambda: catalog.select_series(None, {}),
     ):
