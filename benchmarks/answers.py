@@ -19,6 +19,9 @@ COLUMNS = {
     "year": ["value"],
     "hourly": ["value"],
 }
+# Held together by their totals alone: ours splits an amount over the hours that it was used in, where
+# peers give it to the hour of the later reading.
+TOTALS = {"hourly"}
 # One series only, or the sum of all: a series column, where a peer returns one, is left aside.
 WITHOUT_SERIES = {"year", "hourly"}
 # Sums depend on the order of adding; everything else must agree to the bit.
@@ -43,6 +46,8 @@ def canonical(question: str, table: pa.Table) -> Answer:
     """Bring a peer's answer into the canonical form."""
     time = table["time"].cast(pa.timestamp("us", tz=getattr(table["time"].type, "tz", None)))
     answer = {"time": time.cast(pa.int64()).to_numpy()}
+    if question in TOTALS:
+        return {"time": np.zeros(1, np.int64), "value": np.array([pc.sum(table["value"]).as_py()])}
     if question not in WITHOUT_SERIES:
         answer["keys"], answer["series"] = _keys(table["series"])
         order = np.lexsort((answer["time"], answer["series"]))

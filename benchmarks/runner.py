@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from . import answers
+from .child import STREAMED
 from .datasets import DataSet
 from .peers import PEERS, REFERENCE, THREADS
 
 LOADS = ["load", "compact"]
-QUESTIONS = list(answers.COLUMNS)
+QUESTIONS = [*answers.COLUMNS, "monthly"]  # which is asked, and not held together: see MONTHLY
 SEPARATE_LOADS = ["ordered", "csv"]
-TASKS = [*LOADS, *QUESTIONS, "writes", *SEPARATE_LOADS]
+TASKS = [*LOADS, *QUESTIONS, *STREAMED, "writes", *SEPARATE_LOADS]
 CHILD_SECONDS_MAX = 900
 PARTS = {"pandas"}  # peers that hold a part of the data set
 
@@ -65,7 +66,7 @@ def describe(result: Result) -> str:
 def disagreements(data: DataSet, work: Path, names: list[str], results: Results) -> list[str]:
     """Hold every peer's answers against the reference's (else the first that has one)."""
     found = []
-    for question in QUESTIONS:
+    for question in answers.COLUMNS:
         having = [n for n in names if "best" in results.get(n, {}).get(question, {})]
         whole = [n for n in having if n not in PARTS]
         if not whole:

@@ -43,6 +43,13 @@ def faster(results: Results, question: str) -> float | None:
     return reference / ours if ours and reference else None
 
 
+def faster_than_best(results: Results, question: str, peers: tuple[str, ...]) -> float | None:
+    """Return how many times faster than the fastest of some peers."""
+    ours = figure(results, OURS, question, "median")
+    theirs = [found for peer in peers if (found := figure(results, peer, question, "median"))]
+    return min(theirs) / ours if ours and theirs else None
+
+
 def csv_ratio(results: Results) -> float | None:
     """Return our CSV import's speed over the reference's."""
     ours, reference = rate(results, "csv"), rate(results, "csv", REFERENCE)
@@ -99,4 +106,26 @@ TARGETS = [
         "peak memory, import in time order", "W1", "GB", 1.5, 0.6, lambda r: peak(r, "ordered"), less=True
     ),
     Target("peak memory, resample", "W1", "GB", 0.7, 0.4, lambda r: peak(r, "daily"), less=True),
+    Target("hourly consumption of all", "W1", "x DuckDB", 15, 40, lambda r: faster(r, "hourly")),
+    Target(
+        "monthly consumption of each",
+        "W1",
+        "x the best peer",
+        10,
+        30,
+        lambda r: faster_than_best(r, "monthly", (REFERENCE, "parquet-polars")),
+    ),
+    Target("fill to the hour, linear", "W1", "M readings/s", 50, 150, lambda r: rate(r, "fill_linear")),
+    Target("profile fill of every gap", "W1", "M readings/s", 25, 80, lambda r: rate(r, "fill_profile")),
+    Target("rolling mean of 24 h", "W1", "M readings/s", 60, 200, lambda r: rate(r, "rolling")),
+    *(
+        Target(f"peak memory, {word}", "W1", "GB", 0.7, 0.4, lambda r, task=task: peak(r, task), less=True)  # type: ignore[misc]
+        for word, task in (
+            ("hourly consumption", "hourly"),
+            ("monthly consumption", "monthly"),
+            ("fill, linear", "fill_linear"),
+            ("fill, profile", "fill_profile"),
+            ("rolling", "rolling"),
+        )
+    ),
 ]

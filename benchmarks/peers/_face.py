@@ -11,6 +11,7 @@ Answers are Arrow tables, made within the time that is measured. Row order is fr
 # ruff: noqa: ARG002 - the face names arguments that only subclasses use
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -75,6 +76,14 @@ class Peer:
 
     def hourly(self) -> pa.Table:
         """Return the consumption of all meters, hour by hour."""
+        raise NotOffered("not offered")
+
+    def monthly(self) -> pa.Table:
+        """Return the consumption of every meter by the months of Europe/Oslo."""
+        raise NotOffered("not offered")
+
+    def streamed(self, task: str) -> Iterator[pa.RecordBatch]:
+        """Yield what a task of STREAMED makes of every meter, batch by batch."""
         raise NotOffered("not offered")
 
     def write_one(self, key: str, time_us: int, value: float) -> None:

@@ -29,6 +29,12 @@ SELECT date_trunc('hour', time) AS time, sum(used) AS value FROM (
   FROM readings)
 WHERE used IS NOT NULL GROUP BY 1
 """
+# The last reading of a month less the first: what is used between two months is lost.
+MONTHLY = """
+SELECT series, date_trunc('month', (time AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Oslo') AS time,
+       arg_max(value, time) - arg_min(value, time) AS value
+FROM readings GROUP BY 1, 2
+"""
 LAST = """
 SELECT series, max(time) AS time, arg_max(value, time) AS value FROM readings GROUP BY series
 """
@@ -116,6 +122,10 @@ class Candidate(Peer):
     def hourly(self) -> pa.Table:
         """Take differences of neighbours, then group by hour."""
         return self._table(HOURLY)
+
+    def monthly(self) -> pa.Table:
+        """Group by key and local month."""
+        return self._table(MONTHLY)
 
     def write_one(self, key: str, time_us: int, value: float) -> None:
         """Insert one row in its own transaction; the write-ahead log is synced at commit."""

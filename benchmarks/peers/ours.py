@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,9 +68,22 @@ class Candidate(Peer):
 
     def hourly(self) -> pa.Table:
         """Sum consumption over all series."""
-        if not hasattr(self.store.query(), "consumption"):
-            raise NotOffered("not yet")
-        raise NotOffered("not yet")
+        hours = self.store.query().consumption().resample("1h", "sum").aggregate("sum")
+        return hours.to_arrow().rename_columns({"sum": "value"})
+
+    def monthly(self) -> pa.Table:
+        """Resample consumption by local months, registers interpolated at their edges."""
+        return self.store.query(tz="Europe/Oslo").consumption().resample("1mo", "sum").to_arrow()
+
+    def streamed(self, task: str) -> Iterator[pa.RecordBatch]:
+        """Fill, or roll."""
+        query = self.store.query(tz="Europe/Oslo")
+        wanted = {
+            "fill_linear": lambda: query.fill("linear", limit=None, every="1h"),
+            "fill_profile": lambda: query.fill("profile", limit=None),
+            "rolling": lambda: query.rolling("24h", "mean"),
+        }
+        yield from wanted[task]().to_batches()
 
     def write_one(self, key: str, time_us: int, value: float) -> None:
         """Write one reading as an application would."""

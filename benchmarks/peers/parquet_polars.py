@@ -61,6 +61,12 @@ class Candidate(Peer):
         wanted = self.readings.filter(pl.col("series").cast(pl.String) == key)
         return self._answer(wanted.select("time", "value"))
 
+    def monthly(self) -> pa.Table:
+        """The last reading of a local month less the first."""
+        local = pl.col("time").dt.convert_time_zone("Europe/Oslo").dt.truncate("1mo").alias("month")
+        used = (pl.col("value").last() - pl.col("value").first()).alias("value")
+        return self._answer(self.readings.group_by("series", local).agg(used).rename({"month": "time"}))
+
     def hourly(self) -> pa.Table:
         """Take differences of neighbours within a key, which the file's order makes possible."""
         same = pl.col("series") == pl.col("series").shift()
