@@ -198,6 +198,19 @@ def remove_if_possible(path: Path) -> bool:
     return True
 
 
+def end_of(path: Path, size: int) -> bytes:
+    """A file's last bytes; fewer where it has no more, none where it is missing."""
+    with errors_of(path, "read"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return b""
+        try:
+            return os.pread(descriptor, size, max(0, os.fstat(descriptor).st_size - size))
+        finally:
+            os.close(descriptor)
+
+
 def names_in(directory: Path) -> list[str]:
     """The names of all that is in a directory, sorted."""
     with errors_of(directory, "listed"):

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -141,6 +142,48 @@ def test_a_pipe_in_the_place_of_a_chunk_holds_no_one_up(path: Path) -> None:
     with sd.open(path) as store, pytest.raises(CorruptChunkError):
         store.query().to_arrow()
     assert sd.salvage(path, path.parent / "new.sdts").losses
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+@pytest.mark.parametrize("name", ["catalog.sqlite", "catalog.sqlite-journal"])
+def test_a_pipe_in_the_place_of_the_catalog_holds_no_one_up(name: str, path: Path) -> None:
+    (path / name).unlink(missing_ok=True)
+    os.mkfifo(path / name)
+    for mode in ("r", "a"):
+        with pytest.raises(StoreError):
+            sd.open(path, mode)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_a_journal_that_names_anothers_file_does_not_remove_it(mode: str, shared: bool, path: Path) -> None:
+    """SQLite takes the name at a journal's end for one that is complete, rolls back, and removes it."""
+    with sd.open(path, shared_filesystem=shared):
+        pass
+    secret = path.parent / "secret.txt"
+    secret.write_bytes(b"dear")
+    database = (path / "catalog.sqlite").read_bytes()
+    magic = bytes.fromhex("d9d505f920a163d7")
+    page_size = int.from_bytes(database[16:18], "big")
+    header = magic + struct.pack(">5I", 0, 123, len(database) // page_size, 512, page_size)
+    name = str(secret).encode()
+    named = struct.pack(">I", (1 << 30) // page_size + 1) + name + struct.pack(">2I", len(name), sum(name))
+    (path / "catalog.sqlite-journal").write_bytes(header.ljust(512, b"\0") + named + magic)
+    with pytest.raises(StoreFormatError, match="outside of the store"):
+        sd.open(path, mode)
+    assert sd.salvage(path, path.parent / "new.sdts").readings == 10
+    assert secret.read_bytes() == b"dear"
+
+
+def test_a_database_that_is_no_store_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    with closing(sqlite3.connect(tmp_path / "s" / "catalog.sqlite")) as other:
+        other.execute("CREATE TABLE mine (x)")
+        other.commit()
+    before = (tmp_path / "s" / "catalog.sqlite").read_bytes()
+    with pytest.raises(StoreFormatError, match="not of a smartdata_ts store"):
+        sd.open(tmp_path / "s")
+    assert (tmp_path / "s" / "catalog.sqlite").read_bytes() == before
 
 
 # -- what SQLite would run

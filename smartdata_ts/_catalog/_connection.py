@@ -26,6 +26,8 @@ from ._schema import APPLICATION_ID, FILE_NAME, FORMAT_VERSION, HISTORY_US, SCHE
 
 _Result = TypeVar("_Result")
 
+# https://www.sqlite.org/fileformat2.html#the_rollback_journal
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _NOT_OURS = (
     "its tables, views or triggers are not those of a store. Restore the store from a backup, or salvage it."
 )
@@ -94,9 +96,12 @@ class Connection:
             )
 
     def _is_to_be_shared(self) -> bool:
-        try:
+        def ask() -> bool:
             tables = self._connection.execute(_TABLES).fetchall()
             return _settings_in(tables) and self._connection.execute(_SHARED).fetchall() == [("1",)]
+
+        try:
+            return self._patiently(ask)
         except sqlite3.Error as problem:
             # The journal of a writer that was killed, which only shared stores have.
             return getattr(problem, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK
@@ -121,13 +126,15 @@ class Connection:
     def _set_journal(self, is_shared: bool) -> None:
         """SQLite's log needs memory that all its users share, which those on several machines have not."""
         wanted = "delete" if is_shared else "wal"
-        if self._rows("PRAGMA journal_mode") != [(wanted,)] and self._rows(
-            f"PRAGMA journal_mode = {wanted}"
-        ) != [(wanted,)]:
-            raise StoreBusyError(
-                f"{self._path.parent}: is open elsewhere, so that shared_filesystem cannot be changed; close "
-                "it there"
-            )
+        if self._rows("PRAGMA journal_mode") == [(wanted,)]:
+            return
+        with contextlib.suppress(StoreBusyError):
+            if self._rows(f"PRAGMA journal_mode = {wanted}") == [(wanted,)]:
+                return
+        raise StoreBusyError(
+            f"{self._path.parent}: is open elsewhere, so that shared_filesystem cannot be changed; close it "
+            "there"
+        )
 
     def _check_format(self) -> None:
         if not self._is_created():
@@ -160,6 +167,8 @@ class Connection:
         return self._rows("PRAGMA application_id") == [(APPLICATION_ID,)]
 
     def _create(self, is_shared: bool) -> None:
+        if self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
+            return
         self._set_journal(is_shared)
         with self.transaction(must_be_durable=True):
             if self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
@@ -337,9 +346,17 @@ def _translated(path: Path, problem: Exception) -> StoreError:
 
 
 def _refuse_links(path: Path) -> None:
-    """The catalog is a file of the store's own, wherever the store came from."""
-    if _disk.is_link(path):
-        raise StoreFormatError(f"{path}: is a link; put the file itself in its place")
+    """The catalog is a file of the store's own, and leads to no other, wherever the store came from.
+
+    SQLite removes the file that the end of a journal names, as the journal of several databases, wherever
+    that is. The store's transactions are of one database.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not _disk.is_regular(path):
+            raise StoreFormatError(f"{path}: is a link, or no file; put the file itself in its place")
+    journal = path.with_name(path.name + "-journal")
+    if _disk.end_of(journal, len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC:
+        raise StoreFormatError(f"{journal}: names files outside of the store; salvage what is sound of it")
 
 
 def _access(path: Path) -> str:
