@@ -26,6 +26,17 @@ MEMORY_MAX = 1 << 30
 HANG_S = 10
 HOUR = 3_600_000_000
 VALUES: list[object] = [None, "", "text", "../../x", b"bytes\0", -1, 0, 2**31, 2**62, -(2**63), 1e308, "\0"]
+TEXTS = [
+    "[]",
+    "{}",
+    "null",
+    "[1]",
+    "[[]]",
+    '[{"x": 1}]',
+    '[{"keep": {"raw": 1}}]',
+    "[" * 100_000,
+    "9" * 10_000,
+]
 CHECKED = {
     "chunk": _CHUNK_COLUMNS,
     "commits": ("id", "time_us", "note", "reading_count"),
@@ -46,6 +57,7 @@ QUESTIONS: dict[str, Callable[[sd.Store], object]] = {
     "commits": lambda store: store.commits(),
     "changes": lambda store: list(store.changes(since=1)),
     "snapshots": lambda store: store.snapshots(),
+    "retention": lambda store: store.retention(),
     "verify": lambda store: store.verify(deep=True),
     "info": lambda store: store.info(),
 }
@@ -74,6 +86,7 @@ def make(path: Path) -> None:
         store.delete("wm-2", start="1970-01-05")
         store.exchange("wm-1", "1970-01-02", final=30.0)
         store.snapshot("then")
+        store.set_retention([{"keep": {"raw": "30y"}}])
         store.write({"series": "wm-1", "time": [200 * HOUR], "value": [300.0]})
 
 
@@ -96,6 +109,9 @@ def harms(path: Path) -> Iterator[tuple[str, str, object]]:
             for _, column, *_ in catalog.execute(f"PRAGMA table_info({table})").fetchall():
                 for value in VALUES:
                     yield table, column, value
+        for (name,) in catalog.execute("SELECT name FROM store").fetchall():
+            for value in (*VALUES, *TEXTS):
+                yield f"store where name = '{name}'", "value", value
 
 
 def put(path: Path, table: str, column: str, value: object) -> bool:
@@ -106,7 +122,9 @@ def put(path: Path, table: str, column: str, value: object) -> bool:
             if table == "erasure":
                 catalog.execute("INSERT INTO erasure VALUES (?)", (value,))
             else:
-                catalog.execute(f"UPDATE OR FAIL {table} SET {column} = ?", (value,))
+                name, _, which = table.partition(" where ")
+                where = f"WHERE {which}" if which else ""
+                catalog.execute(f"UPDATE OR FAIL {name} SET {column} = ? {where}", (value,))
             for name in CHECKED.get(table, ()) and [table]:
                 columns = CHECKED[name]
                 for row in catalog.execute(f"SELECT rowid, {', '.join(columns)} FROM {name}").fetchall():

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """Types that a cell may have, and the bounds of numbers."""
+    """Types that a cell may have, the bounds of numbers, and the only values where they are few."""
 
     types: frozenset[type]
     low: float = float("-inf")
     high: float = float("inf")
+    values: frozenset[object] | None = None
 
     def fits(self, cells: Sequence[object]) -> bool:
         """Whether all cells of a column are of this kind."""
         if not self.types.issuperset(map(type, cells)):
+            return False
+        if self.values is not None and not self.values.issuperset(cells):
             return False
         if self.low == -self.high:  # none
             return True
@@ -23,7 +26,8 @@ class Kind:
 
     def or_null(self) -> "Kind":
         """The same, or nothing."""
-        return Kind(self.types | {type(None)}, self.low, self.high)
+        values = None if self.values is None else self.values | {None}
+        return Kind(self.types | {type(None)}, self.low, self.high, values)
 
 
 TEXT = Kind(frozenset({str}))
@@ -38,7 +42,7 @@ FLAG = Kind(frozenset({int}), 0, 1)
 FACTS = {
     "quantity": TEXT.or_null(),
     "unit": TEXT.or_null(),
-    "kind": TEXT.or_null(),
+    "kind": Kind(frozenset({str}), values=frozenset({"register", "interval", "gauge"})).or_null(),
     "interval_us": COUNT.or_null(),
     "decimals": INTEGER.or_null(),
     "register_digits": DIGITS.or_null(),
