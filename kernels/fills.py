@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ._jit import Float64Array, Int32Array, Int64Array, inner, kernel
+from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
 from .gaps import (
+    ALIGN,
     CONSERVE,
     CONSTANT,
     NEXT,
@@ -20,6 +21,7 @@ from .gaps import (
     length_of,
 )
 from .profiles import WEEK_HOURS, hour_of_week, is_zone, offset_at
+from .qualities import ESTIMATED, MISSING, worse_of
 
 MALFORMED = -1
 
@@ -194,3 +196,47 @@ def fill_levels(
             moved = line + here - ((1.0 - share) * first + share * last)
             filled[k] = moved if moved == moved else line
     return pieces.size // PIECE_FIELDS
+
+
+@kernel
+def rows_of_pieces(
+    pieces: Int64Array,
+    slots: Int32Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+    filled: Float64Array,
+    instants: Int64Array,
+    piece_slots: Int32Array,
+    piece_qualities: UInt8Array,
+) -> int:
+    """Make a row of every piece: its start and its end (`instants`, all starts first), slot and quality.
+
+    A piece that is a row as it was gets that row's value and quality, one that is aligned the worse quality
+    of its two readings, and all others "estimated" with their method, or "missing" where `filled` is NaN.
+    Returns the piece count, or MALFORMED.
+    """
+    count, row_count = pieces.size // PIECE_FIELDS, slots.size
+    if values.size != row_count or qualities.size != row_count or not are_pieces(pieces, row_count):
+        return MALFORMED
+    room = min(filled.size, instants.size // 2, piece_slots.size, piece_qualities.size)
+    if room < count:
+        return MALFORMED
+    for k in range(count):
+        at = k * PIECE_FIELDS
+        method = pieces[at + PIECE_METHOD]
+        row = max(pieces[at + PIECE_BEFORE], pieces[at + PIECE_AFTER])
+        instants[k] = pieces[at + PIECE_START]
+        instants[count + k] = pieces[at + PIECE_END]
+        piece_slots[k] = slots[row]
+        if method == NONE:
+            filled[k] = values[row]
+            piece_qualities[k] = qualities[row]
+        elif np.isnan(filled[k]):
+            piece_qualities[k] = MISSING
+        elif method == ALIGN:
+            if row + 1 >= row_count:
+                return MALFORMED
+            piece_qualities[k] = worse_of(qualities[row], qualities[row + 1])
+        else:
+            piece_qualities[k] = method << 4 | ESTIMATED
+    return count

@@ -16,6 +16,7 @@ grows; where it falls, the first of these rules that fits says what happened, `f
 import numpy as np
 
 from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from .qualities import SUSPECT, worse_of
 
 EVENT_NONE = 0
 EVENT_ROLLOVER = 1
@@ -45,10 +46,6 @@ EMIT_FIELDS = 6
 # What `control` holds before the room for places.
 KEEP_EMPTY = 0
 REDUCE_FIELDS = 1 + EMIT_FIELDS
-
-# Which of two statuses stands for the interval between them: the lower.
-RANKS = np.array([5, 3, 4, 6, 2, 1, 0, 0] + 8 * [3], np.uint8)
-SUSPECT = 5
 
 MALFORMED = -1
 
@@ -178,7 +175,7 @@ def intervals_between(
             amount += meters[slot]
         elif event == EVENT_RESET:
             amount = np.nan
-        quality = np.int64(_worse(qualities[old], qualities[new]))
+        quality = np.int64(worse_of(qualities[old], qualities[new]))
         if event >= EVENT_BACKFLOW:
             quality = SUSPECT
         intervals[count] = times[old]
@@ -187,12 +184,6 @@ def intervals_between(
         intervals[3 * room + count] = np.int64(slot) << 16 | quality << 8 | np.int64(event)
         count += 1
     return count
-
-
-@inner
-def _worse(old, new):
-    """The quality of the lower status stands for both; of equals the newer."""
-    return old if RANKS[old & 15] < RANKS[new & 15] else new
 
 
 @kernel

@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import UInt8Array
+from smartdata_ts.kernels.qualities import STATUS_RANKS
 
 STATUSES = (
     "measured",
@@ -39,9 +40,7 @@ STATUSES = (
 )
 METHODS = ("", "constant", "previous", "next", "linear", "profile", "conserve", "vendor", "manual")
 
-_OWN_RANK = 3
-_STATUS_RANKS = np.array([5, 3, 4, 6, 2, 1, 0, 0] + 8 * [_OWN_RANK], np.uint8)
-RANKS: UInt8Array = _STATUS_RANKS[np.arange(256) & 15]
+RANKS: UInt8Array = STATUS_RANKS[np.arange(256) & 15]
 
 _SYSTEMS = ("elhub", "espi", "iec61968")
 
@@ -185,3 +184,8 @@ def winners(on_conflict: str) -> UInt8Array:
     else:
         wins = np.zeros((256, 256))
     return wins.astype(np.uint8).reshape(-1)
+
+
+def worse_of(left: UInt8Array, right: UInt8Array) -> UInt8Array:
+    """Of each two quality codes the one of the lower rank."""
+    return np.where(RANKS[left] < RANKS[right], left, right)

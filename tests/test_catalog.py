@@ -8,8 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import smartdata_ts as sd
 from smartdata_ts._catalog import APPLICATION_ID, FILE_NAME, Catalog, ChunkRow
-from smartdata_ts.errors import ClosedError, StoreBusyError, StoreError, StoreFormatError, UsageError
+from smartdata_ts.errors import (
+    ClosedError,
+    SmartDataError,
+    StoreBusyError,
+    StoreError,
+    StoreFormatError,
+    UsageError,
+)
 
 
 @pytest.fixture
@@ -153,3 +161,13 @@ def test_a_chunk_outside_of_the_store_is_refused(catalog: Catalog, name: str) ->
         catalog.add_chunk(1, chunk(name))
     with pytest.raises(StoreFormatError, match="no file of this store"):
         catalog.state()
+
+
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_a_schema_that_is_no_text_is_damage(tmp_path: Path, mode: str) -> None:
+    with sd.open(tmp_path / "s") as store:
+        store.write({"series": "a", "time": [0], "value": [1.0]})
+    path = tmp_path / "s" / "catalog.sqlite"
+    path.write_bytes(path.read_bytes().replace(b"REFERENCES", b"R\xbaFERENCES"))
+    with pytest.raises(SmartDataError, match=r"catalog\.sqlite"):
+        sd.open(tmp_path / "s", mode=mode)

@@ -132,3 +132,54 @@ def shapes(columns: Columns, pieces: np.ndarray, room: int) -> list[int]:
         fills.settle_amounts(values, pieces, filled),
         fills.fill_levels(slots, starts, values, pieces, 0.0, week, UTC, filled),
     ]
+
+
+def rows_of(
+    pieces: list[tuple[int, int, int, int, int]],
+    filled: list[float],
+    qualities: list[int],
+    room: int | None = None,
+) -> tuple[int, list[tuple[int, int, int, float, int]]]:
+    """(slot, start, end, value, quality) of each piece of rows of slots 0, 0, 1, 1, with values 1 to 4."""
+    count = len(pieces) if room is None else room
+    instants, slots = np.empty(2 * count, np.int64), np.empty(count, np.int32)
+    codes, values = np.empty(count, np.uint8), np.array(filled)
+    flat = np.array(pieces, np.int64).reshape(-1)
+    own = (np.array([0, 0, 1, 1], np.int32), np.array([1.0, 2.0, 3.0, 4.0]), np.array(qualities, np.uint8))
+    made = fills.rows_of_pieces(flat, *own, values, instants, slots, codes)
+    columns = (slots, instants[:count], instants[count:], values, codes)
+    return made, list(zip(*(column.tolist() for column in columns), strict=True)) if made >= 0 else []
+
+
+def test_rows_of_pieces_have_their_qualities() -> None:
+    pieces = [
+        (0, 0, 10, 20, gaps.NONE),
+        (0, 1, 20, 30, gaps.LINEAR),
+        (-1, 2, 30, 40, gaps.NEXT),
+        (0, 0, 40, 50, gaps.ALIGN),
+        (2, 2, 50, 60, gaps.ALIGN),
+        (3, -1, 60, 70, gaps.PROFILE),
+    ]
+    filled = [math.nan, 1.5, 9.0, 1.25, 3.5, math.nan]
+    made, rows = rows_of(pieces, filled, [65, 3, 0, 5])
+    assert made == len(pieces)
+    assert rows[:5] == [
+        (0, 10, 20, 1.0, 65),
+        (0, 20, 30, 1.5, gaps.LINEAR << 4 | 1),
+        (1, 30, 40, 9.0, gaps.NEXT << 4 | 1),
+        (0, 40, 50, 1.25, 65),  # estimated ranks below edited
+        (1, 50, 60, 3.5, 5),
+    ]
+    assert rows[5][:3] == (1, 60, 70)
+    assert rows[5][4] == 7
+
+
+def test_rows_of_malformed_pieces_are_refused() -> None:
+    for pieces, room in (
+        ([(4, 4, 0, 1, gaps.NONE)], None),
+        ([(-1, -1, 0, 1, gaps.LINEAR)], None),
+        ([(0, 0, 2, 1, gaps.LINEAR)], None),
+        ([(3, 3, 0, 1, gaps.ALIGN)], None),
+        ([(0, 0, 0, 1, gaps.NONE)], 0),
+    ):
+        assert rows_of(pieces, [0.0] * len(pieces), [0] * 4, room)[0] == fills.MALFORMED

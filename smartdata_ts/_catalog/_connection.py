@@ -102,7 +102,7 @@ class Connection:
 
         try:
             return self._patiently(ask)
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, UnicodeDecodeError) as problem:
             # The journal of a writer that was killed, which only shared stores have.
             return getattr(problem, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK
 

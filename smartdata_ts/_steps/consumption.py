@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._quality import worse_of
 from smartdata_ts._scan import TIME_TYPE
 from smartdata_ts._steps.frame import (
     SERIES_FIELD,
@@ -24,7 +25,7 @@ from smartdata_ts._steps.shares import usual_lengths
 from smartdata_ts._units import amount_of, conversion
 from smartdata_ts.errors import UnitError, UsageError
 from smartdata_ts.kernels import registers as kernel_registers
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, UInt8Array
+from smartdata_ts.kernels._jit import Float64Array, Int32Array
 
 EVENTS = ("none", "rollover", "backflow", "reset", "digit_fault")
 SCHEMA = pa.schema(
@@ -184,12 +185,6 @@ def _at_exchanges(kept: Frame, exchanges: list[tuple[int, Exchange]]) -> Frame:
     )
 
 
-def _worse(old: UInt8Array, new: UInt8Array) -> UInt8Array:
-    return np.where(kernel_registers.RANKS[old & 15] < kernel_registers.RANKS[new & 15], old, new).astype(
-        np.uint8
-    )
-
-
 def _intervals(kept: Frame, context: Context) -> Frame:
     lengths = intervals_of(kept, context)[kept.slots]
     per_hour = _per_hour(kept, context)[kept.slots]
@@ -211,7 +206,7 @@ def _integrals(kept: Frame, context: Context) -> Frame:
     steps = np.where(told > 0, told, usual_lengths(bounds, kept.starts[old], kept.starts[new]))[slots]
     factors = (_per_hour(kept, context) * _multipliers(kept, context))[slots]
     amounts = (kept.values[old] / 2 + kept.values[new] / 2) * (lengths / HOUR_US) * factors
-    qualities = _worse(kept.qualities[old], kept.qualities[new])
+    qualities = worse_of(kept.qualities[old], kept.qualities[new])
     is_gap = 2 * lengths > 3 * steps
     amounts[is_gap], qualities[is_gap] = np.nan, _MISSING
     rows = (slots, kept.starts[old], kept.starts[new], amounts, qualities)

@@ -15,7 +15,6 @@ from smartdata_ts._calendar import Calendar
 from smartdata_ts._quality import METHODS, quality_code
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._steps.frame import Context, Frame, intervals_of
-from smartdata_ts._steps.rolling import worse_of
 from smartdata_ts._time_zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels import fills, gaps, profiles
@@ -206,18 +205,10 @@ def _weeks(
 
 
 def _framed(frame: Frame, pieces: Int64Array, filled: Float64Array) -> Frame:
-    """The pieces as rows: own ones as they were, aligned ones as the worse of their two readings."""
-    columns = pieces.reshape(-1, gaps.PIECE_FIELDS)
-    before, methods = columns[:, gaps.PIECE_BEFORE], columns[:, gaps.PIECE_METHOD]
-    rows = np.maximum(before, columns[:, gaps.PIECE_AFTER])
-    own = methods == gaps.NONE
-    filled[own] = frame.values[rows[own]]
-    estimated = (methods << 4 | quality_code("estimated")).astype(np.uint8)
-    qualities = np.where(own, frame.qualities[rows], estimated)
-    aligned = methods == gaps.ALIGN
-    left, right = frame.qualities[rows[aligned]], frame.qualities[rows[aligned] + 1]
-    qualities[aligned] = worse_of(left, right)
-    qualities[~own & np.isnan(filled)] = _MISSING
-    starts = np.ascontiguousarray(columns[:, gaps.PIECE_START])
-    ends = np.ascontiguousarray(columns[:, gaps.PIECE_END])
-    return Frame(frame.first, frame.end, frame.slots[rows], starts, ends, filled, qualities)
+    """The pieces as rows."""
+    count = filled.size
+    instants, slots = np.empty(2 * count, np.int64), np.empty(count, np.int32)
+    qualities = np.empty(count, np.uint8)
+    rows = (frame.slots, frame.values, frame.qualities)
+    _check(fills.rows_of_pieces(pieces, *rows, filled, instants, slots, qualities))
+    return Frame(frame.first, frame.end, slots, instants[:count], instants[count:], filled, qualities)

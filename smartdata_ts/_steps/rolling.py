@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._quality import RANKS
+from smartdata_ts._quality import worse_of
 from smartdata_ts._scan import READINGS_SCHEMA
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
 from smartdata_ts.kernels import rolling as kernel_rolling
-from smartdata_ts.kernels._jit import Int64Array, UInt8Array
+from smartdata_ts.kernels._jit import Int64Array
 
 _SUMS = {"count": kernel_rolling.COUNT, "sum": kernel_rolling.SUM, "mean": kernel_rolling.MEAN}
 _EXTREMES = {"min": kernel_rolling.MIN, "max": kernel_rolling.MAX}
@@ -98,8 +98,3 @@ class Difference:
         worse[1:] = worse_of(known.qualities[:-1], known.qualities[1:])
         is_first = np.diff(known.slots, prepend=-1) != 0
         return replace(known, values=results, qualities=worse).select(np.flatnonzero(~is_first))
-
-
-def worse_of(left: UInt8Array, right: UInt8Array) -> UInt8Array:
-    """Of each two quality codes the one of the lower rank."""
-    return np.where(RANKS[left] < RANKS[right], left, right)
