@@ -29,7 +29,8 @@ class Readings:
 
 
 def concatenate(parts: list[Readings]) -> Readings:
-    """The readings of all parts, behind each other."""
+    """The readings of all parts, behind each other; of one that is not empty its own arrays."""
+    parts = [part for part in parts if len(part)]
     if len(parts) == 1:
         return parts[0]
     if not parts:

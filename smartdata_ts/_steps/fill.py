@@ -6,6 +6,7 @@ missing are none, and are filled too. What a method makes is estimated, and its 
 a method has nothing to go by, the row is there, with null and the quality missing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -99,7 +100,8 @@ class Fill:
         return _framed(frame, pieces, filled)
 
     def _fill_levels(self, frame: Frame) -> Frame:
-        frame = frame.select(np.flatnonzero(~np.isnan(frame.values) & ~_NO_READING[frame.qualities]))
+        good = ~np.isnan(frame.values) & ~_NO_READING[frame.qualities]
+        frame = frame if good.all() else frame.select(np.flatnonzero(good))
         bounds, starts = frame.bounds(), frame.starts
         ends = _following(bounds, starts)
         steps, rules = _steps(bounds, starts, ends), self._rule_array()
@@ -124,10 +126,7 @@ class Fill:
             return np.empty(0, np.int64)
         edges = self.grid.edges(int(frame.starts.min()), int(frame.starts.max()) + 1)
         arguments = (bounds, frame.starts, edges, steps, rules)
-        count = _check(gaps.cut_grid(*arguments, np.empty(0, np.int64)))
-        pieces = np.empty(_room(count) * gaps.PIECE_FIELDS, np.int64)
-        gaps.cut_grid(*arguments, pieces)
-        return pieces
+        return _with_room(frame.starts.size, lambda pieces: gaps.cut_grid(*arguments, pieces))
 
 
 def _with_ends(frame: Frame, context: Context) -> Frame:
@@ -155,11 +154,16 @@ def _cut(
     rules: Int64Array,
 ) -> Int64Array:
     arguments = (bounds, starts, ends, values, steps, rules, _NO_SPAN)
-    pieces = np.empty((starts.size + starts.size // 8 + 64) * gaps.PIECE_FIELDS, np.int64)
-    count = _check(gaps.cut_gaps(*arguments, pieces))
+    return _with_room(starts.size, lambda pieces: gaps.cut_gaps(*arguments, pieces))
+
+
+def _with_room(row_count: int, cut: Callable[[Int64Array], int]) -> Int64Array:
+    """The pieces, for which there is room enough at once where gaps are few."""
+    pieces = np.empty((row_count + row_count // 8 + 64) * gaps.PIECE_FIELDS, np.int64)
+    count = _check(cut(pieces))
     if count * gaps.PIECE_FIELDS > pieces.size:
-        pieces = np.empty(_room(count) * gaps.PIECE_FIELDS, np.int64)
-        gaps.cut_gaps(*arguments, pieces)
+        pieces = np.empty(count * gaps.PIECE_FIELDS, np.int64)
+        cut(pieces)
     return pieces[: count * gaps.PIECE_FIELDS]
 
 
