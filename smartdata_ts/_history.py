@@ -121,7 +121,7 @@ def changes(catalog: Catalog, files: ChunkFiles, since: int, until: int | None) 
 def _change_batches(
     state: State, files: ChunkFiles, catalog: Catalog, since: int, until: int
 ) -> Iterator[pa.RecordBatch]:
-    snapshot = Snapshot.at(until, state, files)
+    snapshot = Snapshot.at(until, state, files, since)
     ids = _changed_series(snapshot, state, since, until)
     times = {commit: time_us for commit, time_us, _, _ in catalog.commit_rows()}
     keys = pa.array(catalog.series_keys(ids), pa.string())

@@ -183,9 +183,15 @@ class Snapshot:
         )
 
     @classmethod
-    def at(cls, commit: int, state: State, files: ChunkFiles) -> "Snapshot":
-        """The store as of an earlier commit: the chunks that may tell of it, and what of them it knew."""
-        rows = tuple(row for row in state.history + state.chunks if row.commit_min <= commit)
+    def at(cls, commit: int, state: State, files: ChunkFiles, since: int | None = None) -> "Snapshot":
+        """The store as of an earlier commit: the chunks that may tell of it, and what of them it knew.
+
+        Where a `since` is given, those too that tell of the commits from there on.
+        """
+        # All that a chunk of history holds was superseded by the commit that named it.
+        oldest = commit if since is None else since
+        history = tuple(row for row in state.history if row.commit > oldest)
+        rows = tuple(row for row in history + state.chunks if row.commit_min <= commit)
         head = unpack_head(state.head)
         known = tuple(deletion for deletion in state.deletions if deletion.commit <= commit)
         head = head.select(head.commits <= commit)
