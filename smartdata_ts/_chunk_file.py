@@ -206,21 +206,29 @@ def _record_batch(
     return pa.record_batch([arrays[field.name] for field in SCHEMA], schema=SCHEMA.with_metadata(metadata))
 
 
-def _digest(models: bytes, columns: dict[str, np.ndarray], keys: bytes) -> int:
+def _digest(models: bytes, columns: dict[str, np.ndarray], keys: UInt8Array) -> int:
     """The chained checksum of the models, of the bytes of all summary columns in their order, and of keys."""
     digest = np.zeros(1, np.uint64)
     zero = np.zeros(1, np.int64)
     parts = [np.frombuffer(models, np.uint8), *(columns[name].view(np.uint8) for name in _SUMMARY_TYPES)]
-    parts.append(np.frombuffer(keys, np.uint8))
+    parts.append(keys)
     for part in parts:
         digest_ranges(part, zero, np.full(1, part.size), digest)
     return int(digest[0])
 
 
-def _text_bytes(keys: pa.StringArray) -> bytes:
+def _text_bytes(keys: pa.StringArray) -> UInt8Array:
     """The keys, each behind its size in four bytes."""
-    encoded = [key.encode() for key in keys.to_pylist()]
-    return b"".join(len(key).to_bytes(4, "little") + key for key in encoded)
+    _, offsets, text = keys.buffers()
+    ends = np.frombuffer(offsets, "<i4", len(keys) + 1, keys.offset * 4)
+    texts = np.frombuffer(text or b"", np.uint8)[ends[0] : ends[-1]]
+    is_size = np.zeros(texts.size + 4 * len(keys), np.bool_)
+    places = ends[:-1] - ends[0] + 4 * np.arange(len(keys))
+    is_size[(places[:, np.newaxis] + np.arange(4)).ravel()] = True
+    joined = np.empty(is_size.size, np.uint8)
+    joined[is_size] = np.diff(ends).astype("<i4").view(np.uint8)
+    joined[~is_size] = texts
+    return joined
 
 
 class ChunkFile:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
 
 from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, ChunkRow
@@ -102,12 +103,9 @@ def _against_catalog(row: ChunkRow, chunk: ChunkFile, keys: dict[int, str]) -> I
     if found != row:
         yield f"{chunk.path}: holds other readings than the catalog says: {found} is not {row}"
     numbers, firsts = np.unique(chunk.series, return_index=True)
-    for number, first in zip(numbers.tolist(), firsts.tolist(), strict=True):
-        if keys.get(number) != chunk.keys[first].as_py():
-            yield (
-                f"{chunk.path}: calls series id {number} {chunk.keys[first].as_py()!r}, "
-                f"and the catalog {keys.get(number)!r}"
-            )
+    for number, key in zip(numbers.tolist(), chunk.keys.take(pa.array(firsts)).to_pylist(), strict=True):
+        if keys.get(number) != key:
+            yield (f"{chunk.path}: calls series id {number} {key!r}, and the catalog {keys.get(number)!r}")
 
 
 def _damaged_blocks(chunk: ChunkFile, deep: bool) -> Iterator[str]:
