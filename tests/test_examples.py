@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-WITH_ARGUMENTS = {"read_chunk", "monthly_volumes", "minutes_and_hours"}  # which have tests of their own
+WITH_ARGUMENTS = {
+    "read_chunk",
+    "monthly_volumes",
+    "minutes_and_hours",
+    "register_resolution",
+}  # which have tests of their own
 FILES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 EXAMPLES = [path for path in FILES if path.stem not in WITH_ARGUMENTS]
 
