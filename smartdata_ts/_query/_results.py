@@ -17,6 +17,7 @@ from smartdata_ts._steps.bucket_values import BucketValues
 from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.frame import NO_FACTS, Exchange, Facts, frame_batches
+from smartdata_ts._steps.hold import Hold
 from smartdata_ts._steps.last import last_batch
 from smartdata_ts._steps.resample import expects, resample_batches, resample_schema
 from smartdata_ts._steps.within import Within, widened
@@ -139,7 +140,7 @@ class Results(Description):
         if isinstance(step, Last):
             return iter([last_batch(plan)])
         steps = self._frame_steps
-        if not isinstance(steps[-1], Consumption | Buckets | BucketValues):
+        if not isinstance(steps[-1], Consumption | Hold | Buckets | BucketValues):
             steps = (*steps, Within(*self._span, self._source_schema))
         return frame_batches(plan, self._wide_span, steps, facts)
 
@@ -147,7 +148,9 @@ class Results(Description):
     def _wide_span(self) -> tuple[int, int]:
         """What must be read: consumption() sees to its own neighbours, other steps reach out of the span."""
         steps = self._frame_steps
-        return self._span if steps and isinstance(steps[0], Consumption) else widened(self._span, steps)
+        return (
+            self._span if steps and isinstance(steps[0], Consumption | Hold) else widened(self._span, steps)
+        )
 
     def _plan(self) -> tuple[Plan, _Known]:
         while True:

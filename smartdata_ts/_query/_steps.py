@@ -14,6 +14,7 @@ from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.fill import FILLS, Fill
 from smartdata_ts._steps.fill import TIME_MAX as NO_LIMIT
 from smartdata_ts._steps.frame import Step
+from smartdata_ts._steps.hold import Hold
 from smartdata_ts._steps.join import DIRECTIONS, Join
 from smartdata_ts._steps.rolling import ROLLING, Difference, Rolling
 from smartdata_ts.errors import UsageError
@@ -91,6 +92,11 @@ class Steps(Results):
         self, calendar: Calendar | Edges, aggregates: Aggregates, empty: bool
     ) -> Resample | Step:
         """The step that makes these aggregates of what the steps before it give."""
+        if self.steps and isinstance(self.steps[0], Hold):
+            names = tuple(parse_aggregates(aggregates, buckets.OF_LEVELS))
+            if not set(names) <= set(buckets.OF_LEVELS):
+                raise UsageError(f"of what hold() gives, aggregates are {', '.join(buckets.OF_LEVELS)}")
+            return buckets.Buckets(calendar, names, empty, of_levels=True)
         of_amounts = bool(self.steps) and isinstance(self.steps[0], Consumption)
         columns = parse_aggregates(aggregates, OF_AMOUNTS if of_amounts else OF_READINGS)
         names = tuple(columns)
@@ -136,6 +142,24 @@ class Steps(Results):
         """
         self._need_no_step("consumption")
         return replace(self, steps=(Consumption(unit),))
+
+    def hold(self, limit: str | None = None) -> Self:
+        """Each reading for the time until the next one, at most `limit`: levels, for means by time.
+
+        Columns: series, time, end, value, quality. A `resample` after it gives time_mean, in which each
+        level weighs as long as it held within the bucket, completeness (the share of the bucket's time for
+        which there is a level) and estimated_share (of that time). The last reading of a series has no
+        next one, and does not count; readings that are not finite, or rejected or missing, are none.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> hours = [k * 3_600_000_000 for k in (0, 18, 24)]
+        >>> report = store.write({"series": "t-1", "time": hours, "value": [8.0, 4.0, 0.0]})
+        >>> store.query().hold().resample("1d", "time_mean").to_arrow()["time_mean"].to_pylist()
+        [7.0]
+        """
+        self._need_no_step("hold")
+        return replace(self, steps=(Hold(NO_LIMIT if limit is None else _width(limit)),))
 
     def fill(
         self,
@@ -346,7 +370,7 @@ class Steps(Results):
 
     def _need_rows_of_series(self, name: str) -> None:
         last = self.steps[-1]
-        if not isinstance(last, Consumption | Fill | Difference):
+        if not isinstance(last, Consumption | Hold | Fill | Difference):
             raise UsageError(
                 f"{name}() follows a selection, consumption(), fill(), difference() or rate(), not "
                 "resample() or last()"

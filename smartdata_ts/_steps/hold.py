@@ -1,0 +1,32 @@
+"""Levels that hold from one reading to the next, for means by time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE
+from smartdata_ts._steps.frame import Context, Frame, usable
+
+SCHEMA = READINGS_SCHEMA.insert(2, pa.field("end", TIME_TYPE, nullable=False))
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Each reading until the next, or as long as a limit; the last one of a series has no end."""
+
+    limit_us: int
+    needs_neighbours = True
+    schema = SCHEMA
+
+    def run(self, frame: Frame, context: Context) -> Frame:
+        """One row a reading that another one follows, and that holds within the span."""
+        kept = frame.select(np.flatnonzero(usable(frame.values, frame.qualities)))
+        followed = np.flatnonzero(kept.slots[1:] == kept.slots[:-1])
+        rows, following = kept.select(followed), kept.starts[1:][followed]
+        # No sum that could overflow: of two int64 times the difference is exact as uint64.
+        lengths = np.minimum((following - rows.starts).view(np.uint64), np.uint64(self.limit_us))
+        ends = rows.starts + lengths.view(np.int64)
+        inside = (ends > context.time_min) & (rows.starts <= context.time_max)
+        held = Frame(rows.first, rows.end, rows.slots, rows.starts, ends, rows.values, rows.qualities)
+        return held.select(np.flatnonzero(inside))
