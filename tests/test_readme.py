@@ -17,13 +17,14 @@ COMMANDS = [
 ]
 
 
-def test_the_python_example_runs(tmp_path):
-    (example,) = [text for kind, text in BLOCKS if kind == "python"]
+def test_the_python_examples_run(tmp_path):
+    example = "\n".join(text for kind, text in BLOCKS if kind == "python")
     command = [sys.executable, "-W", "error", "-c", example]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "'series': 'wm-17'" in done.stdout
     assert "'count': 2, 'first': 4807.912, 'last': 4807.925" in done.stdout
+    assert "'zone': 'Harbour'" in done.stdout
 
 
 def test_the_make_targets_exist():
