@@ -219,6 +219,17 @@ def test_a_catalog_with_other_tables_views_or_triggers_is_refused_at_once(
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_a_schema_that_is_no_text_is_damage(mode: str, path: Path) -> None:
+    with sd.open(path):
+        pass
+    content = (path / "catalog.sqlite").read_bytes()
+    assert b"REFERENCES" in content
+    (path / "catalog.sqlite").write_bytes(content.replace(b"REFERENCES", b"R\xbaFERENCES"))
+    with pytest.raises(CorruptCatalogError):
+        sd.open(path, mode)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is measured in /proc")
 def test_no_value_in_any_column_of_the_catalog_does_harm(tmp_path: Path) -> None:
