@@ -328,11 +328,15 @@ class MappedFile(ReadFile):
         self.path = path
         self._data: np.ndarray = np.frombuffer(_mapped(path), np.uint8)
         self.size = self._data.size
+        self._address = self._data.ctypes.data
 
     def copy(self, firsts: np.ndarray, ends: np.ndarray, target: np.ndarray) -> None:
         """Copy parts of it; see ReadFile."""
-        wanted = ends > firsts
-        addresses, sizes = self._data.ctypes.data + firsts[wanted], (ends - firsts)[wanted]
+        addresses, sizes = firsts + self._address, ends - firsts
+        if _copied_at_once(addresses, sizes, target):
+            return
+        wanted = sizes > 0
+        addresses, sizes = addresses[wanted], sizes[wanted]
         with errors_of(self.path, "read"):
             if not _copied_by_system(addresses, sizes, target):
                 _copy_by_pipe(addresses, sizes, target)
@@ -393,6 +397,22 @@ _read_memory = getattr(ctypes.CDLL(None, use_errno=True), "process_vm_readv", No
 if _read_memory is not None:
     _read_memory.restype = ctypes.c_ssize_t
     _read_memory.argtypes = [ctypes.c_int, *[ctypes.c_void_p, ctypes.c_ulong] * 2, ctypes.c_ulong]
+
+
+def _copied_at_once(addresses: np.ndarray, sizes: np.ndarray, target: np.ndarray) -> bool:
+    """Whether one call to the system did it, as it mostly does; if not, nothing is known of why."""
+    if _read_memory is None or addresses.size > _RANGES_MAX:
+        return False
+    ranges = np.empty((addresses.size, 2), np.int64)
+    ranges[:, 0], ranges[:, 1] = addresses, sizes
+    room = np.array([_address_of(target), target.size], np.int64)
+    count = _read_memory(os.getpid(), _address_of(room), 1, _address_of(ranges), addresses.size, 0)
+    return bool(count == target.size)
+
+
+def _address_of(array: np.ndarray) -> int:
+    address: int = array.__array_interface__["data"][0]  # half the time of array.ctypes.data
+    return address
 
 
 def _copied_by_system(addresses: np.ndarray, sizes: np.ndarray, target: np.ndarray) -> bool:
