@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-WITH_ARGUMENTS = {
+WITH_ARGUMENTS = {  # which have tests of their own
     "read_chunk",
     "monthly_volumes",
     "minutes_and_hours",
     "register_resolution",
-}  # which have tests of their own
+    "fill_gaps",
+}
 FILES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 EXAMPLES = [path for path in FILES if path.stem not in WITH_ARGUMENTS]
 
