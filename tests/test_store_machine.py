@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import smartdata_ts as sd
 from smartdata_ts import _chunk_output, _scan, _store, _writer
 from smartdata_ts._calendar import Calendar
+from smartdata_ts._chunk_output import year_of
 from smartdata_ts._steps import resample
-from smartdata_ts._upkeep import compact, delete
+from smartdata_ts._upkeep import backup, compact, delete, erase, removal, retention, verify
 
 # What the engine imports when it is called for has the limits of that moment.
-LOADED = (_store, compact, delete)
+LOADED = (_store, backup, compact, delete, erase, removal, retention, verify)
 
 HOUR = 3_600_000_000
 YEAR = 365 * 24 * HOUR
@@ -115,6 +117,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.commit = 0
         self.past: dict[int, Model] = {0: {}}
         self.named: dict[str, int] = {}
+        self.told_from = 0  # of the commits before, erasures and retention have taken what they showed
 
     @initialize()
     def open(self) -> None:
@@ -213,8 +216,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule()
     def compact(self) -> None:
+        orphans = self.orphan_count()
         report = self.other.compact()
-        assert report.files_swept == 0
+        assert report.files_swept == orphans
         info = self.other.info()
         assert info.chunks + info.history_chunks == report.chunks_after
         assert info.commit - self.commit in (0, 1)
@@ -234,6 +238,80 @@ class StoreMachine(RuleBasedStateMachine):
             del self.model[key, time]
         assert report.commit == (self.commit + 1 if gone else None)
         self.commit += bool(gone)
+
+    @rule(keys=st.sets(st.sampled_from(KEYS), min_size=1, max_size=2))
+    def erase(self, keys: set[str]) -> None:
+        if not keys <= self.known:
+            return
+        report = self.store.erase(sorted(keys))
+        assert report.readings == len(self.selected(keys, None, None))
+        self.known -= keys
+        for key in keys:
+            self.described.pop(key, None)
+        for model in (self.model, *self.past.values()):
+            for place in [place for place in model if place[0] in keys]:
+                del model[place]
+        self.commit += 1
+        assert report.commit == self.commit
+
+    @rule(keep=st.sampled_from(["1d", "100d", "1y"]), now=times, pattern=st.sampled_from(["wm-*", "*"]))
+    def remove_what_is_old(self, keep: str, now: int, pattern: str) -> None:
+        """What is older is gone; of the past too, but where a named snapshot holds all of it."""
+        self.store.set_retention([{"series": pattern, "keep": {"raw": keep}}])
+        cut = now - {"1d": 1, "100d": 100, "1y": 365}[keep] * 24 * HOUR
+        keys = {key for key in KEYS if pattern == "*" or key.startswith("wm-")}
+        gone = self.selected(keys, None, cut)
+        report = self.store.apply_retention(now=instant(now))
+        assert report.readings_removed == len(gone)
+        assert report.series == len({row[0] for row in gone})
+        for key, time, *_ in gone:
+            del self.model[key, time]
+        before, self.commit = self.commit, self.store.info().commit
+        assert report.commits == tuple(range(before + 1, self.commit + 1))
+        if self.named:  # all is held, and each year went with a commit of its own
+            years = sorted({year_of(row[1]) for row in gone})
+            assert len(years) == len(report.commits)
+            for year, commit in zip(years, report.commits, strict=True):
+                left = [row[:2] for row in gone if year_of(row[1]) > year]
+                self.past[commit] = self.model | {place: self.past[before][place] for place in left}
+        elif report.commits:
+            self.told_from = self.commit
+
+    @rule(deep=st.booleans())
+    def verify(self, deep: bool) -> None:
+        report = self.other.verify(deep)
+        assert report.problems == []
+        assert report.orphans == self.orphan_count()
+
+    @rule()
+    def back_up_and_open_the_copy(self) -> None:
+        """Into the same folder each time, so that the next copies what is new."""
+        report = self.other.backup(f"{self.folder}/copy.sdts")
+        assert report.commit == self.commit
+        with sd.open(f"{self.folder}/copy.sdts", mode="r") as copy:
+            assert rows_of(copy.query().to_arrow()) == self.selected(set(KEYS), None, None)
+            for name, commit in self.named.items():
+                assert rows_of(copy.query(as_of=name).to_arrow()) == self.selected(
+                    set(KEYS), None, None, commit
+                )
+            assert copy.verify().problems == []
+
+    @rule(part=runs())
+    def crash(self, part: list[Row]) -> None:
+        """A writer that dies leaves files at most, which a compaction sweeps, and no lock."""
+        dying = sd.open(f"{self.folder}/city.sdts")
+        writer = dying.writer()
+        writer.__enter__()
+        writer.write(table(part), quality="quality")
+        writer._spill()
+        writer._output.finish()
+        dying.writing_catalog().close()  # as the death of its process does
+        dying.close()
+
+    def orphan_count(self) -> int:
+        catalog = self.store.pin()[0]
+        named = {row.name for past in (False, True) for row in catalog.chunk_rows(is_history=past)}
+        return len({file.name for file in Path(f"{self.folder}/city.sdts/chunks").iterdir()} - named)
 
     @rule(horizon=st.sampled_from(["0d", "forever", "1y"]))
     def keep_history(self, horizon: str) -> None:
@@ -298,7 +376,7 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def read_quality(self, start: int | None, end: int | None, back: int, quality: object) -> None:
         wanted = {"measured": {0}, "estimated": {1}, "255": {255}, "[0, 1]": {0, 1}}.get(str(quality), set())
-        commit = max(self.commit - back, self.store._catalog.history_floor())
+        commit = max(self.commit - back, self.store._catalog.history_floor(), self.told_from)
         expected = [row for row in self.selected(set(KEYS), start, end, commit) if row[3] in wanted]
         query = self.query(start, end, quality=quality, as_of=commit if back else None)
         assert rows_of(query.to_arrow()) == expected
@@ -327,7 +405,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(start=spans, end=spans, back=st.integers(0, 12))
     def read_as_of(self, start: int | None, end: int | None, back: int) -> None:
-        commit = max(self.commit - back, 0)
+        commit = max(self.commit - back, self.told_from)
         floor = self.store._catalog.history_floor()
         assert all(floor <= held for held in self.named.values())
         if commit < floor:
@@ -354,7 +432,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(back=st.integers(0, 12), count=st.integers(0, 12))
     def follow_changes(self, back: int, count: int) -> None:
-        since = max(self.commit - back, self.store._catalog.history_floor())
+        since = max(self.commit - back, self.store._catalog.history_floor(), self.told_from)
         until = min(since + count, self.commit)
         expected = []
         for commit in range(since + 1, until + 1):
