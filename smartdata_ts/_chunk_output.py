@@ -4,6 +4,7 @@ The partition is the UTC year: a block's summary costs some ninety bytes, which 
 readings carries easily and a month does not.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from smartdata_ts import _disk
-from smartdata_ts._catalog import ChunkRow
+from smartdata_ts._catalog import Catalog, ChunkRow
 from smartdata_ts._chunk_file import write_chunk
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts._versions import Versions, fold_versions, layers
@@ -118,6 +119,24 @@ class ChunkOutput:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+
+
+@contextlib.contextmanager
+def rewriting(catalog: Catalog, directory: Path, waits: bool = True) -> Iterator[ChunkOutput]:
+    """A durable transaction, and the chunks that it makes: an exception undoes both.
+
+    The block commits, or rolls back where there is nothing to do.
+    """
+    output = ChunkOutput(directory, catalog.series_keys)
+    catalog.begin(must_be_durable=True, waits=waits)
+    try:
+        yield output
+    except BaseException:
+        try:
+            output.abandon()
+        finally:
+            catalog.roll_back()
+        raise
 
 
 def flush_head(snapshot: Snapshot, floor: int, output: ChunkOutput) -> None:

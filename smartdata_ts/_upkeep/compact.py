@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, ChunkRow, State
-from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, flush_head, year_of
+from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, flush_head, rewriting, year_of
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import versions_of
@@ -48,9 +48,7 @@ class CompactReport:
 
 def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
     """Flush the head, fold every crowded partition, commit, and remove what was folded."""
-    output = ChunkOutput(files.directory, catalog.series_keys)
-    catalog.begin(must_be_durable=True)
-    try:
+    with rewriting(catalog, files.directory) as output:
         state = catalog.state(with_history=True)
         before = state.chunks + state.history
         swept = _sweep(files, before)
@@ -61,12 +59,6 @@ def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
             _commit(catalog, state, rows, gone)
         else:
             catalog.roll_back()
-    except BaseException:
-        try:
-            output.abandon()
-        finally:
-            catalog.roll_back()
-        raise
     # The commit stands: what cannot be removed now is for the next compaction to sweep.
     for name in gone:
         _disk.remove_if_possible(files.directory / name)
@@ -85,9 +77,7 @@ def compact_newest(catalog: Catalog, files: ChunkFiles) -> int | None:
 
     Raises StoreBusyError at once where another writer is at work.
     """
-    output = ChunkOutput(files.directory, catalog.series_keys)
-    catalog.begin(must_be_durable=True, waits=False)
-    try:
+    with rewriting(catalog, files.directory, waits=False) as output:
         state = catalog.state()
         crowds = [rows for rows in map(_newest, _by_partition(state.chunks)) if rows]
         gone = {row.name for rows in crowds for row in rows}
@@ -103,12 +93,6 @@ def compact_newest(catalog: Catalog, files: ChunkFiles) -> int | None:
         for row in output.finish():
             catalog.add_chunk(commit, row)
         catalog.commit()
-    except BaseException:
-        try:
-            output.abandon()
-        finally:
-            catalog.roll_back()
-        raise
     for name in gone:
         _disk.remove_if_possible(files.directory / name)
     return commit

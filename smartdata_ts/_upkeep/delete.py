@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog
-from smartdata_ts._chunk_output import ChunkOutput
+from smartdata_ts._chunk_output import rewriting
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts._versions import fold_versions, join, layers, sort_versions
@@ -24,9 +24,7 @@ def delete(
     catalog: Catalog, files: ChunkFiles, ids: Int64Array, time_min: int, time_max: int, note: str | None
 ) -> DeleteReport:
     """Delete the readings of the series `ids`, which ascend, within [time_min, time_max]."""
-    output = ChunkOutput(files.directory, catalog.series_keys)
-    catalog.begin(must_be_durable=True)
-    try:
+    with rewriting(catalog, files.directory) as output:
         state = catalog.state()
         keeps = catalog.keeps_history()
         floor = catalog.raise_history_floor()
@@ -53,12 +51,6 @@ def delete(
         else:
             catalog.give_up_history(commit)
         catalog.commit()
-    except BaseException:
-        try:
-            output.abandon()
-        finally:
-            catalog.roll_back()
-        raise
     for name in gone:
         _disk.remove_if_possible(files.directory / name)
     return DeleteReport(count, len(gone), commit)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog
-from smartdata_ts._chunk_output import ChunkOutput
+from smartdata_ts._chunk_output import rewriting
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
@@ -42,9 +42,7 @@ class EraseReport:
 
 def erase(catalog: Catalog, files: ChunkFiles, ids: Int64Array) -> EraseReport:
     """Erase the series `ids`, which ascend."""
-    output = ChunkOutput(files.directory, catalog.series_keys)
-    catalog.begin(must_be_durable=True)
-    try:
+    with rewriting(catalog, files.directory) as output:
         state = catalog.state(with_history=True)
         chunks = state.chunks + state.history
         count = 0
@@ -71,12 +69,6 @@ def erase(catalog: Catalog, files: ChunkFiles, ids: Int64Array) -> EraseReport:
         catalog.remove_series(ids.tolist())
         catalog.add_erasure(old + orphans)
         catalog.commit()
-    except BaseException:
-        try:
-            output.abandon()
-        finally:
-            catalog.roll_back()
-        raise
     finish_erasures(catalog, files)
     return report
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, State
-from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput
+from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, rewriting
 from smartdata_ts._facts import KINDS
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
@@ -133,9 +133,7 @@ def _standing(state: State, files: ChunkFiles, task: _Task, floor: int) -> Itera
 
 def _apply(catalog: Catalog, files: ChunkFiles, task: _Task, tally: _Tally) -> None:
     """Do one task in a transaction of its own; none where there is nothing to do."""
-    output = ChunkOutput(files.directory, catalog.series_keys)
-    catalog.begin(must_be_durable=True)
-    try:
+    with rewriting(catalog, files.directory) as output:
         state = catalog.state(with_history=True)
         floor = catalog.raise_history_floor()
         commit = state.commit + 1
@@ -160,12 +158,6 @@ def _apply(catalog: Catalog, files: ChunkFiles, task: _Task, tally: _Tally) -> N
             catalog.roll_back()
             return
         catalog.commit()
-    except BaseException:
-        try:
-            output.abandon()
-        finally:
-            catalog.roll_back()
-        raise
     for name in gone:
         _disk.remove_if_possible(files.directory / name)
     tally.removed += found.removed

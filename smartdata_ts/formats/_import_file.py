@@ -22,7 +22,7 @@ from ._rejects import Reject, RejectWriter
 
 if TYPE_CHECKING:
     from smartdata_ts._store import Store
-    from smartdata_ts._writer import Writer
+    from smartdata_ts._writer import Writer, WriteReport
 
 Progress = Callable[[float | None, int], None]
 
@@ -114,7 +114,19 @@ def import_file(
         _copy(reader, writer, keys, progress)
     if any(facts.values()):
         store.describe(keys.found(), **facts)
-    written = writer.report
+    commit = writer.report.commit
+    return _report(
+        reader,
+        writer.report,
+        sink,
+        time.perf_counter() - start,
+        () if commit is None else notices(store, keys.found(), keys.span, commit),
+    )
+
+
+def _report(
+    reader: Reader, written: "WriteReport", sink: "_Rejected", seconds: float, told: tuple[str, ...]
+) -> ImportReport:
     assert written.rejected == 0, "a reader gives readings only"
     return ImportReport(
         file=reader.name,
@@ -128,11 +140,11 @@ def import_file(
         empty=reader.empty,
         ambiguous=reader.ambiguous,
         series_created=written.series_created,
-        seconds=time.perf_counter() - start,
+        seconds=seconds,
         rejections=dict(reader.rejections.most_common()),
         rejected_file=sink.file if reader.rejected else None,
         commit=written.commit,
-        notices=() if written.commit is None else notices(store, keys.found(), keys.span, written.commit),
+        notices=told,
     )
 
 
