@@ -247,7 +247,7 @@ def test_steps_that_do_not_go_together(store):
         (["resample", store, "--rolling", "2h", "--every", "1d"], "--rolling has no buckets"),
         (["read", store, "--difference", "--rate", "1h"], "not both"),
         (["read", store, "--fill", "magic"], "methods to fill gaps are"),
-        (["resample", store, "--consumption", "--every", "1d", "-a", "std"], "aggregates must be among"),
+        (["resample", store, "--consumption", "--every", "1d", "-a", "first"], "aggregates must be among"),
     ):
         done = run(*wrong)
         assert (done.status, done.out) == (2, "")

@@ -5,13 +5,49 @@ from typing import Any
 
 import numpy as np
 
+from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._steps.across import probability_of
-from smartdata_ts._steps.bucket_values import Function, Histogram, Measure, Quantile
+from smartdata_ts._steps.bucket_values import (
+    OF_AMOUNTS,
+    OF_READINGS,
+    BucketValues,
+    Function,
+    Histogram,
+    Measure,
+    Quantile,
+)
+from smartdata_ts._steps.buckets import AGGREGATES, OF_LEVELS, Buckets
+from smartdata_ts._steps.consumption import Consumption
+from smartdata_ts._steps.frame import Step
+from smartdata_ts._steps.hold import Hold
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.functions import loop_over_buckets
 
+from ._description import Last, Resample
+
 # What `resample` takes: a name, some names, or what each column is.
 Aggregates = str | Sequence[str] | Mapping[str, str | Sequence[float] | Callable[..., Any]]
+
+
+def bucket_step(
+    steps: tuple[Resample | Last | Step, ...],
+    calendar: Calendar | Edges,
+    aggregates: Aggregates,
+    empty: bool,
+) -> Step:
+    """The step that makes these aggregates of what the steps before it give."""
+    if steps and isinstance(steps[0], Hold):
+        names = tuple(parse_aggregates(aggregates, OF_LEVELS))
+        if not set(names) <= set(OF_LEVELS):
+            raise UsageError(f"of what hold() gives, aggregates are {', '.join(OF_LEVELS)}")
+        return Buckets(calendar, names, empty, of_levels=True)
+    of_amounts = bool(steps) and isinstance(steps[0], Consumption)
+    columns = parse_aggregates(aggregates, OF_AMOUNTS if of_amounts else OF_READINGS)
+    if of_amounts and set(columns) <= set(AGGREGATES) and all(name == what for name, what in columns.items()):
+        return Buckets(calendar, tuple(columns), empty)
+    if any((name == "expected_count") != (what == "expected_count") for name, what in columns.items()):
+        raise UsageError("expected_count goes under its own name, and nothing else does")
+    return BucketValues(calendar, tuple(columns.items()), empty, of_amounts)
 
 
 def parse_aggregates(given: Aggregates, known: tuple[str, ...]) -> dict[str, str | Measure]:

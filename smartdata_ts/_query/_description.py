@@ -1,15 +1,17 @@
 """A query's description: which series, which span, which steps."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._snapshot import Snapshot
-from smartdata_ts._steps.across import Across
-from smartdata_ts._steps.frame import Step
-from smartdata_ts._steps.join import Join
+
+if TYPE_CHECKING:
+    from smartdata_ts._steps.across import Across
+    from smartdata_ts._steps.frame import Step
+    from smartdata_ts._steps.join import Join
 
 
 class Source(Protocol):
@@ -42,12 +44,12 @@ class Description:
     tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
     start_us: int | None = None
     end_us: int | None = None  # exclusive
-    steps: tuple[Resample | Last | Step, ...] = ()
+    steps: "tuple[Resample | Last | Step, ...]" = ()
     as_of: int | None = None  # a commit; None: the newest
     qualities: tuple[int, ...] | None = None  # codes; None: all
     tz: str = "UTC"  # of buckets, unless they say otherwise
-    across: Across | None = None  # of the buckets that the steps made
-    join: Join | None = None  # with the rows of another query
+    across: "Across | None" = None  # of the buckets that the steps made
+    join: "Join | None" = None  # with the rows of another query
     on_corrupt: str = "raise"  # or "skip"
 
     @property
@@ -57,6 +59,6 @@ class Description:
         return time_min, TIME_MAX if self.end_us is None else self.end_us - 1
 
     @property
-    def _frame_steps(self) -> tuple[Step, ...]:
+    def _frame_steps(self) -> "tuple[Step, ...]":
         """The steps, where they go from frame to frame; else none."""
         return tuple(step for step in self.steps if not isinstance(step, Resample | Last))

@@ -12,33 +12,26 @@ from smartdata_ts._losses import Loss, find_losses, losses_table, summary, with_
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
 from smartdata_ts._scan import READINGS_SCHEMA, reading_batches
 from smartdata_ts._snapshot import Snapshot
-from smartdata_ts._steps.across import Members
-from smartdata_ts._steps.bucket_values import BucketValues
-from smartdata_ts._steps.buckets import Buckets
-from smartdata_ts._steps.consumption import Consumption
-from smartdata_ts._steps.frame import NO_FACTS, Exchange, Facts, frame_batches
-from smartdata_ts._steps.hold import Hold
-from smartdata_ts._steps.last import last_batch
-from smartdata_ts._steps.resample import expects, resample_batches, resample_schema
-from smartdata_ts._steps.within import Within, widened
-from smartdata_ts._units import amount_of
 from smartdata_ts.errors import CorruptChunkError, DamageWarning, MissingDependencyError
 from smartdata_ts.kernels._jit import Int64Array
 
 from ._description import Description, Last, Resample
 from ._selection import selected
-from ._wide import wide_table
 
+# Whoever asks without steps loads none of them: a step's modules are imported where it is run.
 if TYPE_CHECKING:
     import pandas
     import polars
+
+    from smartdata_ts._steps.across import Members
+    from smartdata_ts._steps.frame import Facts
 
 
 @dataclass(frozen=True)
 class _Known:
     """What the catalog says of the selection, by position, as far as the steps ask."""
 
-    facts: Facts
+    facts: "Facts | None"
     tags: dict[str, list[str | None]]
     losses: list[Loss]  # what of it is damaged, where that is left out
 
@@ -59,7 +52,11 @@ class Results(Description):
         if not self.steps or isinstance(self.steps[-1], Last):
             return READINGS_SCHEMA
         last = self.steps[-1]
-        return resample_schema(last.aggregates) if isinstance(last, Resample) else last.schema
+        if not isinstance(last, Resample):
+            return last.schema
+        from smartdata_ts._steps.resample import resample_schema
+
+        return resample_schema(last.aggregates)
 
     def to_batches(self) -> pa.RecordBatchReader:
         """The result, batch by batch, in bounded memory; a stable view of the store as of this call.
@@ -122,8 +119,12 @@ class Results(Description):
         ids, keys = selected(catalog, self.series, dict(self.tags))
         return dict(zip(keys.to_pylist(), catalog.tags_of(ids, name), strict=True))
 
-    def _members(self, plan: Plan, known: _Known) -> Members:
+    def _members(self, plan: Plan, known: _Known) -> "Members":
+        from smartdata_ts._steps.consumption import Consumption
+        from smartdata_ts._units import amount_of
+
         assert self.across is not None
+        assert known.facts is not None
         step, facts = self.steps[0], known.facts
         units = facts.units
         if isinstance(step, Consumption):
@@ -131,14 +132,30 @@ class Results(Description):
             units = amounts if step.unit is None else [step.unit] * len(units)
         return self.across.members(plan.keys.to_pylist(), known.tags, units, known.facts.quantities)
 
-    def _step_batches(self, plan: Plan, facts: Facts) -> Iterator[pa.RecordBatch]:
+    def _step_batches(self, plan: Plan, facts: "Facts | None") -> Iterator[pa.RecordBatch]:
         if not self.steps:
             return reading_batches(plan)
         step = self.steps[0]
         if isinstance(step, Resample):
-            return resample_batches(plan, step.calendar, step.aggregates, step.empty, facts.intervals_us)
+            from smartdata_ts._steps.resample import resample_batches
+
+            intervals_us = [] if facts is None else facts.intervals_us
+            return resample_batches(plan, step.calendar, step.aggregates, step.empty, intervals_us)
         if isinstance(step, Last):
+            from smartdata_ts._steps.last import last_batch
+
             return iter([last_batch(plan)])
+        assert facts is not None
+        return self._frame_batches(plan, facts)
+
+    def _frame_batches(self, plan: Plan, facts: "Facts") -> Iterator[pa.RecordBatch]:
+        from smartdata_ts._steps.bucket_values import BucketValues
+        from smartdata_ts._steps.buckets import Buckets
+        from smartdata_ts._steps.consumption import Consumption
+        from smartdata_ts._steps.frame import frame_batches
+        from smartdata_ts._steps.hold import Hold
+        from smartdata_ts._steps.within import Within
+
         steps = self._frame_steps
         if not isinstance(steps[-1], Consumption | Hold | Buckets | BucketValues):
             steps = (*steps, Within(*self._span, self._source_schema))
@@ -146,11 +163,13 @@ class Results(Description):
 
     @property
     def _wide_span(self) -> tuple[int, int]:
-        """What must be read: consumption() sees to its own neighbours, other steps reach out of the span."""
+        """What must be read: who needs neighbours sees to them, other steps reach out of the span."""
         steps = self._frame_steps
-        return (
-            self._span if steps and isinstance(steps[0], Consumption | Hold) else widened(self._span, steps)
-        )
+        if not steps or steps[0].needs_neighbours:
+            return self._span
+        from smartdata_ts._steps.within import widened
+
+        return widened(self._span, steps)
 
     def _plan(self) -> tuple[Plan, _Known]:
         while True:
@@ -177,14 +196,18 @@ class Results(Description):
             snapshot, losses = find_losses(snapshot, ids, *span)
         plan = make_plan(snapshot, ids, keys, *span, self.qualities)
         tags = {} if self.across is None else {name: catalog.tags_of(ids, name) for name in self.across.by}
-        return plan, _Known(_facts(catalog, ids) if self._needs_facts else NO_FACTS, tags, losses)
+        return plan, _Known(_facts(catalog, ids) if self._needs_facts else None, tags, losses)
 
     @property
     def _needs_facts(self) -> bool:
         if self.across is not None:
             return True
         step = self.steps[0] if self.steps else Last()
-        return expects(step.aggregates) if isinstance(step, Resample) else not isinstance(step, Last)
+        if not isinstance(step, Resample):
+            return not isinstance(step, Last)
+        from smartdata_ts._steps.resample import expects
+
+        return expects(step.aggregates)
 
     def to_arrow(self, wide: bool = False) -> pa.Table:
         """The whole result as an Arrow table; where `wide`, a row a time and a column a series.
@@ -203,6 +226,8 @@ class Results(Description):
         reader, keys = self._run()
         if not wide:
             return reader.read_all()
+        from ._wide import wide_table
+
         return wide_table(reader, reader.schema, keys).replace_schema_metadata(reader.schema.metadata)
 
     def to_pandas(self) -> "pandas.DataFrame":
@@ -242,7 +267,9 @@ class Results(Description):
         return self.to_batches().__arrow_c_stream__(requested_schema)
 
 
-def _facts(catalog: Catalog, ids: Int64Array) -> Facts:
+def _facts(catalog: Catalog, ids: Int64Array) -> "Facts":
+    from smartdata_ts._steps.frame import Exchange, Facts
+
     names = ("kind", "interval_us", "register_digits", "multiplier", "unit", "quantity")
     rows = catalog.facts_of(ids, names)
     columns: list[list[Any]] = [[row[k] for row in rows] for k in range(len(names))]

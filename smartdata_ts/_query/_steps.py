@@ -1,27 +1,23 @@
 """The steps of a query: each method returns a new query with one more."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
 from smartdata_ts._calendar import Calendar, Edges
-from smartdata_ts._steps import buckets
-from smartdata_ts._steps.across import HOWS, Across, probability_of
-from smartdata_ts._steps.bucket_values import OF_AMOUNTS, OF_READINGS, BucketValues
-from smartdata_ts._steps.consumption import Consumption
-from smartdata_ts._steps.fill import FILLS, Fill
-from smartdata_ts._steps.fill import TIME_MAX as NO_LIMIT
-from smartdata_ts._steps.frame import Step
-from smartdata_ts._steps.hold import Hold
-from smartdata_ts._steps.join import DIRECTIONS, Join
-from smartdata_ts._steps.rolling import ROLLING, Difference, Rolling
+from smartdata_ts._plan import TIME_MAX as NO_LIMIT
 from smartdata_ts.errors import UsageError
 
-from ._aggregates import Aggregates, parse_aggregates
 from ._description import Last, Resample
 from ._results import Results
+
+# A step's modules are imported where it is asked for: a process that asks one question loads one.
+if TYPE_CHECKING:
+    from smartdata_ts._steps.frame import Step
+
+    from ._aggregates import Aggregates
 
 
 class Steps(Results):
@@ -30,7 +26,7 @@ class Steps(Results):
     def resample(
         self,
         every: str | None = None,
-        aggregates: Aggregates = (),
+        aggregates: "Aggregates" = (),
         tz: str | None = None,
         offset: str | None = None,
         empty: bool = False,
@@ -89,25 +85,14 @@ class Steps(Results):
         return replace(self, start_us=start_us, end_us=end_us, steps=steps)
 
     def _bucket_step(
-        self, calendar: Calendar | Edges, aggregates: Aggregates, empty: bool
-    ) -> Resample | Step:
+        self, calendar: Calendar | Edges, aggregates: "Aggregates", empty: bool
+    ) -> "Resample | Step":
         """The step that makes these aggregates of what the steps before it give."""
-        if self.steps and isinstance(self.steps[0], Hold):
-            names = tuple(parse_aggregates(aggregates, buckets.OF_LEVELS))
-            if not set(names) <= set(buckets.OF_LEVELS):
-                raise UsageError(f"of what hold() gives, aggregates are {', '.join(buckets.OF_LEVELS)}")
-            return buckets.Buckets(calendar, names, empty, of_levels=True)
-        of_amounts = bool(self.steps) and isinstance(self.steps[0], Consumption)
-        columns = parse_aggregates(aggregates, OF_AMOUNTS if of_amounts else OF_READINGS)
-        names = tuple(columns)
-        if all(name == what for name, what in columns.items()):
-            if of_amounts and set(names) <= set(buckets.AGGREGATES):
-                return buckets.Buckets(calendar, names, empty)
-            if not self.steps:
-                return Resample(calendar, names, empty)
-        if any((name == "expected_count") != (what == "expected_count") for name, what in columns.items()):
-            raise UsageError("expected_count goes under its own name, and nothing else does")
-        return BucketValues(calendar, tuple(columns.items()), empty, of_amounts)
+        if not self.steps and (names := plain_names(aggregates)):
+            return Resample(calendar, names, empty)
+        from ._aggregates import bucket_step
+
+        return bucket_step(self.steps, calendar, aggregates, empty)
 
     def last(self) -> Self:
         """The newest reading of each series, within the query's span.
@@ -140,6 +125,8 @@ class Steps(Results):
         >>> store.query().consumption().to_arrow()["value"].to_pylist()
         [445.0]
         """
+        from smartdata_ts._steps.consumption import Consumption
+
         self._need_no_step("consumption")
         return replace(self, steps=(Consumption(unit),))
 
@@ -158,6 +145,8 @@ class Steps(Results):
         >>> store.query().hold().resample("1d", "time_mean").to_arrow()["time_mean"].to_pylist()
         [7.0]
         """
+        from smartdata_ts._steps.hold import Hold
+
         self._need_no_step("hold")
         return replace(self, steps=(Hold(NO_LIMIT if limit is None else _width(limit)),))
 
@@ -189,6 +178,9 @@ class Steps(Results):
         >>> store.query().fill("linear").to_arrow()["value"].to_pylist()
         [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
         """
+        from smartdata_ts._steps.consumption import Consumption
+        from smartdata_ts._steps.fill import FILLS, Fill
+
         rules = [(method, limit)] if isinstance(method, str) else list(method)
         unknown = [name for name, _ in rules if name not in FILLS]
         if unknown:
@@ -241,6 +233,8 @@ class Steps(Results):
         >>> store.query().rolling("2h", "mean").to_arrow()["mean"].to_pylist()
         [1.0, 1.5, 2.5, 4.5]
         """
+        from smartdata_ts._steps.rolling import ROLLING, Rolling
+
         names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
         unknown = [name for name in names if name not in ROLLING]
         if unknown or not names or len(set(names)) < len(names):
@@ -260,6 +254,8 @@ class Steps(Results):
         >>> store.query().difference().to_arrow()["value"].to_pylist()
         [0.5]
         """
+        from smartdata_ts._steps.rolling import Difference
+
         return self._then(Difference())
 
     def rate(self, per: str = "1h") -> Self:
@@ -271,6 +267,8 @@ class Steps(Results):
         >>> store.query().rate(per="1h").to_arrow()["value"].to_pylist()
         [1.0]
         """
+        from smartdata_ts._steps.rolling import Difference
+
         return self._then(Difference(_width(per)))
 
     def aggregate(
@@ -299,6 +297,10 @@ class Steps(Results):
         >>> hours.aggregate("sum").to_arrow()["sum"].to_pylist()
         [1.5]
         """
+        from smartdata_ts._steps.across import HOWS, Across, probability_of
+        from smartdata_ts._steps.bucket_values import BucketValues
+        from smartdata_ts._steps.buckets import Buckets
+
         tags = (by,) if isinstance(by, str) else tuple(by)
         if how not in HOWS and probability_of(how) is None:
             raise UsageError(
@@ -306,9 +308,7 @@ class Steps(Results):
             )
         if not 0 <= min_completeness <= 1:
             raise UsageError(f"min_completeness must be from 0 to 1, not {min_completeness!r}")
-        is_buckets = bool(self.steps) and isinstance(
-            self.steps[-1], Resample | buckets.Buckets | BucketValues
-        )
+        is_buckets = bool(self.steps) and isinstance(self.steps[-1], Resample | Buckets | BucketValues)
         self._need_no_join()
         if self.across is not None or not is_buckets:
             raise UsageError("aggregate() follows a resample()")
@@ -343,6 +343,8 @@ class Steps(Results):
         >>> store.query("flow").join_asof(store.query("t")).to_arrow()["other_value"].to_pylist()
         [None, 7.5, 8.0]
         """
+        from smartdata_ts._steps.join import DIRECTIONS, Join
+
         if direction not in DIRECTIONS:
             raise UsageError(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r}")
         if self.across is not None or self.join is not None:
@@ -352,8 +354,12 @@ class Steps(Results):
         tolerance_us = NO_LIMIT if tolerance is None else _width(tolerance)
         return replace(self, join=Join(other, direction, tolerance_us, by))
 
-    def _then(self, step: Step) -> Self:
+    def _then(self, step: "Step") -> Self:
         """This query with a step of readings behind the others."""
+        from smartdata_ts._steps.consumption import Consumption
+        from smartdata_ts._steps.fill import Fill
+        from smartdata_ts._steps.rolling import Difference
+
         self._need_no_join()
         if self.steps and not isinstance(self.steps[-1], Fill | Difference | Consumption):
             raise UsageError("resample(), last() and rolling() end a query: no other step can follow")
@@ -369,12 +375,29 @@ class Steps(Results):
             raise UsageError("join_asof() ends a query: no other step can follow")
 
     def _need_rows_of_series(self, name: str) -> None:
+        from smartdata_ts._steps.consumption import Consumption
+        from smartdata_ts._steps.fill import Fill
+        from smartdata_ts._steps.hold import Hold
+        from smartdata_ts._steps.rolling import Difference
+
         last = self.steps[-1]
         if not isinstance(last, Consumption | Hold | Fill | Difference):
             raise UsageError(
                 f"{name}() follows a selection, consumption(), fill(), difference() or rate(), not "
                 "resample() or last()"
             )
+
+
+def plain_names(aggregates: "Aggregates") -> tuple[str, ...]:
+    """Names that a resample of plain readings knows, each once; none where there is anything else to it."""
+    from smartdata_ts._steps.resample import AGGREGATES
+    from smartdata_ts._steps.shares import SHARES
+
+    if isinstance(aggregates, Mapping):
+        return ()
+    names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
+    is_plain = len(set(names)) == len(names) and set(names) <= {*AGGREGATES, *SHARES}
+    return names if is_plain else ()
 
 
 def _width(text: str) -> int:

@@ -87,9 +87,6 @@ class Facts:
     exchanges: dict[int, list[Exchange]] = field(default_factory=dict)  # in the order of time
 
 
-NO_FACTS = Facts([], [], [], [], [], [])
-
-
 @dataclass(frozen=True)
 class Context:
     """What a step may know of the query that it is part of."""

@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._query import Query, selected
 from smartdata_ts._time_zone import load_zone, transitions
-from smartdata_ts._units import amount_of, common_unit
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
@@ -111,6 +109,8 @@ class Zones(Reading):
         return found
 
     def _common_unit(self, queries: list[Query]) -> str | None:
+        from smartdata_ts._units import amount_of, common_unit
+
         keys: list[str] = []
         units: list[str | None] = []
         quantities: list[str | None] = []
@@ -193,7 +193,7 @@ def _night_volumes(amounts: list[Query], nights: Int64Array) -> list[_Volumes]:
 
 
 def _times(table: pa.Table) -> Int64Array:
-    return np.asarray(pc.cast(table["time"], pa.int64())).astype(np.int64)
+    return np.asarray(table["time"].cast(pa.int64())).astype(np.int64)
 
 
 def _placed(table: pa.Table, starts: Int64Array) -> _Volumes:
@@ -202,8 +202,8 @@ def _placed(table: pa.Table, starts: Int64Array) -> _Volumes:
     times = _times(table)
     at = np.minimum(np.searchsorted(starts, times), max(starts.size - 1, 0))
     known = starts[at] == times
-    sums[at[known]] = np.asarray(pc.fill_null(table["sum"], np.nan))[known]
-    completeness[at[known]] = np.asarray(pc.fill_null(table["completeness"], 0.0))[known]
+    sums[at[known]] = np.asarray(table["sum"].fill_null(np.nan))[known]
+    completeness[at[known]] = np.asarray(table["completeness"].fill_null(0.0))[known]
     return _Volumes(sums, completeness)
 
 
