@@ -123,6 +123,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         environment = dict(os.environ) | {"SMARTDATA_TS_CACHE_DIR": f"{folder}/kernels"}
+        # Bytecode is kept, as wherever the package is installed.
+        environment |= {"PYTHONPYCACHEPREFIX": f"{folder}/bytecode"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         print(f"first compilation: {run(_WARM_UP, environment)} s, on {os.cpu_count()} cores")
         call = Path(folder) / "call.py"
         call.write_text(_CALL)
