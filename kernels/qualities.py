@@ -20,6 +20,7 @@ SUSPECT = 5
 MISSING = 7
 # What ranks higher replaces what ranks lower. The last eight are the users' own.
 STATUS_RANKS = np.array([5, 3, 4, 6, 2, 1, 0, 0, 3, 3, 3, 3, 3, 3, 3, 3], np.uint8)
+STATUS_IS_ESTIMATE = np.array([0, 1, 1, 0, 1] + 11 * [0], np.uint8)  # estimated, final, temporary
 
 
 @inner

@@ -16,7 +16,7 @@ grows; where it falls, the first of these rules that fits says what happened, `f
 import numpy as np
 
 from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
-from .qualities import SUSPECT, worse_of
+from .qualities import STATUS_IS_ESTIMATE, SUSPECT, worse_of
 
 EVENT_NONE = 0
 EVENT_ROLLOVER = 1
@@ -273,8 +273,7 @@ def _emit(cell, control, room, row, columns):
 @inner
 def _split(start, end, amount, quality, edges, bucket, cells):
     """Add an interval, which begins in `bucket` (-1: before all), to its cells; the last bucket of it."""
-    status = quality & 15
-    is_estimate = status == 1 or status == 2 or status == 4  # estimated, final_estimate, temporary
+    is_estimate = STATUS_IS_ESTIMATE[quality & 15] != 0
     if bucket >= 0:
         _count(cells, bucket * CELL_FIELDS, amount)
     bucket = max(bucket, 0)

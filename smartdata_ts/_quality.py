@@ -41,6 +41,7 @@ STATUSES = (
 METHODS = ("", "constant", "previous", "next", "linear", "profile", "conserve", "vendor", "manual")
 
 RANKS: UInt8Array = STATUS_RANKS[np.arange(256) & 15]
+IS_READING = RANKS > 0  # of every code: neither rejected nor missing
 
 _SYSTEMS = ("elhub", "espi", "iec61968")
 

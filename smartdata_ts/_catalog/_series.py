@@ -118,13 +118,15 @@ class Series(Connection):
         """Note an exchange: time in us UTC, final, initial, serial, multiplier, register digits."""
         self._execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?, ?, ?, ?)", (series_id, *said))
 
-    def exchange_rows(self) -> list[tuple]:  # type: ignore[type-arg]
-        """(series id, key, time, final, initial, serial, multiplier, digits) of every exchange."""
+    def exchange_rows(self, ids: Int64Array | None = None) -> list[tuple]:  # type: ignore[type-arg]
+        """(series id, key, time, final, initial, serial, multiplier, digits) of exchanges, of some series."""
+        wanted = "" if ids is None else " WHERE series_id IN (SELECT value FROM json_each(?))"
         return self._typed(
             "SELECT series_id, key, time_us, final, initial, serial, exchange.multiplier,"
-            " exchange.register_digits FROM exchange JOIN series ON series.id = series_id"
+            f" exchange.register_digits FROM exchange JOIN series ON series.id = series_id{wanted}"
             " ORDER BY key, time_us",
             EXCHANGE,
+            () if ids is None else (json.dumps(ids.tolist()),),
         )
 
     def select_series(

@@ -71,24 +71,23 @@ class Results(Description):
         """
         return self._run()[0]
 
-    def _run(self) -> tuple[pa.RecordBatchReader, list[str]]:
+    def _run(self) -> tuple[pa.RecordBatchReader, pa.StringArray]:
         """The result, and the keys of the series that it is of."""
         plan, known = self._plan()
         if known.losses:
             problems = tuple(loss.problem for loss in known.losses)
             warnings.warn(DamageWarning(summary(known.losses), problems), stacklevel=3)
         batches, schema = self._step_batches(plan, known.facts), self.schema
-        keys: list[str] = plan.keys.to_pylist()
         if self.across is not None:
             members = self._members(plan, known)
             schema = self.across.schema(self._source_schema, members.unit)
             batches = self.across.run(batches, self._source_schema, members)
         if self.join is not None:
             tags = {} if self.join.by is None else self.tags_by_key(self.join.by)
-            batches = self.join.run(batches, self._source_schema, keys, tags)
+            batches = self.join.run(batches, self._source_schema, plan.keys.to_pylist(), tags)
         if self.on_corrupt == "skip":
             schema = with_losses(schema, known.losses)
-        return pa.RecordBatchReader.from_batches(schema, batches), keys
+        return pa.RecordBatchReader.from_batches(schema, batches), plan.keys
 
     def losses(self) -> pa.Table:
         """What of the readings that the query asks for is damaged; no row where all is sound.
@@ -228,7 +227,9 @@ class Results(Description):
             return reader.read_all()
         from ._wide import wide_table
 
-        return wide_table(reader, reader.schema, keys).replace_schema_metadata(reader.schema.metadata)
+        return wide_table(reader, reader.schema, keys.to_pylist()).replace_schema_metadata(
+            reader.schema.metadata
+        )
 
     def to_pandas(self) -> "pandas.DataFrame":
         """The whole result as a pandas frame; MissingDependencyError where pandas is not installed.
@@ -274,10 +275,10 @@ def _facts(catalog: Catalog, ids: Int64Array) -> "Facts":
     rows = catalog.facts_of(ids, names)
     columns: list[list[Any]] = [[row[k] for row in rows] for k in range(len(names))]
     kinds, intervals_us, digits, multipliers, units, quantities = columns
-    positions = {number: position for position, number in enumerate(ids.tolist())}
+    said = catalog.exchange_rows(ids)
+    positions = {number: position for position, number in enumerate(ids.tolist())} if said else {}
     exchanges: dict[int, list[Exchange]] = {}
-    for number, _, time, final, initial, _, multiplier, new_digits in catalog.exchange_rows():
-        if number in positions:
-            said = Exchange(time, final, initial, multiplier, new_digits)
-            exchanges.setdefault(positions[number], []).append(said)
+    for number, _, time, final, initial, _, multiplier, new_digits in said:
+        exchange = Exchange(time, final, initial, multiplier, new_digits)
+        exchanges.setdefault(positions[number], []).append(exchange)
     return Facts(kinds, intervals_us, digits, multipliers, units, quantities, exchanges)

@@ -88,7 +88,7 @@ class Steps(Results):
         self, calendar: Calendar | Edges, aggregates: "Aggregates", empty: bool
     ) -> "Resample | Step":
         """The step that makes these aggregates of what the steps before it give."""
-        if not self.steps and (names := plain_names(aggregates)):
+        if not self.steps and (names := _plain_names(aggregates)):
             return Resample(calendar, names, empty)
         from ._aggregates import bucket_step
 
@@ -388,7 +388,7 @@ class Steps(Results):
             )
 
 
-def plain_names(aggregates: "Aggregates") -> tuple[str, ...]:
+def _plain_names(aggregates: "Aggregates") -> tuple[str, ...]:
     """Names that a resample of plain readings knows, each once; none where there is anything else to it."""
     from smartdata_ts._steps.resample import AGGREGATES
     from smartdata_ts._steps.shares import SHARES

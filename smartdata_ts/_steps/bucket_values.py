@@ -18,7 +18,6 @@ from smartdata_ts.kernels import quantiles, reduce
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 from smartdata_ts.kernels.functions import loop_over_buckets
 
-_EDGES_MAX = 1_048_576
 # What is told of rows that are readings; and of amounts, of which some are split at a bucket's edges.
 OF_READINGS = (*AGGREGATES, *shares.SHARES)
 OF_AMOUNTS = ("count", "min", "max", "mean", "std", "sum", *shares.SHARES)
@@ -149,11 +148,10 @@ def _shares(
 ) -> dict[str, np.ndarray]:
     """How complete buckets of readings are, and how much of them is estimated."""
     own = rows.bounds()
-    ends = np.append(rows.starts[1:], rows.starts[-1:])
-    lasts = own[1:][own[1:] > own[:-1]] - 1
-    ends[lasts] = rows.starts[lasts]
     told = intervals_of(rows, context)
-    steps = np.where(told > 0, told, shares.usual_lengths(own, rows.starts, ends))
+    steps = np.where(
+        told > 0, told, shares.usual_lengths(own, rows.starts, shares.following(own, rows.starts))
+    )
     counts = np.diff(bounds)
     expected = shares.expected_counts(widths, steps[slots])
     before = np.concatenate([[0], np.cumsum(shares.ESTIMATES[rows.qualities])])

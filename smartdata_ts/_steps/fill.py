@@ -13,24 +13,23 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._calendar import Calendar
-from smartdata_ts._quality import METHODS, quality_code
+from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._quality import IS_READING, METHODS
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._steps.frame import Context, Frame, intervals_of
+from smartdata_ts._steps.shares import following, usual_lengths
 from smartdata_ts._time_zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels import fills, gaps, profiles
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
 FILLS = ("none", *METHODS[1:7])
-TIME_MAX = 2**63 - 1
 FILLED_SCHEMA = READINGS_SCHEMA.set(2, READINGS_SCHEMA.field("value").with_nullable(True))
 HISTORY_US = 8 * 7 * 86_400_000_000
 
 _END = pa.field("end", TIME_TYPE, nullable=False)
 _PIECES_MAX = 8_388_608
-_NO_SPAN = np.array([-(2**63), TIME_MAX], np.int64)
-_MISSING = quality_code("missing")
-_NO_READING = np.isin(np.arange(256) & 15, [quality_code("rejected"), _MISSING])
+_NO_SPAN = np.array([TIME_MIN, TIME_MAX], np.int64)
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,9 @@ class Fill:
         return self._fill_levels(frame)
 
     def _fill_amounts(self, frame: Frame, ends: Int64Array, told: Int64Array) -> Frame:
-        values = np.where(_NO_READING[frame.qualities], np.nan, frame.values)
+        values = np.where(IS_READING[frame.qualities], frame.values, np.nan)
         bounds = frame.bounds()
-        steps = _steps(bounds, frame.starts, ends)
+        steps = usual_lengths(bounds, frame.starts, ends)
         steps = np.where(told > 0, told, steps)
         if self.grid is not None and self.grid.fixed_width_us:
             steps[:] = self.grid.fixed_width_us
@@ -100,11 +99,11 @@ class Fill:
         return _framed(frame, pieces, filled)
 
     def _fill_levels(self, frame: Frame) -> Frame:
-        good = ~np.isnan(frame.values) & ~_NO_READING[frame.qualities]
+        good = ~np.isnan(frame.values) & IS_READING[frame.qualities]
         frame = frame if good.all() else frame.select(np.flatnonzero(good))
         bounds, starts = frame.bounds(), frame.starts
-        ends = _following(bounds, starts)
-        steps, rules = _steps(bounds, starts, ends), self._rule_array()
+        ends = following(bounds, starts)
+        steps, rules = usual_lengths(bounds, starts, ends), self._rule_array()
         if self.grid is None:
             pieces = _cut(bounds, starts, ends, frame.values, steps, rules)
         else:
@@ -133,16 +132,8 @@ def _with_ends(frame: Frame, context: Context) -> Frame:
     """Amounts with their intervals: as long as the series says, or else as its most usual step."""
     told = intervals_of(frame, context)
     bounds = frame.bounds()
-    usual = told if told.all() else _steps(bounds, frame.starts, _following(bounds, frame.starts))
+    usual = told if told.all() else usual_lengths(bounds, frame.starts, following(bounds, frame.starts))
     return replace(frame, ends=frame.starts + np.where(told > 0, told, usual)[frame.slots])
-
-
-def _following(bounds: Int64Array, starts: Int64Array) -> Int64Array:
-    """Where the next row of the series starts; the last row's own start."""
-    following = np.append(starts[1:], starts[-1:])
-    lasts = bounds[1:][bounds[1:] > bounds[:-1]] - 1
-    following[lasts] = starts[lasts]
-    return following
 
 
 def _cut(
@@ -180,12 +171,6 @@ def _room(count: int) -> int:
             " for a reading with a wrong time"
         )
     return count
-
-
-def _steps(bounds: Int64Array, starts: Int64Array, ends: Int64Array) -> Int64Array:
-    steps = np.empty(bounds.size - 1, np.int64)
-    _check(gaps.usual_steps(bounds, starts, ends, np.empty(starts.size), steps))
-    return steps
 
 
 def _zone(tz: str, times: Int64Array) -> Int64Array:

@@ -28,14 +28,13 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._quality import IS_READING
 from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, in_order, read_slice
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 FRAME_READINGS = 262_144
 SERIES_FIELD, TIME_FIELD = READINGS_SCHEMA.field("series"), READINGS_SCHEMA.field("time")
-_STATUS_MASK = 15
-_UNUSABLE_FROM, _UNUSABLE_TO = 6, 7  # rejected, missing
 
 
 @dataclass(frozen=True)
@@ -176,8 +175,7 @@ def intervals_of(frame: Frame, context: Context) -> Int64Array:
 
 def usable(values: Float64Array, qualities: UInt8Array) -> np.ndarray:
     """Which readings count as readings: finite, and neither rejected nor missing."""
-    status = qualities & _STATUS_MASK
-    rows: np.ndarray = np.isfinite(values) & ((status < _UNUSABLE_FROM) | (status > _UNUSABLE_TO))
+    rows: np.ndarray = np.isfinite(values) & IS_READING[qualities]
     return rows
 
 

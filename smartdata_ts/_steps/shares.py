@@ -15,8 +15,9 @@ from smartdata_ts._snapshot import Blocks
 from smartdata_ts._steps.frame import ranges
 from smartdata_ts.kernels import gaps
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
+from smartdata_ts.kernels.qualities import STATUS_IS_ESTIMATE
 
-ESTIMATES = np.isin(np.arange(256) & 15, (1, 2, 4))  # estimated, final_estimate, temporary
+ESTIMATES = STATUS_IS_ESTIMATE[np.arange(256) & 15] > 0
 SHARES = ("expected_count", "completeness", "estimated_share")
 
 
@@ -43,10 +44,15 @@ def steps_of(plan: Plan, intervals_us: list[int | None]) -> Int64Array:
 
 def _usual_steps(readings: Readings, slot_count: int) -> Int64Array:
     bounds = np.searchsorted(readings.series, np.arange(slot_count + 1)).astype(np.int64)
-    ends = np.append(readings.times[1:], readings.times[-1:])
+    return usual_lengths(bounds, readings.times, following(bounds, readings.times))
+
+
+def following(bounds: Int64Array, starts: Int64Array) -> Int64Array:
+    """Where the next row of the series starts; the last row's own start."""
+    ends = np.append(starts[1:], starts[-1:])
     lasts = bounds[1:][bounds[1:] > bounds[:-1]] - 1
-    ends[lasts] = readings.times[lasts]
-    return usual_lengths(bounds, readings.times, ends)
+    ends[lasts] = starts[lasts]
+    return ends
 
 
 def usual_lengths(bounds: Int64Array, starts: Int64Array, ends: Int64Array) -> Int64Array:

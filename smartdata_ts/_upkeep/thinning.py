@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from smartdata_ts._quality import RANKS
 from smartdata_ts._readings import Readings
+from smartdata_ts._steps.frame import usable
 from smartdata_ts._versions import Versions, join
 from smartdata_ts.kernels import reduce as kernel_reduce
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
@@ -80,10 +81,10 @@ class Thinning:
         """Thin a piece out."""
         rows = versions.readings
         buckets = self._buckets(rows.times)
-        usable = np.isfinite(rows.values) & (RANKS[rows.qualities] > 0)
+        good = usable(rows.values, rows.qualities)
         kinds = self._kinds[rows.series]
         stays = np.zeros(len(rows), np.bool_)
-        at = np.flatnonzero((kinds == REGISTER) & usable)
+        at = np.flatnonzero((kinds == REGISTER) & good)
         stays[at[self._kept_of_registers(rows.series[at], buckets[at], rows.values[at])]] = True
         others = np.flatnonzero(kinds != REGISTER)
         stays[others[self._alone(rows.select(others), buckets[others])]] = True
@@ -93,7 +94,7 @@ class Thinning:
                 (INTERVAL, kernel_reduce.AGGREGATE_SUM),
                 (GAUGE, kernel_reduce.AGGREGATE_MEAN),
             )
-            for at in [np.flatnonzero((kinds == kind) & usable & ~stays)]
+            for at in [np.flatnonzero((kinds == kind) & good & ~stays)]
             if at.size
         ]
         return Thinned(versions, stays, join(made))
