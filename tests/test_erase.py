@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dying_process import DYING
 
 import smartdata_ts as sd
 from smartdata_ts import _writer
@@ -20,20 +21,9 @@ KEY = "wm-ERASE-Ødegård"
 TAG = "Storgata-12-ERASE"
 # Doubles of no pattern, which a chunk keeps as their eight bytes.
 PLAIN = np.random.default_rng(7).integers(0x3FF0 << 48, 0x3FFF << 48, 600).view(np.float64)
-DIE = """
-import os, sys
-import smartdata_ts as sd
-from smartdata_ts import _disk
-from smartdata_ts._catalog import Catalog
-left = int(sys.argv[2])
-def dying(function):
-    def call(*arguments, **options):
-        global left
-        left -= 1
-        if left == 0:
-            os._exit(9)
-        return function(*arguments, **options)
-    return call
+DIE = (
+    DYING
+    + """
 store = sd.open(sys.argv[1])
 for place, name in (
     (_disk, "overwrite"), (_disk, "remove"), (_disk, "sync_directory"), (_disk, "write_durably"),
@@ -42,6 +32,7 @@ for place, name in (
     setattr(place, name, dying(getattr(place, name)))
 store.erase(sys.argv[3])
 """
+)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from command_line import run
+from dying_process import DYING
 
 import smartdata_ts as sd
 from smartdata_ts import _chunk_output, _writer
@@ -324,24 +325,14 @@ def test_rules_that_are_damaged_remove_nothing(store: sd.Store) -> None:
     assert any("rules of retention" in problem for problem in store.verify().problems)
 
 
-KILL = """
-import os, sys
-import smartdata_ts as sd
-from smartdata_ts import _disk
-from smartdata_ts._catalog import Catalog
-left = int(sys.argv[2])
-def dying(function):
-    def call(*arguments, **options):
-        global left
-        left -= 1
-        if left == 0:
-            os._exit(9)
-        return function(*arguments, **options)
-    return call
+KILL = (
+    DYING
+    + """
 for place, name in ((_disk, "remove_if_possible"), (Catalog, "commit"), (Catalog, "add_chunk")):
     setattr(place, name, dying(getattr(place, name)))
 sd.open(sys.argv[1]).apply_retention(sys.argv[3])
 """
+)
 
 
 @pytest.mark.slow

@@ -1,0 +1,17 @@
+"""The begin of a program that dies at a call: `STORE CALLS ...`; what it wraps in `dying` counts."""
+
+DYING = """
+import os, sys
+import smartdata_ts as sd
+from smartdata_ts import _disk
+from smartdata_ts._catalog import Catalog
+left = int(sys.argv[2])
+def dying(function):
+    def call(*arguments, **options):
+        global left
+        left -= 1
+        if left == 0:
+            os._exit(9)
+        return function(*arguments, **options)
+    return call
+"""
