@@ -93,6 +93,14 @@ def test_a_look_at_a_store_loads_no_compiler_and_no_pandas(store, name):
     assert loaded.isdisjoint({"numba", "llvmlite", "pandas"})
 
 
+def test_a_short_answer_loads_no_compute_functions(store):
+    arguments = ["resample", str(store), "--series", "wm-17", "--every", "1d", "--tz", "Europe/Oslo"]
+    code = "import atexit, smartdata_ts.cli\natexit.register(lambda: sys.stderr.write(' '.join(sys.modules)))"
+    loaded = modules_after(f"{code}\nsmartdata_ts.cli.main({arguments!r})")
+    assert "smartdata_ts.formats._csv_writer" in loaded
+    assert loaded.isdisjoint({"pyarrow.compute", "pandas", "rich"})
+
+
 def test_version_is_told():
     assert run("--version").out == f"smartdata-ts {sd.__version__}\n"
 

@@ -34,7 +34,7 @@ def _cells(column: pa.Array, tz: str) -> pa.Array:
     if pa.types.is_string(kind):
         return text_array([json.dumps(text, ensure_ascii=False) for text in column.to_pylist()])
     if pa.types.is_timestamp(kind):
-        return pc.binary_join_element_wise('"', iso_times(column, tz), '"', "").fill_null("null")
+        return text_array(["null" if text is None else f'"{text}"' for text in iso_times(column, tz)])
     cells = column.cast(pa.string())
     if pa.types.is_floating(kind):
         for written, quoted in (("nan", '"NaN"'), ("inf", '"Infinity"'), ("-inf", '"-Infinity"')):

@@ -112,7 +112,7 @@ def cells(column: pa.ChunkedArray, tz: str) -> list[str]:
         array = column.combine_chunks()
         if isinstance(array, pa.ChunkedArray):
             array = pa.concat_arrays(array.chunks)
-        return [_wall(text) for text in iso_times(array, tz).to_pylist()]
+        return [_wall(text) for text in iso_times(array, tz)]
     if pa.types.is_floating(kind):
         return _number_texts(column.to_pylist())
     if pa.types.is_integer(kind):

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
+from math import isfinite
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts._time_zone import load_zone
@@ -13,6 +13,10 @@ from smartdata_ts._time_zone import load_zone
 from ._iso_times import iso_times
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# So many rows are joined in Python in less time than pyarrow.compute takes to load.
+_FEW_ROWS = 2048
+# Python and Arrow write these alike, but for Python's ".0"; the very large and small by power differ.
+_ALIKE_MIN, _ALIKE_MAX = 1e-3, 1e9
 
 
 class CsvEncoder:
@@ -33,8 +37,37 @@ class CsvEncoder:
         """The line of column names."""
         return (self._delimiter.join(map(self._quoted, names)) + "\n").encode()
 
-    def rows(self, batch: pa.RecordBatch) -> pa.Buffer:
+    def rows(self, batch: pa.RecordBatch) -> pa.Buffer | bytes:
         """The rows of a batch, each with its newline."""
+        few = self._few_rows(batch) if batch.num_rows <= _FEW_ROWS else None
+        return self._many_rows(batch) if few is None else few
+
+    def _few_rows(self, batch: pa.RecordBatch) -> bytes | None:
+        columns = []
+        for column in batch.columns:
+            if (cells := self._few_cells(column)) is None:
+                return None
+            columns.append(cells)
+        return "".join(self._delimiter.join(row) + "\n" for row in zip(*columns, strict=True)).encode()
+
+    def _few_cells(self, column: pa.Array) -> list[str] | None:
+        """The cells of a column, or None where Python writes its values otherwise than Arrow."""
+        kind = column.type
+        if pa.types.is_timestamp(kind):
+            return ["" if text is None else text for text in iso_times(column, self._tz)]
+        values = column.to_pylist()
+        if pa.types.is_string(kind) or _is_text_dictionary(kind):
+            quoted = {value: self._quoted(value) for value in set(values) if value is not None}
+            return [quoted.get(value, "") for value in values]
+        if pa.types.is_float64(kind) and all(map(_is_written_alike, values)):
+            return ["" if value is None else repr(value).removesuffix(".0") for value in values]
+        if pa.types.is_integer(kind):
+            return ["" if value is None else str(value) for value in values]
+        return None
+
+    def _many_rows(self, batch: pa.RecordBatch) -> pa.Buffer:
+        import pyarrow.compute as pc
+
         cells = [self._cells(column) for column in batch.columns]
         lines = pc.binary_join_element_wise(*cells, self._delimiter)
         lines = pc.binary_join_element_wise(lines, "", "\n")
@@ -67,7 +100,15 @@ class CsvEncoder:
         return text
 
     def _times(self, times: pa.Array) -> pa.Array:
-        return iso_times(times, self._tz)
+        return text_array(iso_times(times, self._tz))
+
+
+def _is_text_dictionary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type))
+
+
+def _is_written_alike(value: float | None) -> bool:
+    return not value or not isfinite(value) or _ALIKE_MIN <= abs(value) < _ALIKE_MAX
 
 
 def _bytes_of(lines: pa.Array) -> pa.Buffer:
