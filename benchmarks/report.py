@@ -150,7 +150,7 @@ def notes(runs: Runs) -> str:
     """Say how the figures were made."""
     lines = [
         f"- Every figure comes from a fresh process with {THREADS} threads. Questions: the median "
-        "of several runs, the best in brackets; loads: once, synced to disk.",
+        "of several runs, the best in brackets; loads: once, from a file in the page cache, synced to disk.",
         "- All answers were compared: count, min, max, first and last to the bit, means and sums "
         "to 1e-9, hourly consumption by its total (ours is split over the hours that it was used in, the "
         "peers give it to the hour of the later reading). Monthly consumption is not compared: ours is the "

@@ -23,7 +23,7 @@ import pyarrow as pa
 from smartdata_ts import _codec, _disk
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts._arrow_file import Batch, Range, find_batch
-from smartdata_ts._readings import Readings
+from smartdata_ts._readings import Readings, series_starts
 from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
@@ -138,9 +138,7 @@ def write_chunk(
     """
     readings, commits = versions.readings, versions.commits
     assert 0 < len(readings) <= READINGS_MAX
-    changes = np.flatnonzero(np.diff(readings.series)) + 1
-    series_starts = np.concatenate([[0], changes, [len(readings)]]).astype(np.int64)
-    starts = _codec.split_blocks(series_starts)
+    starts = _codec.split_blocks(np.append(series_starts(readings.series), len(readings)))
     encoded = _codec.encode_blocks(readings.times, readings.values, readings.qualities, starts, commits)
     columns = _summaries(readings, starts, encoded.summaries)
     columns["commit_min"] = np.minimum.reduceat(commits, starts[:-1])

@@ -15,6 +15,7 @@ import numpy as np
 from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, ChunkRow
 from smartdata_ts._chunk_file import write_chunk
+from smartdata_ts._readings import series_starts
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts._versions import Versions, fold_versions, layers
 from smartdata_ts.kernels._jit import Int32Array, Int64Array
@@ -150,8 +151,8 @@ def flush_head(snapshot: Snapshot, floor: int, output: ChunkOutput) -> None:
 
 def distinct(series: Int32Array) -> list[int]:
     """The series ids of sorted readings, each once."""
-    starts = np.flatnonzero(np.diff(series, prepend=-1))
-    return [int(number) for number in series[starts].tolist()]
+    numbers: list[int] = series[series_starts(series)].tolist()
+    return numbers
 
 
 def by_year(versions: Versions) -> Iterator[tuple[int, Versions]]:

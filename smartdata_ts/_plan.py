@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._chunk_file import ChunkFile
-from smartdata_ts._readings import Readings, fold
+from smartdata_ts._readings import Readings, fold, series_starts
 from smartdata_ts._snapshot import AsOf, Blocks, Snapshot
 from smartdata_ts._versions import Versions
 from smartdata_ts.kernels._jit import Int64Array
@@ -177,7 +177,7 @@ def _tangled(position_count: int, blocks: list[Blocks], head: Readings) -> np.nd
     firsts = [part.chunk.time_min[part.rows] for part in blocks]
     lasts = [part.chunk.time_max[part.rows] for part in blocks]
     if len(head):
-        starts = np.flatnonzero(np.diff(head.series, prepend=-1))
+        starts = series_starts(head.series)
         positions.append(head.series[starts].astype(np.int64))
         firsts.append(head.times[starts])
         lasts.append(head.times[np.append(starts[1:], len(head)) - 1])

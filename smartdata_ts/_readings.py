@@ -28,6 +28,13 @@ class Readings:
         return Readings(self.series[index], self.times[index], self.values[index], self.qualities[index])
 
 
+def series_starts(series: Int32Array) -> Int64Array:
+    """Where each series of sorted readings begins, shape (distinct series,)."""
+    # Of booleans one byte each, which NumPy searches many times faster than differences.
+    changes = np.flatnonzero(series[1:] != series[:-1]) + 1
+    return np.concatenate([np.zeros(min(series.size, 1), np.int64), changes])
+
+
 def concatenate(parts: list[Readings]) -> Readings:
     """The readings of all parts, behind each other; of one that is not empty its own arrays."""
     parts = [part for part in parts if len(part)]

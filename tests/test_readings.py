@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartdata_ts._quality import quality_name, winners
-from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, fold
+from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, fold, series_starts
 from smartdata_ts.kernels.readings import are_sorted, count_slots, fold_repeats, mark_stale, match_times
 
 Row = tuple[int, int, int, int]  # series, time, bits of the value, quality
@@ -189,3 +189,11 @@ def test_select_takes_slices_masks_and_places():
     assert rows_of(readings.select(slice(1, None))) == rows_of(readings)[1:]
     assert rows_of(readings.select(np.array([True, False, True]))) == rows_of(readings)[::2]
     assert rows_of(readings.select(np.array([2, 0]))) == rows_of(readings)[::-2]
+
+
+@given(st.lists(st.integers(0, 4)))
+def test_each_series_begins_where_the_number_changes(numbers):
+    series = np.sort(np.array(numbers, np.int32))
+    starts = series_starts(series)
+    assert series[starts].tolist() == sorted(set(numbers))
+    assert all(start == 0 or series[start - 1] != series[start] for start in starts.tolist())

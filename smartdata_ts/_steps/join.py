@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from smartdata_ts._readings import series_starts
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels import asof
 from smartdata_ts.kernels._jit import Int64Array
@@ -62,7 +63,7 @@ class Join:
         schema = self.schema(source)
         for batch in batches:
             positions = np.asarray(batch.column("series").indices)
-            starts = np.flatnonzero(np.diff(positions, prepend=-1))
+            starts = series_starts(positions)
             bounds = np.append(starts, positions.size).astype(np.int64)
             own = positions[starts]
             matches = np.empty(positions.size, np.int64)
@@ -123,7 +124,7 @@ def _rows_by_key(table: pa.Table) -> dict[str, tuple[int, int]]:
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0)
     positions = np.asarray(column.indices)
-    starts = np.flatnonzero(np.diff(positions, prepend=-1))
+    starts = series_starts(positions)
     ends = np.append(starts[1:], positions.size)
     keys = column.dictionary.take(pa.array(positions[starts])).to_pylist()
     return {key: (int(a), int(b)) for key, a, b in zip(keys, starts, ends, strict=True)}

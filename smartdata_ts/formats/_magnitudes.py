@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from smartdata_ts._readings import series_starts
 from smartdata_ts.errors import HistoryError, StoreError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _gather(batch: pa.RecordBatch, values: dict[str, list[np.ndarray]]) -> None:
     column = batch.column("series")
     positions = np.asarray(column.indices)
     columns = np.stack([np.asarray(pc.fill_null(batch.column(name), 0.0)) for name in ("min", "max")])
-    starts = np.flatnonzero(np.diff(positions, prepend=-1))
+    starts = series_starts(positions)
     for first, end in zip(starts, np.append(starts[1:], positions.size), strict=True):
         values.setdefault(column[int(first)].as_py(), []).append(columns[:, first:end])
 
