@@ -12,7 +12,7 @@ from .chart import chart
 from .datasets import DataSet, make_real, make_w1
 from .peers import PEERS
 from .report import Runs, page, peers_table, targets_table
-from .runner import TASKS, disagreements, failures, run_all
+from .runner import TASKS, disagreements, failures, run_all, warm_up
 
 FULL_METERS = 10_000
 
@@ -87,6 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     sets = data_sets(chosen)
     if chosen.make_only or not sets:
         return 0
+    warm_up()
     work = chosen.data / "work"
     runs: Runs = []
     problems: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import subprocess
@@ -10,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import smartdata_ts
+from smartdata_ts.kernels._warmup import warmup
 
 from . import answers
 from .child import STREAMED
@@ -27,6 +31,12 @@ Result = dict[str, Any]
 Results = dict[str, dict[str, Result]]
 
 
+def warm_up() -> None:
+    """Compile what an installed and used package has compiled: the kernels, and the bytecode."""
+    warmup()
+    compileall.compile_dir(Path(smartdata_ts.__file__).parent, quiet=1)
+
+
 def run_child(task: str, peer: str, data: DataSet, target: Path) -> Result:
     """Run one task in a fresh process; a crash or an overrun comes back as a word."""
     job = target.with_suffix(f".{task}.json")
@@ -37,6 +47,7 @@ def run_child(task: str, peer: str, data: DataSet, target: Path) -> Result:
     job.write_text(json.dumps(content))
     threads = str(THREADS)
     environment = {**os.environ, "POLARS_MAX_THREADS": threads, "OMP_NUM_THREADS": threads}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "benchmarks.child", str(job)]
     try:
         done = subprocess.run(
