@@ -205,21 +205,21 @@ class Writer:
             if all(known):
                 return np.array(known, np.int32)[rows.readings.series]
             return self._ids_of(replace(rows, keys=text_array(rows.keys)))
-        series = rows.readings.series
-        if self.state.dictionary is not None and self.state.dictionary[0].equals(rows.keys):
-            ids = np.take(self.state.dictionary[1], series)
-            if ids.min() > 0:
-                return ids
-        keys = rows.keys.to_pylist()
-        numbers = self._known_ids(keys)
-        if not numbers.all():
-            used = np.bincount(series, minlength=len(keys)) > 0
-            unknown = sorted({keys[i] for i in np.flatnonzero(used & (numbers == 0)).tolist()})
-            if unknown:
-                self._create(unknown)
-                numbers = self._known_ids(keys)
-        self.state.dictionary = (rows.keys, numbers)
-        return np.take(numbers, series)
+        series, numbers = rows.readings.series, self._numbers_of(rows.keys)
+        ids = np.take(numbers, series)
+        if ids.min() == 0:
+            codes = np.unique(series[ids == 0])
+            unknown = [rows.keys[code].as_py() for code in codes.tolist()]
+            self._create(sorted(set(unknown)))
+            numbers[codes] = self._known_ids(unknown)
+            ids = np.take(numbers, series)
+        return ids
+
+    def _numbers_of(self, keys: pa.StringArray) -> Int32Array:
+        """The series id of each key, 0 where it is not known yet; the last dictionary's are at hand."""
+        if self.state.dictionary is None or not self.state.dictionary[0].equals(keys):
+            self.state.dictionary = (keys, self._known_ids(keys.to_pylist()))
+        return self.state.dictionary[1]
 
     def _known_ids(self, keys: list[str]) -> Int32Array:
         return np.array([self.state.ids.get(key, 0) for key in keys], np.int32)
