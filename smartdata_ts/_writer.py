@@ -208,7 +208,9 @@ class Writer:
         series, numbers = rows.readings.series, self._numbers_of(rows.keys)
         ids = np.take(numbers, series)
         if ids.min() == 0:
-            codes = np.unique(series[ids == 0])
+            used = np.zeros(numbers.size, np.bool_)
+            used[series] = True
+            codes = np.flatnonzero(used & (numbers == 0))
             unknown = [rows.keys[code].as_py() for code in codes.tolist()]
             self._create(sorted(set(unknown)))
             numbers[codes] = self._known_ids(unknown)
