@@ -30,6 +30,12 @@ def worse_of(left, right):
 
 
 @inner
+def is_estimate(quality):
+    """Whether a code is that of an estimate."""
+    return STATUS_IS_ESTIMATE[quality & 15] != 0
+
+
+@inner
 def write_qualities(qualities, data, offset):
     """Write one block, the shorter way; return the offset behind it. Needs 3 bytes a code of room."""
     run_count = 1

@@ -1,4 +1,4 @@
-"""Registers: which readings count, what happened between two of them, and amounts over buckets of time.
+"""Registers: which readings count, what happened between two of them, and what was counted there.
 
 Readings of series s stand at bounds[s] to bounds[s + 1], sorted by time, all finite. A register only
 grows; where it falls, the first of these rules that fits says what happened, `fall` being old - new:
@@ -16,7 +16,7 @@ grows; where it falls, the first of these rules that fits says what happened, `f
 import numpy as np
 
 from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
-from .qualities import STATUS_IS_ESTIMATE, SUSPECT, worse_of
+from .qualities import SUSPECT, worse_of
 
 EVENT_NONE = 0
 EVENT_ROLLOVER = 1
@@ -29,23 +29,6 @@ FAULT_READINGS_MAX = 64
 FAULT_US_MAX = 86_400_000_000
 BACKFLOW_SHARE_MAX = 0.005
 ROLLOVER_SHARE = 0.1
-
-# One cell a bucket; the first six fields are what may be asked for.
-CELL_SUM = 0
-CELL_COUNT = 1  # intervals with an amount that begin in the bucket
-CELL_MIN = 2
-CELL_MAX = 3
-CELL_COVERED = 4  # us of the bucket for which there is an amount
-CELL_ESTIMATED = 5  # of these, us of an estimate
-CELL_LOST = 6  # what rounding took from the sum (Neumaier)
-CELL_FIELDS = 7
-
-EMIT_SUM, EMIT_COUNT, EMIT_MIN, EMIT_MAX, EMIT_COVERED, EMIT_ESTIMATED = range(6)
-EMIT_FIELDS = 6
-
-# What `control` holds before the room for places.
-KEEP_EMPTY = 0
-REDUCE_FIELDS = 1 + EMIT_FIELDS
 
 MALFORMED = -1
 
@@ -67,25 +50,31 @@ def pick_readings(
         return MALFORMED
     count = 0
     for s in range(moduli.size):
-        first = count
-        k = bounds[s]
-        while k < bounds[s + 1]:
-            if count == first:
-                event = EVENT_FIRST
-            else:
-                event = _event(values[points[count - 1]], values[k], moduli[s])
-            if event == EVENT_RESET:
-                # Too high first: of two registers that alternate, that which stays is the true one.
-                kept = _before_jump(times, values, points, first, count, k)
-                back = _recovery(times, values, points[count - 1], k, bounds[s + 1])
-                if kept >= 0:
-                    count, event = kept, EVENT_DIGIT_FAULT
-                elif back >= 0:
-                    k, event = back, EVENT_DIGIT_FAULT
-            points[count] = k
-            events[count] = event
-            count += 1
-            k += 1
+        count = pick_series(times, values, bounds[s], bounds[s + 1], moduli[s], points, events, count)
+    return count
+
+
+@inner
+def pick_series(times, values, k, end, modulus, points, events, first):
+    """Pick the readings k to `end` of one series; its points begin at `first`. Returns where they end."""
+    count = first
+    while k < end:
+        if count == first:
+            event = EVENT_FIRST
+        else:
+            event = _event(values[points[count - 1]], values[k], modulus)
+        if event == EVENT_RESET:
+            # Too high first: of two registers that alternate, that which stays is the true one.
+            kept = _before_jump(times, values, points, first, count, k)
+            back = _recovery(times, values, points[count - 1], k, end)
+            if kept >= 0:
+                count, event = kept, EVENT_DIGIT_FAULT
+            elif back >= 0:
+                k, event = back, EVENT_DIGIT_FAULT
+        points[count] = k
+        events[count] = event
+        count += 1
+        k += 1
     return count
 
 
@@ -170,170 +159,26 @@ def intervals_between(
         if k == 0:
             return MALFORMED
         old, slot, event = points[k - 1], slots[new], events[k]
-        amount = values[new] - values[old]
-        if event == EVENT_ROLLOVER:
-            amount += meters[slot]
-        elif event == EVENT_RESET:
-            amount = np.nan
-        quality = np.int64(worse_of(qualities[old], qualities[new]))
-        if event >= EVENT_BACKFLOW:
-            quality = SUSPECT
+        quality = np.int64(quality_between(qualities[old], qualities[new], event))
         intervals[count] = times[old]
         intervals[room + count] = times[new]
-        amounts[2 * room + count] = amount * meters[slot_count + slot]
+        amounts[2 * room + count] = (
+            amount_between(values[old], values[new], event, meters[slot]) * meters[slot_count + slot]
+        )
         intervals[3 * room + count] = np.int64(slot) << 16 | quality << 8 | np.int64(event)
         count += 1
     return count
 
 
-@kernel
-def reduce_intervals(
-    bounds: Int64Array,
-    starts: Int64Array,
-    ends: Int64Array,
-    values: Float64Array,
-    qualities: UInt8Array,
-    edges: Int64Array,
-    control: Int64Array,
-    columns: Float64Array,
-) -> int:
-    """Add up every slot's intervals over the buckets between `edges`, in proportion to time.
-
-    Slot k has the rows bounds[k] to bounds[k + 1], by start. Shares are differences of the amount
-    interpolated at the edges, so that they telescope to the whole. NaN is no amount; what lies outside of
-    the edges, which strictly increase, is left out. One row a bucket that has a part of an amount, or every
-    bucket where control[KEEP_EMPTY]. `control`: KEEP_EMPTY, then which column each of the fields EMIT_SUM to
-    EMIT_ESTIMATED goes to, or -1, then room for each row's slot, and for each row's bucket. `columns`: one
-    slot's cells, then the columns, each of room for all rows. Returns the row count, or MALFORMED.
-    """
-    bucket_count, slot_count = edges.size - 1, bounds.size - 1
-    room = (control.size - REDUCE_FIELDS) // 2
-    cell_size = bucket_count * CELL_FIELDS
-    if bucket_count < 1 or not _are_intervals(bounds, starts, ends, values, qualities):
-        return MALFORMED
-    for field in range(EMIT_FIELDS):
-        if cell_size + (control[1 + field] + 1) * room > columns.size:
-            return MALFORMED
-    cells = columns[:cell_size]
-    row = 0
-    for slot in range(slot_count):
-        cells[:] = 0.0
-        bucket = 0
-        low, high = bucket_count, -1
-        for i in range(bounds[slot], bounds[slot + 1]):
-            if not np.isnan(values[i]) and ends[i] > edges[0] and starts[i] < edges[bucket_count]:
-                bucket = _bucket(edges, starts[i], bucket)
-                low = min(low, max(bucket, 0))
-                high = max(high, _split(starts[i], ends[i], values[i], qualities[i], edges, bucket, cells))
-        if control[KEEP_EMPTY] != 0:
-            low, high = 0, bucket_count - 1
-        if row + max(high - low + 1, 0) > room:
-            return MALFORMED
-        for bucket in range(low, high + 1):
-            cell = cells[bucket * CELL_FIELDS : (bucket + 1) * CELL_FIELDS]
-            if cell[CELL_COVERED] > 0 or control[KEEP_EMPTY] != 0:
-                control[REDUCE_FIELDS + row] = slot
-                control[REDUCE_FIELDS + room + row] = bucket
-                _emit(cell, control, room, row, columns[cell_size:])
-                row += 1
-    return row
+@inner
+def amount_between(old, new, event, modulus):
+    """What a register counted between two readings; NaN over a reset."""
+    if event == EVENT_RESET:
+        return np.nan
+    return new - old + modulus if event == EVENT_ROLLOVER else new - old
 
 
 @inner
-def _are_intervals(bounds, starts, ends, values, qualities):
-    count = starts.size
-    if ends.size != count or values.size != count or qualities.size != count:
-        return False
-    if bounds.size < 1 or bounds[0] < 0 or bounds[bounds.size - 1] > count:
-        return False
-    for slot in range(bounds.size - 1):
-        if bounds[slot] > bounds[slot + 1]:
-            return False
-    for i in range(count):
-        if starts[i] >= ends[i]:
-            return False
-    return True
-
-
-@inner
-def _emit(cell, control, room, row, columns):
-    """Write what is wanted of a cell."""
-    has_begin = cell[CELL_COUNT] > 0
-    for field in range(EMIT_FIELDS):
-        column = control[1 + field]
-        if column >= 0:
-            value = cell[field]
-            if field == EMIT_SUM:
-                value = cell[CELL_SUM] + cell[CELL_LOST] if cell[CELL_COVERED] > 0 else np.nan
-            elif (field == EMIT_MIN or field == EMIT_MAX) and not has_begin:
-                value = np.nan
-            columns[column * room + row] = value
-
-
-@inner
-def _split(start, end, amount, quality, edges, bucket, cells):
-    """Add an interval, which begins in `bucket` (-1: before all), to its cells; the last bucket of it."""
-    is_estimate = STATUS_IS_ESTIMATE[quality & 15] != 0
-    if bucket >= 0:
-        _count(cells, bucket * CELL_FIELDS, amount)
-    bucket = max(bucket, 0)
-    low = max(start, edges[0])
-    before = _until(low, start, end, amount)
-    while low < end and bucket < edges.size - 1:
-        high = min(end, edges[bucket + 1])
-        until = _until(high, start, end, amount)
-        cell = bucket * CELL_FIELDS
-        _add(cells, cell, until - before)
-        cells[cell + CELL_COVERED] += high - low
-        if is_estimate:
-            cells[cell + CELL_ESTIMATED] += high - low
-        low, before = high, until
-        bucket += 1
-    return bucket - 1
-
-
-@inner
-def _until(at, start, end, amount):
-    """The part of an interval's amount that lies before an instant."""
-    if at == end:
-        return amount
-    if at == start:
-        return 0.0
-    return amount * (np.float64(at - start) / np.float64(end - start))
-
-
-@inner
-def _bucket(edges, instant, guess):
-    """The last edge that is not behind an instant, -1 where all are; mostly that of `guess`, or the next."""
-    for bucket in range(max(guess, 0), min(guess + 2, edges.size - 1)):
-        if edges[bucket] <= instant < edges[bucket + 1]:
-            return bucket
-    low, high = -1, edges.size - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if edges[middle] <= instant:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-@inner
-def _count(cells, cell, amount):
-    count = cells[cell + CELL_COUNT]
-    if count == 0 or amount < cells[cell + CELL_MIN]:
-        cells[cell + CELL_MIN] = amount
-    if count == 0 or amount > cells[cell + CELL_MAX]:
-        cells[cell + CELL_MAX] = amount
-    cells[cell + CELL_COUNT] = count + 1
-
-
-@inner
-def _add(cells, cell, share):
-    total = cells[cell + CELL_SUM]
-    added = total + share
-    if abs(total) >= abs(share):
-        cells[cell + CELL_LOST] += (total - added) + share
-    else:
-        cells[cell + CELL_LOST] += (share - added) + total
-    cells[cell + CELL_SUM] = added
+def quality_between(old, new, event):
+    """The code of what was counted between readings of two codes."""
+    return SUSPECT if event >= EVENT_BACKFLOW else worse_of(old, new)

@@ -153,12 +153,13 @@ class Results(Description):
         from smartdata_ts._steps.consumption import Consumption
         from smartdata_ts._steps.frame import frame_batches
         from smartdata_ts._steps.hold import Hold
+        from smartdata_ts._steps.register_buckets import fused
         from smartdata_ts._steps.within import Within
 
         steps = self._frame_steps
         if not isinstance(steps[-1], Consumption | Hold | Buckets | BucketValues):
             steps = (*steps, Within(*self._span, self._source_schema))
-        return frame_batches(plan, self._wide_span, steps, facts)
+        return frame_batches(plan, self._wide_span, fused(steps), facts)
 
     @property
     def _wide_span(self) -> tuple[int, int]:

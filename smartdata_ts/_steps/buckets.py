@@ -1,6 +1,7 @@
 """Amounts over intervals become amounts over a calendar's buckets, split at the edges."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -9,22 +10,24 @@ from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps import shares
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
-from smartdata_ts.kernels import registers as kernel_registers
+from smartdata_ts.kernels import amounts as kernel_amounts
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
 AGGREGATES = ("sum", "count", "min", "max", "expected_count", "completeness", "estimated_share")
 OF_LEVELS = ("time_mean", "completeness", "estimated_share")
 _CELLS_MAX = 131_072  # 7 MB of cells; with eight times as many, hourly sums took half as long again
+# Fills rows of some slots: given these, the edges, and room (see kernels/amounts.py); returns their count.
+Reduce = Callable[[slice, Int64Array, Int64Array, Float64Array], int]
 # What each aggregate is made of.
 _FIELDS: dict[str, tuple[int, ...]] = {
-    "sum": (kernel_registers.EMIT_SUM,),
-    "count": (kernel_registers.EMIT_COUNT,),
-    "min": (kernel_registers.EMIT_MIN,),
-    "max": (kernel_registers.EMIT_MAX,),
+    "sum": (kernel_amounts.EMIT_SUM,),
+    "count": (kernel_amounts.EMIT_COUNT,),
+    "min": (kernel_amounts.EMIT_MIN,),
+    "max": (kernel_amounts.EMIT_MAX,),
     "expected_count": (),
-    "time_mean": (kernel_registers.EMIT_SUM, kernel_registers.EMIT_COVERED),
-    "completeness": (kernel_registers.EMIT_COVERED,),
-    "estimated_share": (kernel_registers.EMIT_ESTIMATED, kernel_registers.EMIT_COVERED),
+    "time_mean": (kernel_amounts.EMIT_SUM, kernel_amounts.EMIT_COVERED),
+    "completeness": (kernel_amounts.EMIT_COVERED,),
+    "estimated_share": (kernel_amounts.EMIT_ESTIMATED, kernel_amounts.EMIT_COVERED),
 }
 
 
@@ -49,58 +52,79 @@ class Buckets:
 
     def run(self, frame: Frame, context: Context) -> Frame:
         """One row a bucket that an amount reaches into, or a bucket of the span where `empty`."""
+        starts, ends, values = frame.starts, frame.ends, frame.values
+        assert ends is not None
         if self.of_levels:
-            assert frame.ends is not None
-            frame = replace(frame, values=frame.values * (frame.ends - frame.starts))
-        low, high = self._span(frame, context)
-        edges = self.calendar.edges(low, high) if low < high else np.zeros(1, np.int64)
-        slot_count = frame.end - frame.first
-        count = max(1, _CELLS_MAX // max(edges.size - 1, 1))
-        parts = [
-            self._reduced(_slots(frame, first, min(first + count, slot_count)), edges, context)
-            for first in range(0, slot_count, count)
-        ]
-        return parts[0] if len(parts) == 1 else _joined(parts)
+            values = values * (ends - starts)
+        span = (int(starts.min()), int(ends.max())) if starts.size else (TIME_MAX, TIME_MIN)
+        steps = _steps(frame, context) if "expected_count" in self.aggregates else None
+        bounds, rows = frame.bounds(), (starts, ends, values, frame.qualities)
 
-    def _reduced(self, frame: Frame, edges: Int64Array, context: Context) -> Frame:
-        """The buckets of some slots, which are not so many that their room would matter."""
-        assert frame.ends is not None
-        bucket_count = edges.size - 1
-        room = (frame.end - frame.first) * bucket_count
-        fields = list(dict.fromkeys(field for name in self.aggregates for field in _FIELDS[name]))
-        control = np.empty(kernel_registers.REDUCE_FIELDS + 2 * room, np.int64)
-        control[kernel_registers.KEEP_EMPTY] = self.empty
-        control[1 : kernel_registers.REDUCE_FIELDS] = -1
-        control[1 + np.array(fields, np.int64)] = np.arange(len(fields))
-        cell_size = bucket_count * kernel_registers.CELL_FIELDS
-        columns = np.empty(cell_size + len(fields) * room)
-        count = 0
-        if bucket_count:
-            rows = (frame.starts, frame.ends, frame.values, frame.qualities)
-            clipped = _clipped(edges, context)
-            count = kernel_registers.reduce_intervals(frame.bounds(), *rows, clipped, control, columns)
-        assert count >= 0, "a frame's columns do not fit each other"
-        slots, buckets = control[kernel_registers.REDUCE_FIELDS :].reshape(2, room)[:, :count]
-        told = dict(zip(fields, columns[cell_size:].reshape(len(fields), room)[:, :count], strict=True))
+        def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
+            own = bounds[slots.start : slots.stop + 1]
+            return kernel_amounts.reduce_intervals(own, *rows, edges, control, columns)
+
+        return self.reduced(frame.first, frame.end, span, context, reduce, steps)
+
+    def reduced(
+        self,
+        first: int,
+        end: int,
+        span: tuple[int, int],
+        context: Context,
+        reduce: Reduce,
+        steps: Int64Array | None = None,
+    ) -> Frame:
+        """The buckets of the series from `first` on to `end`, which have amounts within `span` only.
+
+        `steps` are how long the series' intervals are, where it is asked for how many are expected.
+        """
+        low, high = self._wanted(span, context)
+        edges = self.calendar.edges(low, high) if low < high else np.zeros(1, np.int64)
+        count = max(1, _CELLS_MAX // max(edges.size - 1, 1))
+        parts = []
+        for begin in range(0, end - first, count):
+            slots = slice(begin, min(begin + count, end - first))
+            parts.append(self._of_slots(slots, edges, context, reduce, steps))
+        row_slots, buckets = np.concatenate([part[0] for part in parts], axis=1)
         starts, ends = edges[buckets], edges[buckets + 1]
-        steps = _steps(frame, context)[slots] if "expected_count" in self.aggregates else None
+        columns = {name: np.concatenate([part[1][name] for part in parts]) for name in self.aggregates}
         return Frame(
-            frame.first,
-            frame.end,
-            slots.astype(np.int32),
+            first,
+            end,
+            row_slots.astype(np.int32),
             starts,
             ends,
-            np.zeros(count),
-            np.zeros(count, np.uint8),
-            {name: _column(name, told, ends - starts, steps) for name in self.aggregates},
+            np.zeros(starts.size),
+            np.zeros(starts.size, np.uint8),
+            columns,
         )
 
-    def _span(self, frame: Frame, context: Context) -> tuple[int, int]:
+    def _of_slots(
+        self, slots: slice, edges: Int64Array, context: Context, reduce: Reduce, steps: Int64Array | None
+    ) -> tuple[Int64Array, dict[str, np.ndarray]]:
+        """Slot and bucket of each row, and the aggregates, of slots that are not too many for their room."""
+        bucket_count = edges.size - 1
+        room = (slots.stop - slots.start) * bucket_count
+        fields = list(dict.fromkeys(field for name in self.aggregates for field in _FIELDS[name]))
+        control = np.empty(kernel_amounts.REDUCE_FIELDS + 2 * room, np.int64)
+        control[kernel_amounts.KEEP_EMPTY] = self.empty
+        control[1 : kernel_amounts.REDUCE_FIELDS] = -1
+        control[1 + np.array(fields, np.int64)] = np.arange(len(fields))
+        cell_size = bucket_count * kernel_amounts.CELL_FIELDS
+        columns = np.empty(cell_size + len(fields) * room)
+        count = reduce(slots, _clipped(edges, context), control, columns) if bucket_count else 0
+        assert count >= 0, "a frame's columns do not fit each other"
+        places = control[kernel_amounts.REDUCE_FIELDS :].reshape(2, room)[:, :count]
+        places[0] += slots.start
+        told = dict(zip(fields, columns[cell_size:].reshape(len(fields), room)[:, :count], strict=True))
+        widths = np.diff(edges)[places[1]]
+        expected = None if steps is None else steps[places[0]]
+        return places, {name: _column(name, told, widths, expected) for name in self.aggregates}
+
+    def _wanted(self, span: tuple[int, int], context: Context) -> tuple[int, int]:
         """The instants between which there may be amounts to tell of."""
-        assert frame.ends is not None
-        low, high = TIME_MAX, TIME_MIN
-        if frame.slots.size:
-            low, high = int(frame.starts.min()), int(frame.ends.max())
+        low, high = span
         if self.empty:
             low, high = min(low, context.extent[0]), max(high, context.extent[1] + 1)
             low = low if context.time_min == TIME_MIN else context.time_min
@@ -121,9 +145,9 @@ def _column(
     if name == "completeness":
         return column / widths
     if name == "time_mean":
-        return column / told[kernel_registers.EMIT_COVERED]
+        return column / told[kernel_amounts.EMIT_COVERED]
     if name == "estimated_share":
-        covered = told[kernel_registers.EMIT_COVERED]
+        covered = told[kernel_amounts.EMIT_COVERED]
         return np.where(covered > 0, column / np.maximum(covered, 1), np.nan)
     return column
 
@@ -145,29 +169,3 @@ def _clipped(edges: Int64Array, context: Context) -> Int64Array:
     clipped[0] = max(int(edges[0]), context.time_min)
     clipped[-1] = min(int(edges[-1]), _exclusive(context.time_max))
     return clipped
-
-
-def _slots(frame: Frame, low: int, high: int) -> Frame:
-    """The rows of some slots, numbered anew; the frame's own memory."""
-    if (low, high) == (0, frame.end - frame.first):
-        return frame
-    first, end = np.searchsorted(frame.slots, (low, high))
-    rows = frame.select(slice(int(first), int(end)))
-    slots = rows.slots - np.int32(low)
-    columns = (slots, rows.starts, rows.ends, rows.values, rows.qualities, rows.columns)
-    return Frame(frame.first + low, frame.first + high, *columns)
-
-
-def _joined(parts: list[Frame]) -> Frame:
-    """The rows of frames that are next to each other."""
-    first = parts[0].first
-    return Frame(
-        first,
-        parts[-1].end,
-        np.concatenate([part.slots + np.int32(part.first - first) for part in parts]),
-        np.concatenate([part.starts for part in parts]),
-        np.concatenate([part.ends for part in parts if part.ends is not None]),
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.qualities for part in parts]),
-        {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns},
-    )

@@ -18,11 +18,12 @@ from smartdata_ts._steps.frame import (
     Context,
     Exchange,
     Frame,
+    bounds_of,
     intervals_of,
     usable,
 )
 from smartdata_ts._steps.shares import usual_lengths
-from smartdata_ts._units import amount_of, conversion
+from smartdata_ts._units import Conversion, amount_of, conversion
 from smartdata_ts.errors import UnitError, UsageError
 from smartdata_ts.kernels import registers as kernel_registers
 from smartdata_ts.kernels._jit import Float64Array, Int32Array
@@ -66,7 +67,7 @@ class Consumption:
     def _amounts(self, frame: Frame, context: Context) -> Frame:
         good = usable(frame.values, frame.qualities)
         kept = frame if good.all() else frame.select(np.flatnonzero(good))
-        kinds = _kinds(frame, context)
+        kinds = kinds_of(frame, context)
         parts = []
         for kind, make in (("register", _differences), ("interval", _intervals), ("gauge", _integrals)):
             own = kinds == kind
@@ -77,7 +78,7 @@ class Consumption:
         return _within(_merged(parts) if parts else _differences(kept, context), context)
 
 
-def _kinds(frame: Frame, context: Context) -> np.ndarray:
+def kinds_of(frame: Frame, context: Context) -> np.ndarray:
     """What each slot is; one of which nothing is said is a register."""
     facts = context.facts
     kinds = np.array([kind or "register" for kind in facts.kinds[frame.first : frame.end]], np.str_)
@@ -99,7 +100,7 @@ def _kinds(frame: Frame, context: Context) -> np.ndarray:
 
 def _differences(kept: Frame, context: Context) -> Frame:
     """Amounts between consecutive readings of one meter; a slot has a meter more than exchanges."""
-    meters = _meters(kept, context)
+    meters = meters_of(kept, context)
     rows, size = meters.rows, meters.rows.slots.size
     points = np.empty(size, np.int64)
     events = np.empty(size, np.uint8)
@@ -121,7 +122,7 @@ def _differences(kept: Frame, context: Context) -> Frame:
 
 
 @dataclass(frozen=True)
-class _Meters:
+class Meters:
     """Readings by the meter that made them, in the place of their slots."""
 
     rows: Frame
@@ -130,7 +131,7 @@ class _Meters:
     multipliers: Float64Array
 
 
-def _meters(kept: Frame, context: Context) -> _Meters:
+def meters_of(kept: Frame, context: Context) -> Meters:
     """Split every slot at its exchanges, of which each ends a meter and begins another."""
     facts = context.facts
     slots, moduli, multipliers = [], [], []
@@ -147,7 +148,7 @@ def _meters(kept: Frame, context: Context) -> _Meters:
             multipliers.append(1.0 if multiplier is None else multiplier)
     rows = _at_exchanges(kept, exchanges) if exchanges else kept
     meters = replace(rows, first=0, end=len(slots))
-    return _Meters(meters, np.array(slots, np.int32), np.array(moduli), np.array(multipliers))
+    return Meters(meters, np.array(slots, np.int32), np.array(moduli), np.array(multipliers))
 
 
 def _at_exchanges(kept: Frame, exchanges: list[tuple[int, Exchange]]) -> Frame:
@@ -202,7 +203,7 @@ def _integrals(kept: Frame, context: Context) -> Frame:
     new, slots = old + 1, kept.slots[old]
     lengths = kept.starts[new] - kept.starts[old]
     told = intervals_of(kept, context)
-    bounds = np.searchsorted(slots, np.arange(told.size + 1)).astype(np.int64)
+    bounds = bounds_of(slots, told.size)
     steps = np.where(told > 0, told, usual_lengths(bounds, kept.starts[old], kept.starts[new]))[slots]
     factors = (_per_hour(kept, context) * _multipliers(kept, context))[slots]
     amounts = (kept.values[old] / 2 + kept.values[new] / 2) * (lengths / HOUR_US) * factors
@@ -228,20 +229,25 @@ def _multipliers(frame: Frame, context: Context) -> Float64Array:
 def _converted(frame: Frame, context: Context, target: str) -> Frame:
     """The amounts in another unit; an amount is a difference, in which offsets have no part."""
     values = np.array(frame.values)
+    for slot, known in enumerate(conversions_of(frame, context, target)):
+        first, end = np.searchsorted(frame.slots, (slot, slot + 1))
+        values[first:end] = known.apply(values[first:end], of_differences=True)
+    return replace(frame, values=values)
+
+
+def conversions_of(frame: Frame, context: Context, target: str) -> list[Conversion]:
+    """How each slot's amounts become those of another unit; UnitError where they do not."""
+    found = []
     for position in range(frame.first, frame.end):
         unit, _ = amount_of(context.facts.units[position], context.facts.kinds[position])
-        if unit == target:
-            continue
         key = context.keys[position].as_py()
         if unit is None:
             raise UnitError(f"series {key!r} has no unit; say it: store.describe({key!r}, unit=...)")
         try:
-            known = conversion(unit, target)
+            found.append(conversion(unit, target))
         except UnitError as problem:
             raise UnitError(f"series {key!r}: {problem}") from problem
-        first, end = np.searchsorted(frame.slots, (position - frame.first, position - frame.first + 1))
-        values[first:end] = known.apply(values[first:end], of_differences=True)
-    return replace(frame, values=values)
+    return found
 
 
 def _merged(parts: list[Frame]) -> Frame:

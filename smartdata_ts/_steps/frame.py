@@ -53,7 +53,7 @@ class Frame:
 
     def bounds(self) -> Int64Array:
         """Slot k has the rows bounds[k] to bounds[k + 1]."""
-        return np.searchsorted(self.slots, np.arange(self.end - self.first + 1)).astype(np.int64)
+        return bounds_of(self.slots, self.end - self.first)
 
     def select(self, index: np.ndarray | slice) -> "Frame":
         """The rows at an index, which keeps their order."""
@@ -130,7 +130,9 @@ def frames(plan: Plan, span: tuple[int, int], steps: tuple[Step, ...], facts: Fa
             frame = step.run(frame, context)
         return frame
 
-    yield from in_order(run, ranges(plan), plan.reading_count)
+    # A step that makes little of many readings, in no memory, is called the less often for it.
+    scale = getattr(steps[0], "frame_scale", 1)
+    yield from in_order(run, ranges(plan, scale * FRAME_READINGS), plan.reading_count)
 
 
 def frame_batches(
@@ -174,18 +176,24 @@ def intervals_of(frame: Frame, context: Context) -> Int64Array:
     return np.array([interval or 0 for interval in told], np.int64)
 
 
+def bounds_of(slots: Int32Array, count: int) -> Int64Array:
+    """Slot k of sorted slots has the rows bounds[k] to bounds[k + 1]."""
+    # Of one type, lest all slots are turned into that of the numbers.
+    return np.searchsorted(slots, np.arange(count + 1, dtype=slots.dtype)).astype(np.int64)
+
+
 def usable(values: Float64Array, qualities: UInt8Array) -> np.ndarray:
     """Which readings count as readings: finite, and neither rejected nor missing."""
-    rows: np.ndarray = np.isfinite(values) & IS_READING[qualities]
-    return rows
+    rows: np.ndarray = np.isfinite(values)
+    return rows & IS_READING[qualities] if qualities.any() else rows  # mostly all are measured
 
 
-def ranges(plan: Plan) -> Iterator[tuple[int, int]]:
-    """Ranges of positions of about FRAME_READINGS readings; a longer series is a range of its own."""
+def ranges(plan: Plan, reading_count_max: int) -> Iterator[tuple[int, int]]:
+    """Ranges of positions of at most so many readings; a longer series is a range of its own."""
     before = np.concatenate([[0], np.cumsum(plan.counts)])
     first = 0
     while first < plan.counts.size:
-        end = int(np.searchsorted(before, before[first] + FRAME_READINGS, "right")) - 1
+        end = int(np.searchsorted(before, before[first] + reading_count_max, "right")) - 1
         end = max(end, first + 1)
         yield first, end
         first = end
@@ -226,11 +234,13 @@ def _lacks(
     readings: Readings,
 ) -> bool:
     """Whether a series may have a usable neighbour farther off than was read."""
+    firsts, lasts = all_spans
+    may_before = firsts[part[0] : part[1]] < span[0]
+    may_behind = lasts[part[0] : part[1]] > span[1]
+    if not (may_before.any() or may_behind.any()):
+        return False
     good = usable(readings.values, readings.qualities)
     before, behind = good & (readings.times < span[0]), good & (readings.times > span[1])
     has_before = np.bincount(readings.series[before], minlength=part[1] - part[0]) > 0
     has_behind = np.bincount(readings.series[behind], minlength=part[1] - part[0]) > 0
-    firsts, lasts = all_spans
-    may_before = firsts[part[0] : part[1]] < span[0]
-    may_behind = lasts[part[0] : part[1]] > span[1]
     return bool((may_before & ~has_before).any() or (may_behind & ~has_behind).any())

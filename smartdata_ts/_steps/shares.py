@@ -12,7 +12,7 @@ from smartdata_ts._plan import Plan, Slice, make_plan
 from smartdata_ts._readings import Readings
 from smartdata_ts._scan import decode, in_order, read_slice
 from smartdata_ts._snapshot import Blocks
-from smartdata_ts._steps.frame import ranges
+from smartdata_ts._steps.frame import FRAME_READINGS, bounds_of, ranges
 from smartdata_ts.kernels import gaps
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 from smartdata_ts.kernels.qualities import STATUS_IS_ESTIMATE
@@ -38,12 +38,12 @@ def steps_of(plan: Plan, intervals_us: list[int | None]) -> Int64Array:
             readings = read_slice(part, Slice(*positions, *span))
             return _usual_steps(readings.select(~np.isnan(readings.values)), positions[1] - positions[0])
 
-        steps[lacking] = np.concatenate([*in_order(run, ranges(part), part.reading_count)])
+        steps[lacking] = np.concatenate([*in_order(run, ranges(part, FRAME_READINGS), part.reading_count)])
     return steps
 
 
 def _usual_steps(readings: Readings, slot_count: int) -> Int64Array:
-    bounds = np.searchsorted(readings.series, np.arange(slot_count + 1)).astype(np.int64)
+    bounds = bounds_of(readings.series, slot_count)
     return usual_lengths(bounds, readings.times, following(bounds, readings.times))
 
 

@@ -1,0 +1,80 @@
+"""Registers straight to buckets: consumption and its aggregates in one pass, without intervals between.
+
+One kernel does to each meter's readings what the steps Consumption and Buckets do one after another, in
+their order, so that results are the same to the bit; in a quarter of the time, since no interval is
+written to memory. Series that are no registers take the two steps.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._steps.buckets import Buckets
+from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meters_of
+from smartdata_ts._steps.frame import Context, Frame, Step, usable
+from smartdata_ts.kernels import amounts as kernel_amounts
+from smartdata_ts.kernels._jit import Float64Array, Int64Array
+
+
+@dataclass(frozen=True)
+class RegisterBuckets:
+    """What Consumption and then Buckets make of the readings."""
+
+    consumption: Consumption
+    buckets: Buckets
+    needs_neighbours = True
+    frame_scale = 3
+
+    @property
+    def schema(self) -> pa.Schema:
+        """That of the buckets."""
+        return self.buckets.schema
+
+    def run(self, frame: Frame, context: Context) -> Frame:
+        """One row a bucket that an amount reaches into, or a bucket of the span where `empty`."""
+        if not (kinds_of(frame, context) == "register").all() or "expected_count" in self.buckets.aggregates:
+            return self.buckets.run(self.consumption.run(frame, context), context)
+        good = usable(frame.values, frame.qualities)
+        meters = meters_of(frame if good.all() else frame.select(np.flatnonzero(good)), context)
+        rows, bounds = meters.rows, meters.rows.bounds()
+        factors = self._factors(frame, context, meters.slots)
+        scratch = np.empty(kernel_amounts.SCRATCH_FIELDS * int(np.diff(bounds).max(initial=0)), np.int64)
+        columns_of = (rows.starts, rows.values, rows.qualities)
+
+        def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
+            first, end = np.searchsorted(meters.slots, (slots.start, slots.stop))
+            own = np.concatenate(
+                [meters.moduli[first:end], meters.multipliers[first:end], factors[:, first:end].ravel()]
+            )
+            numbers = meters.slots[first:end] - np.int32(slots.start)
+            return kernel_amounts.reduce_registers(
+                bounds[first : end + 1], numbers, *columns_of, own, edges, control, scratch, columns
+            )
+
+        return self.buckets.reduced(frame.first, frame.end, _span(rows, bounds), context, reduce)
+
+    def _factors(self, frame: Frame, context: Context, slots: np.ndarray) -> Float64Array:
+        """By what each meter's amounts are multiplied, and then divided, to have the unit that is wanted."""
+        if self.consumption.unit is None:
+            return np.ones((2, slots.size))
+        known = conversions_of(frame, context, self.consumption.unit)
+        return np.array([[each.numerator for each in known], [each.denominator for each in known]])[:, slots]
+
+
+def fused(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The same steps, of which those that one kernel can do are one."""
+    match steps:
+        case (Consumption() as consumption, Buckets(of_levels=False) as buckets, *rest):
+            return (RegisterBuckets(consumption, buckets), *rest)
+    return steps
+
+
+def _span(rows: Frame, bounds: Int64Array) -> tuple[int, int]:
+    """The first begin and the last end of an interval; one reading makes none."""
+    firsts, ends = bounds[:-1], bounds[1:]
+    has_intervals = ends - firsts > 1
+    if not has_intervals.any():
+        return TIME_MAX, TIME_MIN
+    return int(rows.starts[firsts[has_intervals]].min()), int(rows.starts[ends[has_intervals] - 1].max())
