@@ -9,6 +9,7 @@ import numpy as np
 from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
 from .qualities import is_estimate
 from .registers import EVENT_NONE, amount_between, pick_series, quality_between
+from .sums import two_sum
 
 # One cell a bucket; the first six fields are what may be asked for.
 CELL_SUM = 0
@@ -17,7 +18,7 @@ CELL_MIN = 2
 CELL_MAX = 3
 CELL_COVERED = 4  # us of the bucket for which there is an amount
 CELL_ESTIMATED = 5  # of these, us of an estimate
-CELL_LOST = 6  # what rounding took from the sum (Neumaier)
+CELL_LOST = 6  # what rounding took from the sum
 CELL_FIELDS = 7
 
 EMIT_SUM, EMIT_COUNT, EMIT_MIN, EMIT_MAX, EMIT_COVERED, EMIT_ESTIMATED = range(6)
@@ -247,7 +248,7 @@ def _add_within(rows, edge, next_edge, wants_estimates, cell):
             begun += 1
             low = amount if amount < low else low
             high = amount if amount > high else high
-            total, rounding = _sum(total, amount)
+            total, rounding = two_sum(total, amount)
             lost += rounding
             covered += ends[i] - starts[i]
             if wants_estimates and is_estimate(qualities[i]):
@@ -372,14 +373,5 @@ def _count(cells, cell, amount):
 
 @inner
 def _add(cells, cell, share):
-    cells[cell + CELL_SUM], rounding = _sum(cells[cell + CELL_SUM], share)
+    cells[cell + CELL_SUM], rounding = two_sum(cells[cell + CELL_SUM], share)
     cells[cell + CELL_LOST] += rounding
-
-
-@inner
-def _sum(total, share):
-    """A sum, and what rounding took from it (Neumaier, 1974)."""
-    added = total + share
-    if abs(total) >= abs(share):
-        return added, (total - added) + share
-    return added, (share - added) + total

@@ -24,6 +24,7 @@ from .blocks import (
 )
 from .entropy import MALFORMED
 from .floats import EXPONENT_MAX, PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
+from .sums import two_sum
 
 CELL_COUNT = 0
 CELL_SUM = 1
@@ -320,14 +321,6 @@ def _decimal_sum(values):
 def _can_rescale(total, digits):
     limit = _TOTAL_MAX // _INTEGER_POWERS[digits]
     return -limit < total < limit
-
-
-@inner
-def two_sum(a, b):
-    """Return (a + b rounded, the rounding error); Knuth, TAOCP volume 2, 4.2.2, theorem B."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
 
 
 @inner

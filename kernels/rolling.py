@@ -13,6 +13,7 @@ becomes the first part (the queue of two stacks): two additions a reading, whate
 import numpy as np
 
 from ._jit import Float64Array, Int64Array, inner, kernel
+from .sums import two_sum
 
 WINDOW_BEFORE = 0
 WINDOW_AFTER = 1
@@ -69,14 +70,6 @@ def _window_high(times, high, i, end, after):
     return high
 
 
-@inner
-def _two_sum(a, b):
-    """a + b rounded, and what the rounding lost (Knuth, TAOCP 2, 4.2.2, theorem B)."""
-    total = a + b
-    part = total - a
-    return total, (a - (total - part)) + (b - part)
-
-
 @kernel
 def rolling_sums(
     bounds: Int64Array,
@@ -106,7 +99,7 @@ def rolling_sums(
             high = _window_high(times, max(high, i + 1), i, end, window[WINDOW_AFTER])
             for j in range(high_before, high):
                 if values[j] == values[j]:
-                    back, rounding = _two_sum(back, values[j])
+                    back, rounding = two_sum(back, values[j])
                     lost += rounding
                     back_count += 1
             low = _window_low(times, low, i, window[WINDOW_BEFORE])
@@ -116,7 +109,7 @@ def rolling_sums(
                 back = lost = 0.0
                 back_count = 0
             count = back_count + np.int64(scratch[3 * low + 2])
-            total, rounding = _two_sum(scratch[3 * low], back)
+            total, rounding = two_sum(scratch[3 * low], back)
             whole = total + (rounding + scratch[3 * low + 1] + lost)
             if whole != whole:  # an infinity rounds to nothing that is known
                 whole = total
@@ -136,7 +129,7 @@ def _sum_suffixes(values, low, high, scratch):
     count = 0.0
     for j in range(high - 1, low - 1, -1):
         if values[j] == values[j]:
-            total, rounding = _two_sum(total, values[j])
+            total, rounding = two_sum(total, values[j])
             lost += rounding
             count += 1.0
         scratch[3 * j] = total

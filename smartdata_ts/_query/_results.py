@@ -1,8 +1,9 @@
 """The result of a query, in whatever form is asked for."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow as pa
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._losses import Loss, find_losses, losses_table, summary, with_losses
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
-from smartdata_ts._scan import READINGS_SCHEMA, reading_batches
+from smartdata_ts._scan import READINGS_SCHEMA, Result, reading_batches
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts.errors import CorruptChunkError, DamageWarning, MissingDependencyError
 from smartdata_ts.kernels._jit import Int64Array
@@ -77,11 +78,13 @@ class Results(Description):
         if known.losses:
             problems = tuple(loss.problem for loss in known.losses)
             warnings.warn(DamageWarning(summary(known.losses), problems), stacklevel=3)
-        batches, schema = self._step_batches(plan, known.facts), self.schema
         if self.across is not None:
             members = self._members(plan, known)
             schema = self.across.schema(self._source_schema, members.unit)
-            batches = self.across.run(batches, self._source_schema, members)
+            parts = self._step_batches(plan, known.facts, partial(self.across.part_of, members=members))
+            batches = self.across.run(parts, self._source_schema, members)
+        else:
+            batches, schema = self._step_batches(plan, known.facts, _as_it_is), self.schema
         if self.join is not None:
             tags = {} if self.join.by is None else self.tags_by_key(self.join.by)
             batches = self.join.run(batches, self._source_schema, plan.keys.to_pylist(), tags)
@@ -131,23 +134,28 @@ class Results(Description):
             units = amounts if step.unit is None else [step.unit] * len(units)
         return self.across.members(plan.keys.to_pylist(), known.tags, units, known.facts.quantities)
 
-    def _step_batches(self, plan: Plan, facts: "Facts | None") -> Iterator[pa.RecordBatch]:
+    def _step_batches(
+        self, plan: Plan, facts: "Facts | None", finish: "Callable[[pa.RecordBatch], Result]"
+    ) -> "Iterator[Result]":
+        """What the steps make of the plan, batch by batch, which threads `finish` where there are any."""
         if not self.steps:
-            return reading_batches(plan)
+            return map(finish, reading_batches(plan))
         step = self.steps[0]
         if isinstance(step, Resample):
             from smartdata_ts._steps.resample import resample_batches
 
             intervals_us = [] if facts is None else facts.intervals_us
-            return resample_batches(plan, step.calendar, step.aggregates, step.empty, intervals_us)
+            return resample_batches(plan, step.calendar, step.aggregates, step.empty, intervals_us, finish)
         if isinstance(step, Last):
             from smartdata_ts._steps.last import last_batch
 
-            return iter([last_batch(plan)])
+            return map(finish, [last_batch(plan)])
         assert facts is not None
-        return self._frame_batches(plan, facts)
+        return self._frame_batches(plan, facts, finish)
 
-    def _frame_batches(self, plan: Plan, facts: "Facts") -> Iterator[pa.RecordBatch]:
+    def _frame_batches(
+        self, plan: Plan, facts: "Facts", finish: "Callable[[pa.RecordBatch], Result]"
+    ) -> "Iterator[Result]":
         from smartdata_ts._steps.bucket_values import BucketValues
         from smartdata_ts._steps.buckets import Buckets
         from smartdata_ts._steps.consumption import Consumption
@@ -159,7 +167,7 @@ class Results(Description):
         steps = self._frame_steps
         if not isinstance(steps[-1], Consumption | Hold | Buckets | BucketValues):
             steps = (*steps, Within(*self._span, self._source_schema))
-        return frame_batches(plan, self._wide_span, fused(steps), facts)
+        return frame_batches(plan, self._wide_span, fused(steps), facts, finish)
 
     @property
     def _wide_span(self) -> tuple[int, int]:
@@ -267,6 +275,10 @@ class Results(Description):
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """The result as an Arrow C stream, for whatever reads Arrow."""
         return self.to_batches().__arrow_c_stream__(requested_schema)
+
+
+def _as_it_is(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch
 
 
 def _facts(catalog: Catalog, ids: Int64Array) -> "Facts":

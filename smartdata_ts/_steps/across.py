@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from smartdata_ts._arrow_arrays import fixed_array
+from smartdata_ts._arrow_arrays import fixed_array, numbers_of, text_array
 from smartdata_ts._scan import TIME_TYPE
+from smartdata_ts._steps.folding import COUNT_OF, MAX, MIN, SUM, SUM_OF_ALL, Part, Places, concatenated, fold
 from smartdata_ts._units import Conversion, common_unit, conversion
 from smartdata_ts.errors import UnitError
 from smartdata_ts.kernels import quantiles
@@ -18,8 +19,7 @@ from smartdata_ts.kernels._jit import Float64Array
 HOWS = ("sum", "mean", "min", "max", "count", "median")
 _COUNTS = ("count", "expected_count")
 _SHARES = ("completeness", "estimated_share")
-_GROUP = "group of series"  # by its number
-_VALID = "valid "  # how many values a mean is of, beside their sum
+
 _DIFFERENCES = ("sum", "std")  # converted without an offset
 _LEVELS = re.compile(r"min|max|mean|first|last|median|p\d+(\.\d+)?")
 _PERCENTILE = re.compile(r"p(\d{1,2}(\.\d+)?|100)")
@@ -88,109 +88,94 @@ class Across:
         known = {unit: conversion(str(unit), target) for unit in set(units)}
         return Members(groups, labels, target, [known[unit] for unit in units])
 
-    def run(
-        self, batches: Iterable[pa.RecordBatch], source: pa.Schema, members: Members
-    ) -> Iterator[pa.RecordBatch]:
-        """Fold batches of buckets."""
-        opened = (self._opened(batch, members) for batch in batches)
-        folded: pa.Table | None = None
-        if (probability := probability_of(self.how)) is not None:
-            tables = list(opened)
-            folded = self._quantiles(pa.concat_tables(tables), source, probability) if tables else None
+    def part_of(self, batch: pa.RecordBatch, members: Members) -> Part:
+        """What a batch of buckets comes to: folded, but for quantiles, which want every value."""
+        rows = self._opened(batch, members)
+        if probability_of(self.how) is not None:
+            return rows
+        return fold([rows], self._hows(batch.schema), self.values(batch.schema))
+
+    def run(self, parts: Iterable[Part], source: pa.Schema, members: Members) -> Iterator[pa.RecordBatch]:
+        """What the parts come to, which `part_of` made of batches."""
+        hows, values = self._hows(source), self.values(source)
+        if (probability := probability_of(self.how)) is None:
+            folded = fold(parts, hows | {COUNT_OF + name: SUM for name in values})
         else:
-            for table in opened:
-                part = self._fold(table, source)
-                folded = part if folded is None else self._fold(pa.concat_tables([folded, part]), source)
-        if folded is not None:
-            yield from self._closed(folded, source, members).combine_chunks().to_batches()
+            rows = list(parts)
+            folded = fold(rows, hows, values)
+            if rows:
+                self._put_quantiles(concatenated(rows), folded, source, probability)
+        if folded.times.size:
+            yield self._closed(folded, source, members)
 
-    def _opened(self, batch: pa.RecordBatch, members: Members) -> pa.Table:
-        """A batch with the group in the place of the series, and what the folding needs."""
-        values = self.values(batch.schema)
+    def _hows(self, source: pa.Schema) -> dict[str, int]:
+        """How each column is folded."""
+        values = {"min": MIN, "max": MAX}.get(self.how, SUM)
+        hows = dict.fromkeys(self.values(source), values)
+        # Where one series' expected count is not known, that of all is not.
+        hows |= {name: SUM_OF_ALL if name == "expected_count" else SUM for name in _of(source, _COUNTS)}
+        return hows | dict.fromkeys(_of(source, _SHARES), SUM)
+
+    def _opened(self, batch: pa.RecordBatch, members: Members) -> Part:
+        """A batch with the group in the place of the series, and shares that sum up."""
         positions = np.asarray(batch.column("series").indices)
-        columns = {_GROUP: pa.array(members.groups[positions])} if self.by else {}
-        columns["time"] = batch.column("time")
-        for name in values:
-            column = batch.column(name)
+        columns = {name: _doubles(batch.column(name)) for name in self._hows(batch.schema)}
+        for name in self.values(batch.schema):
             if members.conversions is not None:
-                column = _converted(name, column, positions, members.conversions)
-            valid = pc.cast(pc.is_valid(column), pa.int64())
-            columns[name] = valid if self.how == "count" else column
-            if self.how == "mean":
-                columns[_VALID + name] = valid
-        columns.update({name: batch.column(name) for name in _of(batch.schema, _COUNTS)})
-        columns["series_count"] = pc.cast(pc.is_valid(batch.column(values[0])), pa.int64())
-        if "completeness" in batch.schema.names:
-            columns["completeness"] = batch.column("completeness")
-        if "estimated_share" in batch.schema.names:
-            weight = columns.get("completeness", columns["series_count"])
-            columns["estimated_share"] = pc.multiply(
-                batch.column("estimated_share"), pc.cast(weight, pa.float64())
-            )
-        return pa.table(columns)
+                columns[name] = _converted(name, columns[name], positions, members.conversions)
+        if "estimated_share" in columns:
+            weight = columns.get("completeness", ~np.isnan(columns[self.values(batch.schema)[0]]))
+            columns["estimated_share"] = columns["estimated_share"] * weight
+        times = numbers_of(batch.column("time").cast(pa.int64()))
+        return Part(members.groups[positions], times, columns)
 
-    def _fold(self, table: pa.Table, source: pa.Schema) -> pa.Table:
-        how = "sum" if self.how in ("mean", "count") else self.how
-        return self._folded(table, [(name, how, None) for name in self.values(source)])
-
-    def _quantiles(self, table: pa.Table, source: pa.Schema, probability: float) -> pa.Table:
-        """One row a group and bucket, of the values of all."""
-        names = self.values(source)
-        folded = self._folded(table, [(name, "list", None) for name in names])
-        for name in names:
-            lists = folded[name].combine_chunks()
-            values = _doubles(lists.flatten())
-            bounds = np.asarray(lists.offsets).astype(np.int64)
-            bounds -= bounds[0]
-            results = np.empty(len(lists))
-            room = np.empty(int(np.diff(bounds).max(initial=0)))
-            status = quantiles.bucket_quantiles(bounds, values, np.array([probability]), room, results)
-            assert status == results.size, "bounds are those of the lists"
-            folded = folded.set_column(folded.schema.get_field_index(name), name, _nullable(results))
-        return folded
-
-    def _folded(self, table: pa.Table, wanted: list[tuple[str, str, object]]) -> pa.Table:
-        sums = _of(table.schema, (*_SHARES, "count", "series_count"))
-        sums += [name for name in table.schema.names if name.startswith(_VALID)]
-        wanted = wanted + [(name, "sum", None) for name in sums]
-        if "expected_count" in table.schema.names:  # where one series' is not known, that of all is not
-            whole = pc.ScalarAggregateOptions(skip_nulls=False)
-            wanted = [*wanted, ("expected_count", "sum", whole)]
-        keys = [_GROUP, "time"] if self.by else ["time"]
-        folded = table.group_by(keys, use_threads=False).aggregate(wanted)
-        names = {f"{name}_{kind}": name for name, kind, _ in wanted}
-        folded = folded.rename_columns([names.get(name, name) for name in folded.schema.names])
-        return folded.select(table.schema.names)
-
-    def _closed(self, folded: pa.Table, source: pa.Schema, members: Members) -> pa.Table:
-        order = [(name, "ascending") for name in (_GROUP, "time") if name in folded.schema.names]
-        folded = folded.sort_by(order)
-        groups = np.asarray(folded[_GROUP]) if self.by else np.zeros(folded.num_rows, np.int32)
-        sizes = np.bincount(members.groups, minlength=1)[groups].astype(np.float64)
-        counts = folded["series_count"].to_numpy().astype(np.float64)
-        shares = {name: _doubles(folded[name]) for name in _of(folded.schema, _SHARES)}
-        complete = shares["completeness"] / sizes if "completeness" in shares else counts / sizes
-        if "estimated_share" in shares:
-            weight = shares.get("completeness", counts)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                shares["estimated_share"] = shares["estimated_share"] / weight
-        if "completeness" in shares:
-            shares["completeness"] = complete
-        columns = {name: folded[name] for name in ("time", *_of(folded.schema, _COUNTS))}
-        for k, name in enumerate(self.by):
-            columns[name] = pa.array([label[k] for label in members.labels], pa.string()).take(
-                pa.array(groups)
-            )
+    def _put_quantiles(self, rows: Part, folded: Part, source: pa.Schema, probability: float) -> None:
+        """Those of all values in the place of their sums."""
+        places = Places()
+        numbers = places.numbers_of(rows.groups, rows.times)
+        order = np.argsort(numbers, kind="stable")
+        counts = np.bincount(numbers)
+        bounds = np.concatenate([[0], np.cumsum(counts)])
+        room, results = np.empty(int(counts.max())), np.empty(counts.size)
         for name in self.values(source):
-            numbers = _doubles(folded[name])
+            values = rows.columns[name][order]
+            status = quantiles.bucket_quantiles(bounds, values, np.array([probability]), room, results)
+            assert status == results.size, "bounds are those of the places"
+            folded.columns[name] = results.copy()
+
+    def _closed(self, folded: Part, source: pa.Schema, members: Members) -> pa.RecordBatch:
+        """One row a group and bucket, in their order."""
+        order = np.lexsort((folded.times, folded.groups))
+        groups, times = folded.groups[order], folded.times[order]
+        columns = {name: column[order] for name, column in folded.columns.items()}
+        values = self.values(source)
+        sizes = np.bincount(members.groups, minlength=1)[groups].astype(np.float64)
+        counts = columns[COUNT_OF + values[0]]
+        if "estimated_share" in columns:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                columns["estimated_share"] = columns["estimated_share"] / columns.get("completeness", counts)
+        complete = counts / sizes
+        if "completeness" in columns:
+            complete = columns["completeness"] = columns["completeness"] / sizes
+        for name in values:
             if self.how == "mean":
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    numbers = numbers / _doubles(folded[_VALID + name])
-            columns[name] = _nullable(np.where(complete >= self.min_completeness, numbers, np.nan))
-        columns.update({name: _nullable(share) for name, share in shares.items()})
-        columns["series_count"] = folded["series_count"]
+                    columns[name] = columns[name] / columns[COUNT_OF + name]
+            if self.how == "count":
+                columns[name] = columns[COUNT_OF + name]
+            columns[name] = np.where(complete >= self.min_completeness, columns[name], np.nan)
+        columns["series_count"] = counts
         schema = self.schema(source, members.unit)
-        return pa.table([pc.cast(columns[field.name], field.type) for field in schema], schema=schema)
+        tags = {name: text_array([label[k] for label in members.labels]) for k, name in enumerate(self.by)}
+        found: list[pa.Array] = []
+        for field in schema:
+            if field.name in tags:
+                found.append(tags[field.name].take(pa.array(groups)))
+            elif field.name == "time":
+                found.append(fixed_array(times, TIME_TYPE))
+            else:
+                found.append(_nullable(columns[field.name], field.type))
+        return pa.record_batch(found, schema=schema)
 
 
 def _grouped(
@@ -207,7 +192,9 @@ def _of(schema: pa.Schema, names: tuple[str, ...]) -> list[str]:
     return [name for name in names if name in schema.names]
 
 
-def _converted(name: str, column: pa.Array, positions: np.ndarray, conversions: list[Conversion]) -> pa.Array:
+def _converted(
+    name: str, numbers: Float64Array, positions: np.ndarray, conversions: list[Conversion]
+) -> Float64Array:
     """A column of aggregates with every series' own unit turned into that of all."""
     offsets = np.array([known.offset for known in conversions])
     is_level = _LEVELS.fullmatch(name) is not None
@@ -217,13 +204,17 @@ def _converted(name: str, column: pa.Array, positions: np.ndarray, conversions: 
         raise UnitError("sums of series in different units of temperature do not mix; aggregate their mean")
     numerators = np.array([known.numerator for known in conversions])[positions]
     denominators = np.array([known.denominator for known in conversions])[positions]
-    numbers = _doubles(column) * numerators / denominators
-    return _nullable(numbers + offsets[positions] if is_level else numbers)
+    scaled: Float64Array = numbers * numerators / denominators
+    return scaled + offsets[positions] if is_level else scaled
 
 
-def _doubles(column: pa.ChunkedArray | pa.Array) -> Float64Array:
-    return np.ascontiguousarray(pc.fill_null(pc.cast(column, pa.float64()), np.nan))
+def _doubles(column: pa.Array) -> Float64Array:
+    numbers: Float64Array = np.ascontiguousarray(pc.fill_null(pc.cast(column, pa.float64()), np.nan))
+    return numbers
 
 
-def _nullable(numbers: Float64Array) -> pa.Array:
-    return fixed_array(numbers, nulls=np.isnan(numbers))
+def _nullable(numbers: Float64Array, kind: pa.DataType) -> pa.Array:
+    nulls = np.isnan(numbers)
+    if kind == pa.int64():
+        numbers = np.where(nulls, 0, numbers).astype(np.int64)
+    return fixed_array(numbers, nulls=nulls if nulls.any() else None)

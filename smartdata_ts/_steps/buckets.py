@@ -11,13 +11,15 @@ from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps import shares
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts.kernels import amounts as kernel_amounts
-from smartdata_ts.kernels._jit import Float64Array, Int64Array
+from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
 
 AGGREGATES = ("sum", "count", "min", "max", "expected_count", "completeness", "estimated_share")
 OF_LEVELS = ("time_mean", "completeness", "estimated_share")
-_CELLS_MAX = 131_072  # 7 MB of cells; with eight times as many, hourly sums took half as long again
+_CELLS_MAX = 196_608  # of all slots; with eight times as many, hourly sums took half as long again
 # Fills rows of some slots: given these, the edges, and room (see kernels/amounts.py); returns their count.
 Reduce = Callable[[slice, Int64Array, Int64Array, Float64Array], int]
+# Slot, bucket start, and the aggregates, of some rows.
+_Rows = tuple[Int32Array, Int64Array, dict[str, np.ndarray]]
 # What each aggregate is made of.
 _FIELDS: dict[str, tuple[int, ...]] = {
     "sum": (kernel_amounts.EMIT_SUM,),
@@ -86,41 +88,34 @@ class Buckets:
         for begin in range(0, end - first, count):
             slots = slice(begin, min(begin + count, end - first))
             parts.append(self._of_slots(slots, edges, context, reduce, steps))
-        row_slots, buckets = np.concatenate([part[0] for part in parts], axis=1)
-        starts, ends = edges[buckets], edges[buckets + 1]
-        columns = {name: np.concatenate([part[1][name] for part in parts]) for name in self.aggregates}
-        return Frame(
-            first,
-            end,
-            row_slots.astype(np.int32),
-            starts,
-            ends,
-            np.zeros(starts.size),
-            np.zeros(starts.size, np.uint8),
-            columns,
-        )
+        slots_of, starts, columns = parts[0] if len(parts) == 1 else _joined(parts)
+        nothing = np.zeros(1)  # every value and quality, in no memory
+        rows = (slots_of, starts, None, np.broadcast_to(nothing, starts.size))
+        return Frame(first, end, *rows, np.broadcast_to(nothing.astype(np.uint8), starts.size), columns)
 
     def _of_slots(
         self, slots: slice, edges: Int64Array, context: Context, reduce: Reduce, steps: Int64Array | None
-    ) -> tuple[Int64Array, dict[str, np.ndarray]]:
-        """Slot and bucket of each row, and the aggregates, of slots that are not too many for their room."""
+    ) -> _Rows:
+        """The rows of slots that are not too many for their room."""
         bucket_count = edges.size - 1
         room = (slots.stop - slots.start) * bucket_count
         fields = list(dict.fromkeys(field for name in self.aggregates for field in _FIELDS[name]))
-        control = np.empty(kernel_amounts.REDUCE_FIELDS + 2 * room, np.int64)
+        control = context.room("control", kernel_amounts.REDUCE_FIELDS + 2 * room).view(np.int64)
         control[kernel_amounts.KEEP_EMPTY] = self.empty
         control[1 : kernel_amounts.REDUCE_FIELDS] = -1
         control[1 + np.array(fields, np.int64)] = np.arange(len(fields))
         cell_size = bucket_count * kernel_amounts.CELL_FIELDS
-        columns = np.empty(cell_size + len(fields) * room)
+        columns = context.room("columns", cell_size + len(fields) * room)
         count = reduce(slots, _clipped(edges, context), control, columns) if bucket_count else 0
         assert count >= 0, "a frame's columns do not fit each other"
-        places = control[kernel_amounts.REDUCE_FIELDS :].reshape(2, room)[:, :count]
-        places[0] += slots.start
+        own, buckets = control[kernel_amounts.REDUCE_FIELDS :].reshape(2, room)[:, :count]
+        row_slots = own.astype(np.int32)
+        row_slots += np.int32(slots.start)
         told = dict(zip(fields, columns[cell_size:].reshape(len(fields), room)[:, :count], strict=True))
-        widths = np.diff(edges)[places[1]]
-        expected = None if steps is None else steps[places[0]]
-        return places, {name: _column(name, told, widths, expected) for name in self.aggregates}
+        widths = np.diff(edges)[buckets] if set(self.aggregates) & set(shares.SHARES) else buckets
+        expected = None if steps is None else steps[row_slots]
+        aggregates = {name: _column(name, told, widths, expected) for name in self.aggregates}
+        return row_slots, edges[buckets], aggregates
 
     def _wanted(self, span: tuple[int, int], context: Context) -> tuple[int, int]:
         """The instants between which there may be amounts to tell of."""
@@ -149,7 +144,7 @@ def _column(
     if name == "estimated_share":
         covered = told[kernel_amounts.EMIT_COVERED]
         return np.where(covered > 0, column / np.maximum(covered, 1), np.nan)
-    return column
+    return column.copy()
 
 
 def _steps(frame: Frame, context: Context) -> Int64Array:
@@ -169,3 +164,13 @@ def _clipped(edges: Int64Array, context: Context) -> Int64Array:
     clipped[0] = max(int(edges[0]), context.time_min)
     clipped[-1] = min(int(edges[-1]), _exclusive(context.time_max))
     return clipped
+
+
+def _joined(parts: list[_Rows]) -> _Rows:
+    slots, starts, columns = zip(*parts, strict=True)
+    names = parts[0][2]
+    return (
+        np.concatenate(slots),
+        np.concatenate(starts),
+        {name: np.concatenate([of_part[name] for of_part in columns]) for name in names},
+    )

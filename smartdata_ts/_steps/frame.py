@@ -16,10 +16,11 @@ because a span was asked for is what lies outside of [context.time_min, context.
 Where the first step `needs_neighbours`, every series has the last usable reading before the span (of a
 finite value, and neither rejected nor missing) and the first one behind it in its frame, and often more
 of them; otherwise frames hold the span alone. A step over all series cannot have this face: it consumes
-`frames(...)` and yields batches.
+what `frame_batches` yields.
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,7 +31,7 @@ from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._quality import IS_READING
 from smartdata_ts._readings import Readings
-from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, in_order, read_slice
+from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 # Small enough for its arrays to be memory that was used before, not pages that the system must clear.
@@ -46,7 +47,7 @@ class Frame:
     end: int  # behind the last position
     slots: Int32Array  # per row
     starts: Int64Array  # us UTC; the instant of a reading, the begin of an interval or a bucket
-    ends: Int64Array | None  # us UTC, exclusive: of intervals and buckets; None for instants
+    ends: Int64Array | None  # us UTC, exclusive: of intervals; None for instants and buckets
     values: Float64Array  # NaN where there is none
     qualities: UInt8Array
     columns: dict[str, np.ndarray] = field(default_factory=dict)  # further ones, by name
@@ -96,6 +97,15 @@ class Context:
     time_min: int  # of the span that was asked for, inclusive; TIME_MIN: all
     time_max: int  # inclusive; TIME_MAX: all
     extent: tuple[int, int]  # first and last time within the span that any series has; first > last: none
+    scratch: threading.local = field(default_factory=threading.local)
+
+    def room(self, name: str, size: int) -> Float64Array:
+        """Memory of the thread, the same for the same name: what is allocated anew costs page faults."""
+        room: Float64Array | None = getattr(self.scratch, name, None)
+        if room is None or room.size < size:
+            room = np.empty(size)
+            setattr(self.scratch, name, room)
+        return room[:size]
 
 
 class Step(Protocol):
@@ -113,10 +123,17 @@ class Step(Protocol):
         """What the step makes of some series' rows; raises UsageError where a series cannot be had so."""
 
 
-def frames(plan: Plan, span: tuple[int, int], steps: tuple[Step, ...], facts: Facts) -> Iterator[Frame]:
-    """What the steps make of the plan's series, some whole series at a time, in order.
+def frame_batches(
+    plan: Plan,
+    span: tuple[int, int],
+    steps: tuple[Step, ...],
+    facts: Facts,
+    finish: Callable[[pa.RecordBatch], Result],
+) -> Iterator[Result]:
+    """The result of the steps, some whole series at a time, in order and in bounded memory.
 
-    `span` is what was asked for; the plan is unbounded where the first step needs neighbours.
+    `span` is what was asked for; the plan is unbounded where the first step needs neighbours. Threads
+    `finish` their batches.
     """
     firsts, lasts = plan.spans()
     found = firsts <= lasts
@@ -124,24 +141,17 @@ def frames(plan: Plan, span: tuple[int, int], steps: tuple[Step, ...], facts: Fa
     extent = (max(int(low), span[0]), min(int(high), span[1]))
     context = Context(plan.keys, facts, *span, extent)
 
-    def run(part: tuple[int, int]) -> Frame:
+    def run(part: tuple[int, int]) -> Result | None:
         frame = _read(plan, part, span, (firsts, lasts) if steps[0].needs_neighbours else None)
         for step in steps:
             frame = step.run(frame, context)
-        return frame
+        return finish(to_batch(frame, plan.keys, steps[-1].schema)) if frame.slots.size else None
 
     # A step that makes little of many readings, in no memory, is called the less often for it.
     scale = getattr(steps[0], "frame_scale", 1)
-    yield from in_order(run, ranges(plan, scale * FRAME_READINGS), plan.reading_count)
-
-
-def frame_batches(
-    plan: Plan, span: tuple[int, int], steps: tuple[Step, ...], facts: Facts
-) -> Iterator[pa.RecordBatch]:
-    """The result of the steps, batch by batch, in bounded memory."""
-    for frame in frames(plan, span, steps, facts):
-        if frame.slots.size:
-            yield to_batch(frame, plan.keys, steps[-1].schema)
+    for result in in_order(run, ranges(plan, scale * FRAME_READINGS), plan.reading_count):
+        if result is not None:
+            yield result
 
 
 def to_batch(frame: Frame, keys: pa.StringArray, schema: pa.Schema) -> pa.RecordBatch:

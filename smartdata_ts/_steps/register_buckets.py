@@ -14,6 +14,7 @@ from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meters_of
 from smartdata_ts._steps.frame import Context, Frame, Step, usable
+from smartdata_ts._time_zone import DAY_US
 from smartdata_ts.kernels import amounts as kernel_amounts
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
@@ -25,7 +26,11 @@ class RegisterBuckets:
     consumption: Consumption
     buckets: Buckets
     needs_neighbours = True
-    frame_scale = 3
+
+    @property
+    def frame_scale(self) -> int:
+        """Wide buckets are few rows of many readings."""
+        return 4 if self.buckets.calendar.usual_width_us >= DAY_US else 1
 
     @property
     def schema(self) -> pa.Schema:
@@ -40,7 +45,8 @@ class RegisterBuckets:
         meters = meters_of(frame if good.all() else frame.select(np.flatnonzero(good)), context)
         rows, bounds = meters.rows, meters.rows.bounds()
         factors = self._factors(frame, context, meters.slots)
-        scratch = np.empty(kernel_amounts.SCRATCH_FIELDS * int(np.diff(bounds).max(initial=0)), np.int64)
+        largest = int(np.diff(bounds).max(initial=0))
+        scratch = context.room("scratch", kernel_amounts.SCRATCH_FIELDS * largest).view(np.int64)
         columns_of = (rows.starts, rows.values, rows.qualities)
 
         def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:

@@ -1,7 +1,7 @@
 """Aggregates over buckets of time, reduced by kernels straight from the blocks."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._readings import Readings
-from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, head_in, in_order, read_slice
+from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, head_in, in_order, read_slice
 from smartdata_ts._steps import shares
 from smartdata_ts.kernels import reduce as kernel_reduce
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
@@ -52,22 +52,27 @@ def resample_batches(
     aggregates: tuple[str, ...],
     keep_empty: bool,
     intervals_us: list[int | None],
-) -> Iterator[pa.RecordBatch]:
-    """Aggregates of every series' buckets, batch by batch, in bounded memory; what series expect is told."""
+    finish: Callable[[pa.RecordBatch], Result],
+) -> Iterator[Result]:
+    """Aggregates of every series' buckets, batch by batch, in bounded memory; what series expect is told.
+
+    Threads `finish` their batches.
+    """
     steps = np.zeros(plan.ids.size, np.int64)
     if expects(aggregates):
         steps = shares.steps_of(plan, intervals_us)
     scratches = threading.local()
 
-    def run(task: list[_Part]) -> pa.RecordBatch:
+    def run(task: list[_Part]) -> Result | None:
         if not hasattr(scratches, "scratch"):
             scratches.scratch = _Scratch(aggregates)
-        return _resample(plan, task, scratches.scratch, keep_empty, steps)
+        batch = _resample(plan, task, scratches.scratch, keep_empty, steps)
+        return finish(batch) if batch.num_rows else None
 
     tasks = _tasks(_slices_by_cells(plan, calendar, keep_empty))
-    for batch in in_order(run, tasks, plan.reading_count):
-        if batch.num_rows:
-            yield batch
+    for result in in_order(run, tasks, plan.reading_count):
+        if result is not None:
+            yield result
 
 
 def _tasks(parts: Iterator[_Part]) -> Iterator[list[_Part]]:

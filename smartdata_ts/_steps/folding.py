@@ -1,0 +1,100 @@
+"""Rows of many series folded to one a group and bucket, part by part, in memory that its places need."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from smartdata_ts.kernels import places as kernel_places
+from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
+
+SUM, SUM_OF_ALL = kernel_places.FOLD_SUM, kernel_places.FOLD_SUM_OF_ALL
+MIN, MAX = kernel_places.FOLD_MIN, kernel_places.FOLD_MAX
+COUNT_OF = "count of "
+_TABLE_SIZE = 32_768  # at first
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of groups' buckets, in any order; NaN is null."""
+
+    groups: Int32Array
+    times: Int64Array  # us UTC, where the bucket starts
+    columns: dict[str, Float64Array]
+
+
+class Places:
+    """Groups' buckets, by number in order of appearance."""
+
+    def __init__(self) -> None:
+        self._table = np.full(_TABLE_SIZE, -1)
+        self._groups = np.empty(_TABLE_SIZE // 2, np.int32)
+        self._times = np.empty(_TABLE_SIZE // 2, np.int64)
+        self._count = 0
+
+    @property
+    def groups(self) -> Int32Array:
+        """The group of each place."""
+        return self._groups[: self._count]
+
+    @property
+    def times(self) -> Int64Array:
+        """The time of each place."""
+        return self._times[: self._count]
+
+    def numbers_of(self, groups: Int32Array, times: Int64Array) -> Int64Array:
+        """The place of every row, where need be a new one."""
+        numbers = np.empty(times.size, np.int64)
+        state = np.array([self._count, 0])
+        while self._number(groups, times, state, numbers) < times.size:
+            known = self.groups, self.times
+            self._table = np.full(4 * self._table.size, -1)
+            self._groups, self._times = (np.empty(self._table.size // 2, of.dtype) for of in known)
+            again = np.zeros(2, np.int64)
+            self._number(*known, again, np.empty(known[0].size, np.int64))
+        return numbers
+
+    def _number(self, groups: Int32Array, times: Int64Array, state: Int64Array, numbers: Int64Array) -> int:
+        places = (self._table, self._groups, self._times)
+        done = kernel_places.number_places(groups, times, *places, state, numbers)
+        assert done >= 0, "places are whole"
+        self._count = int(state[kernel_places.PLACE_COUNT])
+        return done
+
+
+def fold(parts: Iterable[Part], hows: dict[str, int], counted: Iterable[str] = ()) -> Part:
+    """One row a group and bucket; of each column what `hows` tells, null where that is of no value.
+
+    Further columns, COUNT_OF + name, tell of how many values those of `counted` are.
+    """
+    places = Places()
+    cells = {name: np.zeros(0) for name in hows}
+    for part in parts:
+        numbers = places.numbers_of(part.groups, part.times)
+        for name, how in hows.items():
+            cells[name] = _grown(cells[name], places.times.size * kernel_places.CELL_FIELDS)
+            folded = kernel_places.fold_values(numbers, part.columns[name], how, cells[name])
+            assert folded == numbers.size, "every row has a place and a value"
+    columns = {}
+    for name, own in cells.items():
+        values, lost, counts = own.reshape(-1, kernel_places.CELL_FIELDS)[: places.times.size].T
+        # A sum that is not finite has lost nothing.
+        totals = np.where(np.isfinite(values), values + lost, values)
+        columns[name] = np.where(counts > 0, totals, np.nan)
+        if name in counted:
+            columns[COUNT_OF + name] = np.ascontiguousarray(counts)
+    return Part(places.groups, places.times, columns)
+
+
+def concatenated(parts: list[Part]) -> Part:
+    """The rows of several parts of the same columns."""
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+    groups, times = ([getattr(part, of) for part in parts] for of in ("groups", "times"))
+    return Part(np.concatenate(groups), np.concatenate(times), columns)
+
+
+def _grown(cells: Float64Array, size: int) -> Float64Array:
+    """Cells with room for so many words, those that are new being zero."""
+    if cells.size >= size:
+        return cells
+    return np.concatenate([cells, np.zeros(max(size, 2 * cells.size) - cells.size)])
