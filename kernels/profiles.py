@@ -60,6 +60,38 @@ def _hour_end(local, at, end):
 
 
 @kernel
+def regular_amounts(
+    bounds: Int64Array,
+    starts: Int64Array,
+    ends: Int64Array,
+    values: Float64Array,
+    steps: Int64Array,
+    of_levels: bool,
+    amounts: Float64Array,
+) -> int:
+    """The values of rows of at most one and a half of their series' steps, NaN of others; MALFORMED, or room.
+
+    Levels are multiplied by the length of their row. Room is how many hours the rows of one series may touch.
+    """
+    if not are_bounds(bounds, starts.size) or min(ends.size, values.size, amounts.size) < starts.size:
+        return MALFORMED
+    if steps.size < bounds.size - 1:
+        return MALFORMED
+    most = np.int64(0)
+    for s in range(bounds.size - 1):
+        hours = np.int64(0)
+        for i in range(bounds[s], bounds[s + 1]):
+            length = length_of(starts[i], ends[i]) if ends[i] > starts[i] else np.int64(0)
+            is_regular = length <= STEP_MAX and 2 * length <= 3 * min(steps[s], STEP_MAX)
+            if 0 < length <= STEP_MAX:
+                hours += length // HOUR_US + 2
+            amount = values[i] * length if of_levels else values[i]
+            amounts[i] = amount if is_regular else np.nan
+        most = max(most, hours)
+    return int(most)
+
+
+@kernel
 def weekly_profiles(
     bounds: Int64Array,
     starts: Int64Array,

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from filled_series import HOUR, UTC, Columns, Row
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smartdata_ts._time_zone import load_zone, transitions
 from smartdata_ts.kernels import gaps, profiles
@@ -100,3 +102,47 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
     slots, filled = np.array([1], np.int32), np.empty(1)
     assert profiles.shape_profiles(slots, piece, week, UTC, filled) == -1
     assert profiles.shape_profiles(slots, piece, np.ones(336), np.array([3, 0]), filled) == -1
+
+
+row_tables = st.lists(
+    st.lists(
+        st.tuples(
+            st.integers(-5, 5) | st.sampled_from([-(2**63), 2**63 - 1]),
+            st.integers(-1, 9) | st.sampled_from([31 * 24, 31 * 24 + 1]),
+            st.integers(-9, 9).map(float) | st.just(math.nan),
+        ),
+        max_size=6,
+    ),
+    max_size=4,
+)
+
+
+@given(row_tables, st.lists(st.integers(0, 2**62), min_size=4, max_size=4), st.booleans())
+def test_amounts_are_regular_up_to_one_and_a_half_steps(
+    table: list[list[tuple[int, int, float]]], steps: list[int], of_levels: bool
+) -> None:
+    rows = [(start, min(start + n * HOUR, 2**63 - 1), value) for own in table for start, n, value in own]
+    rows = [(start, max(end, -(2**63)), value) for start, end, value in rows]
+    bounds = np.cumsum([0] + [len(own) for own in table])
+    starts, ends = (np.array([row[k] for row in rows], np.int64) for k in (0, 1))
+    values = np.array([row[2] for row in rows], np.float64)
+    steps_of = [step % (20 * HOUR) if k % 2 else step for k, step in enumerate(steps)]
+    amounts = np.empty(len(rows))
+    arrays = (bounds, starts, ends, values, np.array(steps_of))
+    room = profiles.regular_amounts(*arrays, of_levels, amounts)
+    month = 31 * 24 * HOUR
+    expected, rooms = [], [0]
+    for own, step in zip(np.split(np.arange(len(rows)), bounds[1:-1]), steps_of, strict=False):
+        lengths = [max(rows[k][1] - rows[k][0], 0) for k in own]
+        rooms.append(sum(length // HOUR + 2 for length in lengths if 0 < length <= month))
+        for k, length in zip(own, lengths, strict=True):
+            is_regular = length <= month and 2 * length <= 3 * step
+            expected.append(rows[k][2] * (length if of_levels else 1) if is_regular else math.nan)
+    np.testing.assert_array_equal(amounts, expected)
+    assert room == max(rooms)
+    for broken in (
+        (bounds + 1, *arrays[1:]),
+        (np.append(bounds, len(rows) + 1), *arrays[1:]),
+        (*arrays[:4], arrays[4][: len(table) - 1]) if table else (bounds - 1, *arrays[1:]),
+    ):
+        assert profiles.regular_amounts(*broken, of_levels, amounts) == profiles.MALFORMED

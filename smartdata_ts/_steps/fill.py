@@ -74,58 +74,62 @@ class Fill:
                 "fill() takes amounts or levels; series of kind interval are mixed with others here"
             )
         if frame.ends is not None:
-            return self._fill_amounts(frame, frame.ends, intervals_of(frame, context))
+            return self._fill_amounts(frame, frame.ends, context)
         if "register" in kinds and self._has_profile:
             raise UsageError("a register has no usual week, its use has; fill a register with 'linear'")
-        return self._fill_levels(frame)
+        return self._fill_levels(frame, context)
 
-    def _fill_amounts(self, frame: Frame, ends: Int64Array, told: Int64Array) -> Frame:
-        values = np.where(IS_READING[frame.qualities], frame.values, np.nan)
+    def _fill_amounts(self, frame: Frame, ends: Int64Array, context: Context) -> Frame:
+        told = intervals_of(frame, context)
+        values = frame.values
+        if frame.qualities.any():  # mostly all are measured
+            values = np.where(IS_READING[frame.qualities], values, np.nan)
         bounds = frame.bounds()
         steps = usual_lengths(bounds, frame.starts, ends)
         steps = np.where(told > 0, told, steps)
         if self.grid is not None and self.grid.fixed_width_us:
             steps[:] = self.grid.fixed_width_us
         rules = self._rule_array()
-        pieces = _cut(bounds, frame.starts, ends, values, steps, rules)
+        pieces = _cut(bounds, frame.starts, ends, values, steps, rules, context)
         filled = np.empty(pieces.size // gaps.PIECE_FIELDS)
         _check(fills.shape_amounts(frame.slots, frame.starts, ends, values, pieces, self.constant, filled))
         if self._has_profile:
             zone = _zone(self.tz, frame.starts)
-            regular = np.where(2 * (ends - frame.starts) <= 3 * steps[frame.slots], values, np.nan)
-            weeks = _weeks(bounds, frame.starts, ends, regular, zone)
+            weeks = _weeks(bounds, frame.starts, ends, values, steps, zone, context)
             _check(profiles.shape_profiles(frame.slots, pieces, weeks, zone, filled))
         _check(fills.settle_amounts(values, pieces, filled))
         return _framed(frame, pieces, filled)
 
-    def _fill_levels(self, frame: Frame) -> Frame:
-        good = ~np.isnan(frame.values) & IS_READING[frame.qualities]
+    def _fill_levels(self, frame: Frame, context: Context) -> Frame:
+        good = ~np.isnan(frame.values)
+        if frame.qualities.any():
+            good &= IS_READING[frame.qualities]
         frame = frame if good.all() else frame.select(np.flatnonzero(good))
         bounds, starts = frame.bounds(), frame.starts
         ends = following(bounds, starts)
         steps, rules = usual_lengths(bounds, starts, ends), self._rule_array()
         if self.grid is None:
-            pieces = _cut(bounds, starts, ends, frame.values, steps, rules)
+            pieces = _cut(bounds, starts, ends, frame.values, steps, rules, context)
         else:
-            pieces = self._grid(frame, bounds, steps, rules)
+            pieces = self._grid(frame, bounds, steps, rules, context)
         zone, weeks = np.zeros(2, np.int64), np.empty(0)
         if self._has_profile:
             zone = _zone(self.tz, starts)
-            lengths = ends - starts
-            amounts = np.where(2 * lengths <= 3 * steps[frame.slots], frame.values * lengths, np.nan)
-            weeks = _weeks(bounds, starts, ends, amounts, zone)
+            weeks = _weeks(bounds, starts, ends, frame.values, steps, zone, context, of_levels=True)
         filled = np.empty(pieces.size // gaps.PIECE_FIELDS)
         _check(
             fills.fill_levels(frame.slots, starts, frame.values, pieces, self.constant, weeks, zone, filled)
         )
         return replace(_framed(frame, pieces, filled), ends=None)
 
-    def _grid(self, frame: Frame, bounds: Int64Array, steps: Int64Array, rules: Int64Array) -> Int64Array:
+    def _grid(
+        self, frame: Frame, bounds: Int64Array, steps: Int64Array, rules: Int64Array, context: Context
+    ) -> Int64Array:
         if self.grid is None or frame.starts.size == 0:
             return np.empty(0, np.int64)
         edges = self.grid.edges(int(frame.starts.min()), int(frame.starts.max()) + 1)
         arguments = (bounds, frame.starts, edges, steps, rules)
-        return _with_room(frame.starts.size, lambda pieces: gaps.cut_grid(*arguments, pieces))
+        return _with_room(context, frame.starts.size, lambda pieces: gaps.cut_grid(*arguments, pieces))
 
 
 def _with_ends(frame: Frame, context: Context) -> Frame:
@@ -143,17 +147,18 @@ def _cut(
     values: Float64Array,
     steps: Int64Array,
     rules: Int64Array,
+    context: Context,
 ) -> Int64Array:
     arguments = (bounds, starts, ends, values, steps, rules, _NO_SPAN)
-    return _with_room(starts.size, lambda pieces: gaps.cut_gaps(*arguments, pieces))
+    return _with_room(context, starts.size, lambda pieces: gaps.cut_gaps(*arguments, pieces))
 
 
-def _with_room(row_count: int, cut: Callable[[Int64Array], int]) -> Int64Array:
+def _with_room(context: Context, row_count: int, cut: Callable[[Int64Array], int]) -> Int64Array:
     """The pieces, for which there is room enough at once where gaps are few."""
-    pieces = np.empty((row_count + row_count // 8 + 64) * gaps.PIECE_FIELDS, np.int64)
+    pieces = context.room("pieces", (row_count + row_count // 8 + 64) * gaps.PIECE_FIELDS).view(np.int64)
     count = _check(cut(pieces))
     if count * gaps.PIECE_FIELDS > pieces.size:
-        pieces = np.empty(count * gaps.PIECE_FIELDS, np.int64)
+        pieces = context.room("pieces", count * gaps.PIECE_FIELDS).view(np.int64)
         cut(pieces)
     return pieces[: count * gaps.PIECE_FIELDS]
 
@@ -180,16 +185,22 @@ def _zone(tz: str, times: Int64Array) -> Int64Array:
 
 
 def _weeks(
-    bounds: Int64Array, starts: Int64Array, ends: Int64Array, values: Float64Array, zone: Int64Array
+    bounds: Int64Array,
+    starts: Int64Array,
+    ends: Int64Array,
+    values: Float64Array,
+    steps: Int64Array,
+    zone: Int64Array,
+    context: Context,
+    of_levels: bool = False,
 ) -> Float64Array:
-    """Each series' usual week."""
+    """Each series' usual week, of rows that are no longer than one and a half of its steps."""
     weeks = np.empty((bounds.size - 1) * profiles.WEEK_HOURS)
-    lengths = ends - starts
-    hours = np.where((lengths > 0) & (lengths <= profiles.STEP_MAX), lengths // profiles.HOUR_US + 2, 0)
-    before = np.concatenate([[0], np.cumsum(hours)])
-    room = int(np.diff(before[bounds]).max(initial=0))
-    cells = np.empty(room + profiles.WEEK_HOURS + 1, np.int64)
-    _check(profiles.weekly_profiles(bounds, starts, ends, values, zone, cells, np.empty(2 * room), weeks))
+    amounts = context.room("amounts", starts.size)
+    room = _check(profiles.regular_amounts(bounds, starts, ends, values, steps, of_levels, amounts))
+    cells = context.room("cells", room + profiles.WEEK_HOURS + 1).view(np.int64)
+    rates = context.room("rates", 2 * room)
+    _check(profiles.weekly_profiles(bounds, starts, ends, amounts, zone, cells, rates, weeks))
     return weeks
 
 
