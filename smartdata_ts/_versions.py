@@ -21,8 +21,8 @@ class Versions:
 
     @classmethod
     def of(cls, readings: Readings, commit: int) -> "Versions":
-        """Readings that one commit brought."""
-        return cls(readings, np.full(len(readings), commit, np.int64))
+        """Readings that one commit brought; its number takes no memory for each, and cannot be written."""
+        return cls(readings, np.broadcast_to(np.int64(commit), len(readings)))
 
     def __len__(self) -> int:
         return len(self.readings)
