@@ -210,6 +210,69 @@ def match_times(
 
 
 @kernel
+def rank_rows(
+    known_slots: Int32Array,
+    known_times: Int64Array,
+    slots: Int32Array,
+    times: Int64Array,
+    ranks: Int64Array,
+) -> int:
+    """For each row how many known rows are not behind its slot and time; returns how many rows are known.
+
+    Both sides are sorted by slot and time, the known rows without repeats.
+    """
+    found = 0
+    k = 0
+    for i in range(slots.size):
+        # Steps that double and then halve: the known rows between two rows are few or many.
+        step = 1
+        while k + step <= known_slots.size and not _is_behind(
+            known_slots, known_times, k + step - 1, slots[i], times[i]
+        ):
+            k += step
+            step *= 2
+        while step > 0:
+            if k + step <= known_slots.size and not _is_behind(
+                known_slots, known_times, k + step - 1, slots[i], times[i]
+            ):
+                k += step
+            step //= 2
+        ranks[i] = k
+        if k > 0 and known_slots[k - 1] == slots[i] and known_times[k - 1] == times[i]:
+            found += 1
+    return found
+
+
+@inner
+def _is_behind(slots, times, row, slot, time):
+    return slots[row] > slot or (slots[row] == slot and times[row] > time)
+
+
+@kernel
+def keep_marked(
+    marks: Int64Array,
+    slots: Int32Array,
+    times: Int64Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+) -> int:
+    """Move the rows whose mark is not negative to the front, marks too; returns how many these are."""
+    bits = values.view(np.int64)
+    filled = 0
+    for i in range(slots.size):
+        if marks[i] < 0:
+            continue
+        if filled < i:
+            marks[filled] = marks[i]
+            slots[filled] = slots[i]
+            times[filled] = times[i]
+            bits[filled] = bits[i]
+            qualities[filled] = qualities[i]
+        filled += 1
+    return filled
+
+
+@kernel
 def mark_stale(slots: Int32Array, times: Int64Array, newest: Int64Array, stale: UInt8Array) -> int:
     """Mark the rows that are not newer than `newest` of their slot was, and raise it to their newest.
 

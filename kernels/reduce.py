@@ -43,7 +43,8 @@ CELL_FIELDS = 11
 CONTROL_TIME_MIN = 0
 CONTROL_TIME_MAX = 1
 CONTROL_SQUARES = 2
-CONTROL_FIELDS = 3
+CONTROL_NO_SUMS = 3  # not 0: nothing that is made of a sum is asked for
+CONTROL_FIELDS = 4
 
 # What `options` hold before the aggregates.
 EMIT_KEEP_EMPTY = 0
@@ -255,7 +256,14 @@ def _merge_floats(times, values, control, cell):
             count += 1
             low = min(low, value)
             high = max(high, value)
-    total, error = _compensated_sum(values[i:end])
+    exponent = -1
+    mantissa = np.int64(0)
+    total = 0.0
+    error = 0.0
+    if control[CONTROL_NO_SUMS] == 0:
+        exponent, mantissa = _decimal_sum(values[i:end])
+        if exponent < 0 or control[CONTROL_SQUARES] != 0:
+            total, error = _compensated_sum(values[i:end])
     squares = 0.0
     if control[CONTROL_SQUARES] != 0:
         mean = (total + error) / count
@@ -274,7 +282,6 @@ def _merge_floats(times, values, control, cell):
         times[i],
         times[end - 1],
     )
-    exponent, mantissa = _decimal_sum(values[i:end])
     if exponent >= 0:
         _add_decimal(cell, count, mantissa, exponent)
     else:

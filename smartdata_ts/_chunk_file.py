@@ -370,19 +370,27 @@ class ChunkFile:
     def commits_of(self, rows: Int64Array) -> Int64Array:
         """The commit of every reading of the blocks `rows`."""
         counts = self.count[rows]
-        commits = np.repeat(self.commit_min[rows], counts)
         mixed = self.commit_min[rows] != self.commit_max[rows]
+        decoded = self._decoded_commits(rows[mixed])
+        if mixed.all():
+            return decoded
+        commits = np.repeat(self.commit_min[rows], counts)
         if mixed.any():
-            found = self._verified(rows[mixed])
-            fields = np.zeros((int(mixed.sum()), DESCRIPTOR_FIELDS), np.int64)
-            fields[:, COUNT] = counts[mixed]
-            fields[:, TIMES_OFFSET], fields[:, TIMES_END] = found.firsts[_COMMITS], found.ends[_COMMITS]
-            decoded = np.empty(int(counts[mixed].sum()), np.int64)
-            status = read_integer_blocks(found.data, fields.reshape(-1), self.tables, decoded)
-            if status < 0:
-                raise self.corrupt(int(rows[mixed][-1 - status]), "its commits cannot be decoded")
             commits[np.repeat(mixed, counts)] = decoded
         return commits
+
+    def _decoded_commits(self, rows: Int64Array) -> Int64Array:
+        counts = self.count[rows]
+        decoded = np.empty(int(counts.sum()), np.int64)
+        if rows.size:
+            found = self._verified(rows)
+            fields = np.zeros((rows.size, DESCRIPTOR_FIELDS), np.int64)
+            fields[:, COUNT] = counts
+            fields[:, TIMES_OFFSET], fields[:, TIMES_END] = found.firsts[_COMMITS], found.ends[_COMMITS]
+            status = read_integer_blocks(found.data, fields.reshape(-1), self.tables, decoded)
+            if status < 0:
+                raise self.corrupt(int(rows[-1 - status]), "its commits cannot be decoded")
+        return decoded
 
     def _verified(self, rows: Int64Array) -> "_Payloads":
         """The bytes of the blocks `rows`; raises CorruptChunkError unless every checksum is right."""

@@ -38,11 +38,17 @@ class Plan:
     tangled: np.ndarray  # bool per position
     counts: Int64Array  # readings per position, an upper bound
     wanted: np.ndarray | None  # bool per quality code; None: all are
+    settled: dict[ChunkFile, np.ndarray]  # bool per block, of some chunks: see _settled
 
     @property
     def qualities(self) -> list[int] | None:
         """The codes that are wanted; None: all."""
         return None if self.wanted is None else np.flatnonzero(self.wanted).tolist()
+
+    def settled_in(self, chunk: ChunkFile, rows: Int64Array) -> np.ndarray:
+        """Which blocks of tangled series hold, within their spans, just what there is to be read."""
+        settled = self.settled.get(chunk)
+        return np.zeros(rows.size, np.bool_) if settled is None else settled[rows]
 
     @property
     def reading_count(self) -> int:
@@ -104,7 +110,7 @@ def make_plan(
     for part in blocks:
         np.add.at(counts, part.positions, part.chunk.count[part.rows])
     np.add.at(counts, head.series, 1)
-    tangled = _tangled(ids.size, blocks, head)
+    tangled, _ = _overlaps(ids.size, blocks, head)
     if snapshot.as_of is not None:
         tangled |= _unsettled(snapshot.as_of, ids, blocks)
     wanted = None
@@ -112,6 +118,10 @@ def make_plan(
         wanted = np.zeros(256, np.bool_)
         wanted[list(qualities)] = True
         tangled |= _mixed(wanted, ids.size, blocks, head)
+    settled = {}
+    if snapshot.as_of is not None and snapshot.is_whole and wanted is None and tangled.any():
+        present = snapshot.present_blocks(ids, time_min, time_max)
+        settled = _settled(snapshot.as_of, ids, present, head)
     ends = np.array([(part.positions[0], part.positions[-1]) for part in blocks], np.int64).reshape(-1, 2)
     return Plan(
         snapshot,
@@ -127,6 +137,7 @@ def make_plan(
         tangled,
         counts,
         wanted,
+        settled,
     )
 
 
@@ -170,9 +181,35 @@ def _mixed(wanted: np.ndarray, position_count: int, blocks: list[Blocks], head: 
     return mixed
 
 
-def _tangled(position_count: int, blocks: list[Blocks], head: Readings) -> np.ndarray:
-    """Which positions have blocks (the head's readings being one) that overlap in time."""
+def _settled(
+    as_of: AsOf, ids: Int64Array, present: list[Blocks], head: Readings
+) -> dict[ChunkFile, np.ndarray]:
+    """Per chunk of the present, which blocks are as they were as of the commit, whatever history holds.
+
+    Whatever history holds was superseded or deleted. Where nothing else of the present overlaps a block,
+    and nothing of its series was ever deleted, it holds what superseded the history of its span; and all
+    of that was known.
+    """
+    _, limits = _overlaps(ids.size, present, head)
+    limits[np.isin(ids, as_of.ever_deleted)] = TIME_MIN
+    for row in as_of.later_chunks:
+        near = (ids >= row.series_min) & (ids <= row.series_max)
+        limits[near] = np.minimum(limits[near], row.time_min)
+    settled = {}
+    for part in present:
+        chunk, rows = part.chunk, part.rows
+        is_settled = np.zeros(chunk.block_count, np.bool_)
+        is_settled[rows] = (chunk.commit_max[rows] <= as_of.commit) & (
+            chunk.time_max[rows] < limits[part.positions]
+        )
+        settled[chunk] = is_settled
+    return settled
+
+
+def _overlaps(position_count: int, blocks: list[Blocks], head: Readings) -> tuple[np.ndarray, Int64Array]:
+    """Which positions have blocks (the head's readings being one) that overlap in time; from when on."""
     tangled = np.zeros(position_count, np.bool_)
+    begins = np.full(position_count, TIME_MAX)
     positions = [part.positions for part in blocks]
     firsts = [part.chunk.time_min[part.rows] for part in blocks]
     lasts = [part.chunk.time_max[part.rows] for part in blocks]
@@ -182,14 +219,15 @@ def _tangled(position_count: int, blocks: list[Blocks], head: Readings) -> np.nd
         firsts.append(head.times[starts])
         lasts.append(head.times[np.append(starts[1:], len(head)) - 1])
     if not positions:
-        return tangled
+        return tangled, begins
     position, first, last = map(np.concatenate, (positions, firsts, lasts))
     order = np.lexsort((first, position))
     position, first, last = position[order], first[order], last[order]
-    # Ordered by their begin, some two neighbours overlap if any two blocks do.
+    # Ordered by their begin, some two neighbours overlap if any two blocks do; none before the first such.
     overlaps = (position[1:] == position[:-1]) & (first[1:] <= last[:-1])
     tangled[position[1:][overlaps]] = True
-    return tangled
+    np.minimum.at(begins, position[1:][overlaps], first[:-1][overlaps])
+    return tangled, begins
 
 
 def slices_by_readings(plan: Plan, reading_count_max: int) -> Iterator[Slice]:

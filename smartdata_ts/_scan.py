@@ -15,9 +15,10 @@ from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
 from smartdata_ts._readings import Readings, fold
 from smartdata_ts._snapshot import AsOf, Blocks, Snapshot
-from smartdata_ts._versions import Versions, fold_versions, join
+from smartdata_ts._versions import Versions, fold_versions, join, overlay, sort_versions, without_hidden
 from smartdata_ts.kernels import blocks as kernel_blocks
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels._jit import Int32Array, Int64Array
+from smartdata_ts.kernels.readings import rank_rows
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -55,9 +56,8 @@ def read_slice(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Readi
 
 
 def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
-    as_of = plan.snapshot.as_of
-    if as_of is not None and plan.tangled[part.first : part.end].any():
-        return fold_versions(known_by(as_of, plan, part, read_versions(plan, part, only)))[0].readings
+    if plan.snapshot.as_of is not None and plan.tangled[part.first : part.end].any():
+        return _read_past(plan, part, only, False)
     pieces = [decode(blocks, part) for blocks in _blocks_in(plan, part, only)]
     head = head_in(plan, part)
     if only is not None:
@@ -65,18 +65,104 @@ def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
     return fold([*pieces, head]).readings
 
 
-def _blocks_in(plan: Plan, part: Slice, only: np.ndarray | None) -> Iterator[Blocks]:
-    """The blocks of a slice, positions being those less part.first."""
+def read_unsettled(plan: Plan, part: Slice) -> Readings:
+    """The merged readings of a slice's tangled series, without those of settled blocks."""
+    if plan.settled:
+        return _read_past(plan, part, plan.tangled, True)
+    return read_slice(plan, part, plan.tangled)
+
+
+def _read_past(plan: Plan, part: Slice, only: np.ndarray | None, is_rest: bool) -> Readings:
+    """What a slice was as of a commit; of the rest what no settled block holds."""
+    as_of = plan.snapshot.as_of
+    assert as_of is not None
+    merged = join([])
+    spans = _settled_spans(plan, part) if is_rest else None
+    for blocks in _blocks_in(plan, part, only, is_rest):
+        versions = _decode_known(plan, part, blocks)
+        _hide_unknown(as_of, plan, part, versions)
+        if blocks.chunk.is_history:
+            versions = without_hidden(versions)
+            if spans is not None:
+                versions = versions.select(~_are_in(spans, versions.readings))
+        merged = overlay(merged, versions)
+    head = sort_versions(_within(part, _head_versions(plan, part, only)))
+    _hide_unknown(as_of, plan, part, head)
+    head, _ = fold_versions(without_hidden(head))
+    return without_hidden(overlay(merged, head)).readings
+
+
+def _settled_spans(plan: Plan, part: Slice) -> tuple[Int32Array, Int64Array, Int64Array]:
+    """The slots, first and last times of a slice's settled blocks, in order; they do not overlap."""
+    found = [np.zeros((3, 0), np.int64)]
     for chunk, rows, positions in plan.blocks_in(part):
-        wanted = slice(None) if only is None else only[positions]
-        blocks = Blocks(chunk, rows[wanted], positions[wanted] - part.first)
-        if blocks.rows.size:
-            yield blocks
+        settled = plan.settled_in(chunk, rows)
+        slots = positions[settled] - part.first
+        found.append(np.stack([slots, chunk.time_min[rows][settled], chunk.time_max[rows][settled]]))
+    slots, firsts, lasts = np.concatenate(found, axis=1)
+    order = np.lexsort((firsts, slots))
+    return slots[order].astype(np.int32), firsts[order], lasts[order]
 
 
-def read_versions(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Versions:
+def _are_in(spans: tuple[Int32Array, Int64Array, Int64Array], rows: Readings) -> np.ndarray:
+    """Which of the sorted rows lie in some span of theirs."""
+    slots, firsts, lasts = spans
+    if slots.size == 0:
+        return np.zeros(len(rows), np.bool_)
+    ranks = np.empty(len(rows), np.int64)
+    rank_rows(slots, firsts, rows.series, rows.times, ranks)
+    at = np.maximum(ranks - 1, 0)
+    are_in: np.ndarray = (ranks > 0) & (slots[at] == rows.series) & (rows.times <= lasts[at])
+    return are_in
+
+
+def _decode_known(plan: Plan, part: Slice, blocks: Blocks) -> Versions:
+    """The readings of some blocks; those of settled ones count as the commit's own, which hides history."""
+    as_of, chunk, rows = plan.snapshot.as_of, blocks.chunk, blocks.rows
+    assert as_of is not None
+    settled = plan.settled_in(chunk, rows)
+    readings = decode(blocks, Slice(0, 0, TIME_MIN, TIME_MAX))
+    commits = chunk.commits_of(rows[~settled])
+    if settled.any():
+        of_all = np.full(len(readings), as_of.commit)
+        of_all[np.repeat(~settled, chunk.count[rows])] = commits
+        commits = of_all
+    versions = Versions(readings, commits)
+    is_inside = chunk.time_min[rows].min() >= part.time_min and chunk.time_max[rows].max() <= part.time_max
+    return versions if is_inside else _within(part, versions)
+
+
+def _hide_unknown(as_of: AsOf, plan: Plan, part: Slice, versions: Versions) -> None:
+    """Make the commits negative of versions that the commit did not know, and of those deleted by then."""
+    rows, commits = versions.readings, versions.commits
+    ids = plan.ids[part.first : part.end]
+    commits[commits > as_of.commit] = -1
+    for deletion in as_of.deletions:
+        at = np.flatnonzero(ids == deletion.series)
+        if at.size:
+            first, end = np.searchsorted(rows.series, (at[0], at[0] + 1))
+            times = rows.times[first:end]
+            within = (times >= deletion.time_min) & (times <= deletion.time_max)
+            commits[first:end][within & (commits[first:end] < deletion.commit)] = -1
+
+
+def _blocks_in(plan: Plan, part: Slice, only: np.ndarray | None, is_rest: bool = False) -> Iterator[Blocks]:
+    """The blocks of a slice, or the rest, without settled ones; positions being those less part.first."""
+    for chunk, rows, positions in plan.blocks_in(part):
+        wanted = np.ones(rows.size, np.bool_) if only is None else only[positions]
+        if is_rest:
+            wanted &= ~plan.settled_in(chunk, rows)
+        if wanted.any():
+            yield Blocks(chunk, rows[wanted], positions[wanted] - part.first)
+
+
+def read_versions(plan: Plan, part: Slice) -> Versions:
     """Every version of a slice's readings as they stand in chunks and head: neither sorted nor folded."""
-    parts = [decode_versions(blocks) for blocks in _blocks_in(plan, part, only)]
+    parts = [decode_versions(blocks) for blocks in _blocks_in(plan, part, None)]
+    return _within(part, join([*parts, _head_versions(plan, part, None)]))
+
+
+def _head_versions(plan: Plan, part: Slice, only: np.ndarray | None) -> Versions:
     head = plan.head_versions
     positions = head.readings.series
     wanted = (positions >= part.first) & (positions < part.end)
@@ -84,7 +170,11 @@ def read_versions(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Ve
         wanted &= only[positions]
     rows = head.readings.select(wanted)
     placed = Readings(rows.series - np.int32(part.first), rows.times, rows.values, rows.qualities)
-    versions = join([*parts, Versions(placed, head.commits[wanted])])
+    return Versions(placed, head.commits[wanted])
+
+
+def _within(part: Slice, versions: Versions) -> Versions:
+    """Those within the slice's span."""
     times = versions.readings.times
     within = (times >= part.time_min) & (times <= part.time_max)
     return versions if within.all() else versions.select(within)
@@ -94,19 +184,6 @@ def decode_versions(blocks: Blocks) -> Versions:
     """All readings of some blocks, and their commits; `series` is the position."""
     whole = decode(blocks, Slice(0, 0, TIME_MIN, TIME_MAX))
     return Versions(whole, blocks.chunk.commits_of(blocks.rows))
-
-
-def known_by(as_of: AsOf, plan: Plan, part: Slice, versions: Versions) -> Versions:
-    """The versions of a slice that the commit knew, without those that had been deleted by then."""
-    rows = versions.readings
-    ids = plan.ids[part.first : part.end]
-    known = versions.commits <= as_of.commit
-    for deletion in as_of.deletions:
-        at = np.flatnonzero(ids == deletion.series)
-        if at.size:
-            within = (rows.times >= deletion.time_min) & (rows.times <= deletion.time_max)
-            known &= ~(within & (rows.series == at[0]) & (versions.commits < deletion.commit))
-    return versions.select(known)
 
 
 def head_in(plan: Plan, part: Slice) -> Readings:

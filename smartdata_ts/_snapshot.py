@@ -93,10 +93,12 @@ class Blocks:
 
 @dataclass(frozen=True)
 class AsOf:
-    """A commit of the past, and what had been deleted by then."""
+    """A commit of the past, what had been deleted by then, and what the present tells besides."""
 
     commit: int
     deletions: tuple[Deletion, ...]
+    ever_deleted: tuple[int, ...] = ()  # series of which readings were deleted, by then or since
+    later_chunks: tuple[ChunkRow, ...] = ()  # of the present, of which the commit knew nothing
 
 
 @dataclass(frozen=True)
@@ -144,26 +146,50 @@ class Snapshot:
         A later chunk's readings win over those of the chunks before it, and the head's over all.
         `ids` are in the order of the result, any order; a position is an index into them.
         """
+        found = []
+        for blocks in self._blocks_of(self.chunks, ids, time_min, time_max):
+            rows, positions = blocks.rows, blocks.positions
+            if self.as_of is not None:
+                known = blocks.chunk.commit_min[rows] <= self.as_of.commit
+                rows, positions = rows[known], positions[known]
+            if rows.size:
+                found.append(Blocks(blocks.chunk, rows, positions))
+        return found
+
+    def present_blocks(self, ids: Int64Array, time_min: int, time_max: int) -> list[Blocks]:
+        """The same without history, and with blocks of which an earlier commit knew nothing."""
+        chunks = tuple(row for row in self.chunks if not row.is_history)
+        return list(self._blocks_of(chunks, ids, time_min, time_max))
+
+    def _blocks_of(
+        self, chunks: tuple[ChunkRow, ...], ids: Int64Array, time_min: int, time_max: int
+    ) -> Iterator[Blocks]:
         order = np.argsort(ids, kind="stable")
         ascending = ids[order]
-        found = []
-        for row in self.chunks_near(ids, time_min, time_max):
+        for row in self._near(chunks, ids, time_min, time_max):
             first, end = np.searchsorted(ascending, (row.series_min, row.series_max + 1))
             chunk = self._files.get(row.name)
             rows, positions = _rows_of(chunk, ascending[first:end], order[first:end])
             within = (chunk.time_max[rows] >= time_min) & (chunk.time_min[rows] <= time_max)
             if row.name in self._left_out.rows:
                 within &= ~np.isin(rows, self._left_out.rows[row.name])
-            if self.as_of is not None:
-                within &= chunk.commit_min[rows] <= self.as_of.commit
             if within.any():
-                found.append(Blocks(chunk, rows[within], positions[within]))
-        return found
+                yield Blocks(chunk, rows[within], positions[within])
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of it is left out as damaged."""
+        return not (self._left_out.files or self._left_out.rows)
 
     def chunks_near(self, ids: Int64Array, time_min: int, time_max: int) -> Iterator[ChunkRow]:
         """The chunks that may hold readings of the series `ids` within [time_min, time_max]."""
+        return self._near(self.chunks, ids, time_min, time_max)
+
+    def _near(
+        self, chunks: tuple[ChunkRow, ...], ids: Int64Array, time_min: int, time_max: int
+    ) -> Iterator[ChunkRow]:
         ascending = np.sort(ids)
-        for row in self.chunks:
+        for row in chunks:
             if row.time_max < time_min or row.time_min > time_max or row.name in self._left_out.files:
                 continue
             first, end = np.searchsorted(ascending, (row.series_min, row.series_max + 1))
@@ -195,7 +221,9 @@ class Snapshot:
         head = unpack_head(state.head)
         known = tuple(deletion for deletion in state.deletions if deletion.commit <= commit)
         head = head.select(head.commits <= commit)
-        return cls(commit, 0, rows, head, files, AsOf(commit, known))
+        ever_deleted = tuple({deletion.series for deletion in state.deletions})
+        later = tuple(row for row in state.chunks if row.commit_min > commit)
+        return cls(commit, 0, rows, head, files, AsOf(commit, known, ever_deleted, later))
 
     def with_chunks(self, chunks: tuple[ChunkRow, ...]) -> "Snapshot":
         """The same with more chunks on top; for a writer, of its own."""

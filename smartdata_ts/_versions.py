@@ -1,14 +1,16 @@
 """Readings with the commit that each came with, and which of several of one series and time stands."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from smartdata_ts._readings import Readings, concatenate, fold
 from smartdata_ts.kernels._jit import Int64Array
-from smartdata_ts.kernels.readings import match_times
+from smartdata_ts.kernels.readings import keep_marked, match_times, rank_rows
 
+_Item = TypeVar("_Item", bound=np.generic)
 Index = slice | npt.NDArray[np.bool_ | np.int64]
 
 
@@ -86,6 +88,66 @@ def _successors(standing: Versions, left: Versions) -> Int64Array:
     again = np.flatnonzero(same_as_next(rows))
     successors[again] = left.commits[again + 1]
     return successors
+
+
+def overlay(below: Versions, above: Versions) -> Versions:
+    """What stands of both, each sorted by series and time with each (series, time) once, as is the result.
+
+    Of one (series, time) the version of the later commit stands, of one commit that above. May change the
+    arrays of either.
+    """
+    small, large = (above, below) if len(above) <= len(below) else (below, above)
+    if len(small) == 0:
+        return large
+    rows, known = small.readings, large.readings
+    ranks = np.empty(len(small), np.int64)
+    rank_rows(known.series, known.times, rows.series, rows.times, ranks)
+    at = np.maximum(ranks - 1, 0)
+    found = ranks > 0
+    found[found] = (known.series[at[found]] == rows.series[found]) & (
+        known.times[at[found]] == rows.times[found]
+    )
+    chosen = np.flatnonzero(found)
+    margin = small.commits[chosen] - large.commits[at[chosen]]
+    chosen = chosen[margin >= 0 if small is above else margin > 0]
+    places = at[chosen]
+    known.values[places] = rows.values[chosen]
+    known.qualities[places] = rows.qualities[chosen]
+    large.commits[places] = small.commits[chosen]
+    if found.all():
+        return large
+    return _inserted(large, small.select(~found), ranks[~found])
+
+
+def _inserted(large: Versions, small: Versions, ranks: Int64Array) -> Versions:
+    """The rows of both, those of the small one behind as many of the large one as their ranks tell."""
+    if ranks[0] == ranks[-1]:  # series behind others, mostly
+        return join([large.select(slice(0, ranks[0])), small, large.select(slice(ranks[0], None))])
+    places = ranks + np.arange(ranks.size)
+    is_large = np.ones(len(large) + len(small), np.bool_)
+    is_large[places] = False
+
+    def column(of_large: npt.NDArray[_Item], of_small: npt.NDArray[_Item]) -> npt.NDArray[_Item]:
+        whole = np.empty(is_large.size, of_large.dtype)
+        whole[is_large] = of_large
+        whole[places] = of_small
+        return whole
+
+    rows, added = large.readings, small.readings
+    readings = Readings(
+        column(rows.series, added.series),
+        column(rows.times, added.times),
+        column(rows.values, added.values),
+        column(rows.qualities, added.qualities),
+    )
+    return Versions(readings, column(large.commits, small.commits))
+
+
+def without_hidden(versions: Versions) -> Versions:
+    """The versions whose commit is not negative, in the arrays that these have been in."""
+    rows = versions.readings
+    count = keep_marked(versions.commits, rows.series, rows.times, rows.values, rows.qualities)
+    return versions.select(slice(0, count))
 
 
 def same_as_next(rows: Readings) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from smartdata_ts._quality import quality_name, winners
 from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, fold, series_starts
-from smartdata_ts.kernels.readings import are_sorted, count_slots, fold_repeats, mark_stale, match_times
+from smartdata_ts.kernels.readings import (
+    are_sorted,
+    count_slots,
+    fold_repeats,
+    keep_marked,
+    mark_stale,
+    match_times,
+    rank_rows,
+)
 
 Row = tuple[int, int, int, int]  # series, time, bits of the value, quality
 
@@ -148,6 +156,30 @@ def test_each_row_is_matched_with_the_known_row_of_its_time(table, known_table):
     places = {row[:2]: place for place, row in enumerate(rows_of(known))}
     assert matches.tolist() == [places.get(row[:2], -1) for row in rows_of(new)]
     assert found == sum(row[:2] in places for row in rows_of(new))
+
+
+@examples(200)
+@given(rows, rows)
+def test_a_row_ranks_behind_the_known_rows_up_to_it(table, known_table):
+    known = fold([columns_of(known_table)]).readings
+    new = fold([columns_of(table)]).readings
+    ranks = np.full(len(new), 77, np.int64)
+    found = rank_rows(known.series, known.times, new.series, new.times, ranks)
+    places = [row[:2] for row in rows_of(known)]
+    keys = [row[:2] for row in rows_of(new)]
+    assert ranks.tolist() == [sum(place <= key for place in places) for key in keys]
+    assert found == len(set(places) & set(keys))
+
+
+@examples(200)
+@given(rows, st.lists(st.integers(-2, 2), min_size=60, max_size=60))
+def test_rows_of_negative_marks_are_left_out(table, given_marks):
+    rows = columns_of(table)
+    marks = np.array(given_marks[: len(rows)], np.int64)
+    count = keep_marked(marks, rows.series, rows.times, rows.values, rows.qualities)
+    kept = [(mark, row) for mark, row in zip(given_marks, table, strict=False) if mark >= 0]
+    assert marks[:count].tolist() == [mark for mark, _ in kept]
+    assert rows_of(rows.select(slice(0, count))) == [row for _, row in kept]
 
 
 @examples(150)

@@ -24,6 +24,7 @@ from smartdata_ts.kernels.reduce import (
     AGGREGATE_SUM,
     CELL_FIELDS,
     CONTROL_FIELDS,
+    CONTROL_NO_SUMS,
     CONTROL_SQUARES,
     EMIT_FIELDS,
     EMIT_KEEP_EMPTY,
@@ -326,3 +327,26 @@ def test_signalling_nans_are_skipped_too():
     reduction = Reduction([0, 10])
     reduction.add_blocks([1, 2], values)
     assert reduction.rows()[0, 0][0] == 1
+
+
+@examples(150)
+@given(st.lists(any_value, min_size=1, max_size=40), st.integers(1, 7))
+def test_what_is_not_asked_for_changes_nothing_else(values, width):
+    edges = np.arange(0, 40 + width, width)
+    rows = []
+    for squares, no_sums in ((1, 0), (0, 0), (0, 1)):
+        reduction = Reduction(edges)
+        reduction.control[CONTROL_SQUARES], reduction.control[CONTROL_NO_SUMS] = squares, no_sums
+        half = len(values) // 2
+        reduction.add_columns(np.arange(half), values[:half])
+        reduction.add_columns(np.arange(half, len(values)), values[half:])
+        rows.append(reduction.rows())
+    whole, without_squares, without_sums = rows
+    names = ["count", "sum", "min", "max", "mean", "first", "last", "std"]
+    of_sums = [names.index("sum"), names.index("mean")]
+    for key, row in whole.items():
+        np.testing.assert_array_equal(without_squares[key][:-1], row[:-1])
+        np.testing.assert_array_equal(
+            np.delete(without_sums[key][:-1], of_sums), np.delete(row[:-1], of_sums)
+        )
+    assert whole.keys() == without_squares.keys() == without_sums.keys()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartdata_ts._readings import Readings
-from smartdata_ts._versions import Versions, fold_versions, layers
+from smartdata_ts._versions import Versions, fold_versions, join, layers, overlay, without_hidden
 
 Row = tuple[int, int, int, float]  # series, time, commit, value
 
@@ -63,3 +63,20 @@ def test_from_the_floor_on_every_commit_shows_what_it_did(
         assert {row[:2]: row[3] for row in kept if row[2] <= commit} == expected
     if floor == 6:
         assert len(superseded) == 0
+
+
+@given(st.lists(rows, min_size=1, max_size=4))
+def test_parts_laid_over_each_other_are_as_if_folded(parts: list[list[tuple[int, int, int]]]) -> None:
+    folded = [fold_versions(versions_of(part))[0] for part in parts]
+    expected = rows_of(fold_versions(join(folded))[0])
+    laid = join([])
+    for part in folded:
+        laid = overlay(laid, part.select(np.arange(len(part))))
+    assert rows_of(laid) == expected
+
+
+@given(rows)
+def test_versions_of_negative_commits_are_hidden(given_rows: list[tuple[int, int, int]]) -> None:
+    versions = versions_of([(series, time, commit - 3) for series, time, commit in given_rows])
+    expected = [row for row in rows_of(versions) if row[2] >= 0]
+    assert rows_of(without_hidden(versions)) == expected

@@ -11,7 +11,7 @@ from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._readings import Readings
-from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, head_in, in_order, read_slice
+from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, head_in, in_order, read_unsettled
 from smartdata_ts._steps import shares
 from smartdata_ts.kernels import reduce as kernel_reduce
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
@@ -108,6 +108,7 @@ class _Scratch:
         )
         self.control = np.zeros(kernel_reduce.CONTROL_FIELDS + 2 * BLOCK_READINGS_MAX, np.int64)
         self.control[kernel_reduce.CONTROL_SQUARES] = "std" in aggregates
+        self.control[kernel_reduce.CONTROL_NO_SUMS] = not {"sum", "mean", "std"} & set(aggregates)
         self.values = np.empty(BLOCK_READINGS_MAX)
         self._cells = np.empty(0)
 
@@ -219,7 +220,7 @@ def _reduce(
     tangled = plan.tangled[part.first : part.end]
     for chunk, rows, positions in plan.blocks_in(part):
         slots = positions - part.first
-        plain = ~tangled[slots]
+        plain = ~tangled[slots] | plan.settled_in(chunk, rows)
         if not plain.any():
             continue
         chosen, slots = rows[plain], slots[plain]
@@ -250,4 +251,4 @@ def _loose_readings(plan: Plan, part: Slice, tangled: np.ndarray) -> Iterator[Re
     if len(head):
         yield head
     if tangled.any():
-        yield read_slice(plan, part, plan.tangled)
+        yield read_unsettled(plan, part)

@@ -95,7 +95,8 @@ def _estimated_blocks(plan: Plan, part: Slice) -> list[Readings]:
     found = []
     for chunk, rows, positions in plan.blocks_in(part):
         low, high = chunk.quality_min[rows], chunk.quality_max[rows]
-        wanted = ((low != high) | ESTIMATES[low]) & ~plan.tangled[positions]
+        plain = ~plan.tangled[positions] | plan.settled_in(chunk, rows)
+        wanted = ((low != high) | ESTIMATES[low]) & plain
         if wanted.any():
             found.append(decode(Blocks(chunk, rows[wanted], positions[wanted] - part.first), part))
     return found

@@ -144,7 +144,8 @@ def _aggregated(starts: Mask, times: Int64Array, values: Float64Array, aggregate
     firsts = np.append(np.flatnonzero(starts), starts.size)
     results = np.empty(firsts.size - 1)
     span = np.array([times.min(), times.max() + 1], np.int64)
-    control = np.array([span[0], span[1], 0], np.int64)
+    control = np.zeros(kernel_reduce.CONTROL_FIELDS, np.int64)
+    control[[kernel_reduce.CONTROL_TIME_MIN, kernel_reduce.CONTROL_TIME_MAX]] = span
     options = np.array([1, 0, 0, aggregate], np.int64)
     for first in range(0, results.size, _GROUPS_MAX):
         end = min(first + _GROUPS_MAX, results.size)
