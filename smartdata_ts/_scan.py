@@ -15,7 +15,7 @@ from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
 from smartdata_ts._readings import Readings, fold
 from smartdata_ts._snapshot import AsOf, Blocks, Snapshot
-from smartdata_ts._versions import Versions, fold_versions, join, overlay, sort_versions, without_hidden
+from smartdata_ts._versions import Versions, fold_versions, join, overlay_all, sort_versions, without_hidden
 from smartdata_ts.kernels import blocks as kernel_blocks
 from smartdata_ts.kernels._jit import Int32Array, Int64Array
 from smartdata_ts.kernels.readings import rank_rows
@@ -37,6 +37,9 @@ SLICE_READINGS = 1_048_576
 _THREAD_COUNT = 2
 _THREADS_FROM_READINGS = 262_144  # below, starting threads costs more than it saves
 
+# Slots, first and last times.
+_Spans = tuple[Int32Array, Int64Array, Int64Array]
+
 Result = TypeVar("Result")
 Task = TypeVar("Task")
 
@@ -57,7 +60,7 @@ def read_slice(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Readi
 
 def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
     if plan.snapshot.as_of is not None and plan.tangled[part.first : part.end].any():
-        return _read_past(plan, part, only, False)
+        return _read_past(plan, part, only)
     pieces = [decode(blocks, part) for blocks in _blocks_in(plan, part, only)]
     head = head_in(plan, part)
     if only is not None:
@@ -66,33 +69,38 @@ def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
 
 
 def read_unsettled(plan: Plan, part: Slice) -> Readings:
-    """The merged readings of a slice's tangled series, without those of settled blocks."""
-    if plan.settled:
-        return _read_past(plan, part, plan.tangled, True)
-    return read_slice(plan, part, plan.tangled)
+    """The merged readings of a slice's tangled series, without those of settled blocks; NaN is none."""
+    if not plan.settled:
+        return read_slice(plan, part, plan.tangled)
+    rest = overlay_all(_past_parts(plan, part, plan.tangled, _settled_spans(plan, part)))
+    # Whoever reduces skips NaN: it need not be moved out of the way.
+    rest.readings.values[rest.commits < 0] = np.nan
+    return rest.readings
 
 
-def _read_past(plan: Plan, part: Slice, only: np.ndarray | None, is_rest: bool) -> Readings:
-    """What a slice was as of a commit; of the rest what no settled block holds."""
+def _read_past(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
+    """What a slice was as of a commit."""
+    return without_hidden(overlay_all(_past_parts(plan, part, only, None))).readings
+
+
+def _past_parts(plan: Plan, part: Slice, only: np.ndarray | None, spans: _Spans | None) -> Iterator[Versions]:
+    """All that a slice is made of, where `spans` of settled blocks are given all else; unknown is hidden."""
     as_of = plan.snapshot.as_of
     assert as_of is not None
-    merged = join([])
-    spans = _settled_spans(plan, part) if is_rest else None
-    for blocks in _blocks_in(plan, part, only, is_rest):
+    for blocks in _blocks_in(plan, part, only, is_rest=spans is not None):
         versions = _decode_known(plan, part, blocks)
         _hide_unknown(as_of, plan, part, versions)
         if blocks.chunk.is_history:
             versions = without_hidden(versions)
             if spans is not None:
                 versions = versions.select(~_are_in(spans, versions.readings))
-        merged = overlay(merged, versions)
+        yield versions
     head = sort_versions(_within(part, _head_versions(plan, part, only)))
     _hide_unknown(as_of, plan, part, head)
-    head, _ = fold_versions(without_hidden(head))
-    return without_hidden(overlay(merged, head)).readings
+    yield fold_versions(without_hidden(head))[0]
 
 
-def _settled_spans(plan: Plan, part: Slice) -> tuple[Int32Array, Int64Array, Int64Array]:
+def _settled_spans(plan: Plan, part: Slice) -> _Spans:
     """The slots, first and last times of a slice's settled blocks, in order; they do not overlap."""
     found = [np.zeros((3, 0), np.int64)]
     for chunk, rows, positions in plan.blocks_in(part):
@@ -104,7 +112,7 @@ def _settled_spans(plan: Plan, part: Slice) -> tuple[Int32Array, Int64Array, Int
     return slots[order].astype(np.int32), firsts[order], lasts[order]
 
 
-def _are_in(spans: tuple[Int32Array, Int64Array, Int64Array], rows: Readings) -> np.ndarray:
+def _are_in(spans: _Spans, rows: Readings) -> np.ndarray:
     """Which of the sorted rows lie in some span of theirs."""
     slots, firsts, lasts = spans
     if slots.size == 0:

@@ -1,5 +1,6 @@
 """Readings with the commit that each came with, and which of several of one series and time stands."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -35,7 +36,10 @@ class Versions:
 
 
 def join(parts: list[Versions]) -> Versions:
-    """The versions of all parts, behind each other."""
+    """The versions of all parts, behind each other; of one that is not empty its own arrays."""
+    parts = [part for part in parts if len(part)]
+    if len(parts) == 1:
+        return parts[0]
     commits = [np.empty(0, np.int64), *(part.commits for part in parts)]
     return Versions(concatenate([part.readings for part in parts]), np.concatenate(commits))
 
@@ -88,6 +92,21 @@ def _successors(standing: Versions, left: Versions) -> Int64Array:
     again = np.flatnonzero(same_as_next(rows))
     successors[again] = left.commits[again + 1]
     return successors
+
+
+def overlay_all(parts: Iterable[Versions]) -> Versions:
+    """What stands of parts, each laid over those before it as `overlay` does."""
+    runs: list[list[Versions]] = []
+    for part in parts:
+        # Most follow each other: then they are joined once, not each with all that came before it.
+        if len(part) and runs and runs[-1][-1].readings.series[-1] < part.readings.series[0]:
+            runs[-1].append(part)
+        elif len(part):
+            runs.append([part])
+    laid = join([])
+    for run in runs:
+        laid = overlay(laid, join(run))
+    return laid
 
 
 def overlay(below: Versions, above: Versions) -> Versions:
