@@ -183,6 +183,8 @@ def _head_versions(plan: Plan, part: Slice, only: np.ndarray | None) -> Versions
 
 def _within(part: Slice, versions: Versions) -> Versions:
     """Those within the slice's span."""
+    if (part.time_min, part.time_max) == (TIME_MIN, TIME_MAX):
+        return versions
     times = versions.readings.times
     within = (times >= part.time_min) & (times <= part.time_max)
     return versions if within.all() else versions.select(within)

@@ -57,30 +57,31 @@ def fold_versions(versions: Versions, floor: int = 0) -> tuple[Versions, Version
     superseded are sorted by series, time and commit; those that no commit from the floor on shows are left
     out. Commits up to the floor become one, since history no longer tells them apart.
     """
-    order = _by_commit(versions.commits)
-    rows = versions.readings
-    # Folded with their numbers for values, the rows say which of them stand.
-    numbered = Readings(
-        rows.series[order], rows.times[order], order.view(np.float64), np.zeros(len(rows), np.uint8)
+    rows, commits = versions.readings, versions.commits
+    folded, kept = _folded(rows, np.arange(len(rows)))
+    # Where nothing is repeated, it does not matter what came first.
+    if kept.size < len(rows) and not np.all(commits[:-1] <= commits[1:]):
+        order = np.argsort(commits, kind="stable")
+        folded, kept = _folded(rows.select(order), order)
+    standing = Versions(
+        Readings(folded.series, folded.times, rows.values[kept], rows.qualities[kept]), commits[kept]
     )
-    kept = fold([numbered]).readings.values.view(np.int64)
-    standing = versions.select(kept)
-    is_left = np.ones(len(versions), np.bool_)
+    is_left = np.ones(len(rows), np.bool_)
     is_left[kept] = False
     left = sort_versions(versions.select(is_left))
     shown = np.maximum(left.commits, floor) != np.maximum(_successors(standing, left), floor)
     return _squashed(standing, floor), _squashed(left.select(shown), floor)
 
 
+def _folded(rows: Readings, numbers: Int64Array) -> tuple[Readings, Int64Array]:
+    """The rows sorted and folded, without their values, and the numbers of those that are left."""
+    numbered = Readings(rows.series, rows.times, numbers.view(np.float64), np.zeros(len(rows), np.uint8))
+    folded = fold([numbered]).readings
+    return folded, folded.values.view(np.int64)
+
+
 def _squashed(versions: Versions, floor: int) -> Versions:
     return Versions(versions.readings, np.maximum(versions.commits, floor))
-
-
-def _by_commit(commits: Int64Array) -> Int64Array:
-    """An order in which commits do not decrease; mostly that in which the rows stand."""
-    if np.all(commits[:-1] <= commits[1:]):
-        return np.arange(commits.size)
-    return np.argsort(commits, kind="stable")
 
 
 def _successors(standing: Versions, left: Versions) -> Int64Array:

@@ -90,5 +90,5 @@ def versions_of(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: in
         versions = read_versions(plan, part)
         if len(versions):
             rows = versions.readings
-            series = ids[rows.series + part.first].astype(np.int32)
+            series = ids[part.first : part.end].astype(np.int32)[rows.series]
             yield Versions(Readings(series, rows.times, rows.values, rows.qualities), versions.commits)
