@@ -1,0 +1,59 @@
+"""How a selection is cut into frames: none has readings of two chunks where that can be helped."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import smartdata_ts as sd
+from smartdata_ts._arrow_arrays import text_array
+from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
+from smartdata_ts._steps import frame
+
+HOUR = 3_600_000_000
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sd.Store:
+    """Forty series of fifty to ninety readings, in chunks of three hundred, which end within series."""
+    monkeypatch.setattr("smartdata_ts._chunk_output.CHUNK_READINGS_MAX", 300)
+    monkeypatch.setattr("smartdata_ts._writer.HEAD_READINGS_MAX", 10)
+    store = sd.open(tmp_path / "city.sdts", auto_compact=False)
+    with store.writer() as writer:
+        for k in range(40):
+            times = np.arange(50 + k) * HOUR
+            writer.write({"series": [f"m{k:02}"] * times.size, "time": times, "value": times / HOUR + k})
+    return store
+
+
+def plan_of(store: sd.Store) -> Plan:
+    catalog, snapshot = store.pin()
+    ids, keys = catalog.select_series(None, {})
+    return make_plan(snapshot, ids, text_array(keys.to_pylist()), TIME_MIN, TIME_MAX)
+
+
+@pytest.mark.parametrize("reading_count_max", [1, 150, 10_000])
+def test_a_frame_of_several_series_is_of_one_chunk(store: sd.Store, reading_count_max: int) -> None:
+    plan = plan_of(store)
+    assert len(plan.blocks) > 5
+    found = list(frame.ranges(plan, reading_count_max))
+    assert [first for first, _ in found] == [0, *(end for _, end in found[:-1])]
+    assert found[-1][1] == 40
+    for first, end in found:
+        assert end - first == 1 or plan.counts[first:end].sum() <= reading_count_max
+        chunks = sum((part.positions[0] < end) and (part.positions[-1] >= first) for part in plan.blocks)
+        assert end - first == 1 or chunks == 1
+    if reading_count_max == 10_000:
+        assert len(found) <= 2 * len(plan.blocks)
+
+
+def test_chunks_that_overlap_are_not_cut_apart(store: sd.Store) -> None:
+    store.write({"series": [f"m{k:02}" for k in range(40)], "time": [-HOUR] * 40, "value": [0.5] * 40})
+    assert list(frame.ranges(plan_of(store), 10_000)) == [(0, 40)]
+
+
+def test_what_is_in_several_chunks_is_read_as_one(store: sd.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame, "FRAME_READINGS", 400)
+    sums = store.query().consumption().resample("1y", "sum").to_arrow()
+    assert sums["series"].to_pylist() == [f"m{k:02}" for k in range(40)]
+    assert sums["sum"].to_pylist() == [49.0 + k for k in range(40)]
