@@ -23,6 +23,7 @@ SPEC_SIZE = 2
 _EXACT_POWERS = np.array([float(f"1e{k}") for k in range(23)])
 _EXACT_MAX = 1 << 53
 _DIGITS_MAX = 18
+_PLAIN_SIZE_MAX = 15  # so many digits are less than 2**53
 _EXPONENT_MAX = 100_000
 
 
@@ -191,6 +192,27 @@ def _parse_number(buffer, start, stop, decimal, thousands):
     return OK, -value if negative else value, 0, 0
 
 
+@inner
+def _plain_mantissa(buffer, start, stop, decimal):
+    """The digits of a short number without sign, group and power, and how many are behind the mark.
+
+    -1 where it is none: _parse_number tells what it is.
+    """
+    mantissa = np.int64(0)
+    behind = np.int64(0)
+    mark = stop
+    for i in range(start, stop):
+        digit = np.int64(buffer[i]) - 48
+        if 0 <= digit <= 9:
+            mantissa = mantissa * 10 + digit
+        elif buffer[i] == decimal and mark == stop and stop - start > 1:
+            mark = i
+            behind = stop - i - 1
+        else:
+            return np.int64(-1), behind
+    return mantissa, behind
+
+
 @kernel
 def parse_numbers(
     buffer: UInt8Array,
@@ -219,6 +241,11 @@ def parse_numbers(
             statuses[k] = EMPTY_VALUE if start == stop else UNREADABLE_NUMBER
             failed += 1
             continue
+        if stop - start <= _PLAIN_SIZE_MAX:
+            mantissa, behind = _plain_mantissa(buffer, start, stop, decimal)
+            if mantissa >= 0:
+                values[k] = np.float64(mantissa) / _EXACT_POWERS[behind]
+                continue
         status, value, mantissa, exponent = _parse_number(buffer, start, stop, decimal, thousands)
         values[k] = value
         if mantissa > 0:

@@ -111,6 +111,15 @@ def find_ends(
 
 
 @kernel
+def count_byte(buffer: UInt8Array, byte: int) -> int:
+    """Return how many bytes of `buffer` are `byte`."""
+    count = 0
+    for i in range(buffer.size):
+        count += buffer[i] == byte
+    return count
+
+
+@kernel
 def whole_rows(buffer: UInt8Array, newline: int, end_count: int, ends: Int32Array) -> int:
     """Return how many of `ends` belong to whole rows."""
     while end_count > 0 and buffer[ends[end_count - 1]] != newline:

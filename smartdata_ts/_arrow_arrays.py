@@ -40,6 +40,19 @@ def text_array(texts: Sequence[str | None]) -> pa.StringArray:
     )
 
 
+def doubles_of(array: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The numbers of an array of integers or doubles as doubles, null being NaN; shape (array's length,)."""
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    validity, data = array.buffers()
+    if data is None or len(array) == 0:
+        return np.full(len(array), np.nan)
+    numbers = np.frombuffer(data, dtype, len(array), array.offset * dtype.itemsize).astype(np.float64)
+    if array.null_count:
+        bits = np.unpackbits(np.frombuffer(validity, np.uint8), bitorder="little")
+        numbers[bits[array.offset : array.offset + len(array)] == 0] = np.nan
+    return numbers
+
+
 def numbers_of(array: pa.Array) -> np.ndarray[Any, Any]:
     """The numbers of an array of integers or floats without nulls, over its memory."""
     assert array.null_count == 0, "nulls have no number"

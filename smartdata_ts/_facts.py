@@ -5,11 +5,14 @@ Every function raises DataError, which says where, what was wrong, and what is r
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._catalog import INTEGER_FACTS, REAL_FACTS, SERIES_FACTS
 from smartdata_ts._instant import parse_instant
@@ -109,12 +112,14 @@ def checked_exchange(where: str, given: Mapping[str, object], tz: str) -> tuple[
 def series_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
     """Series with their facts and tags, of the catalog's rows."""
     _, keys, *facts, tags = zip(*rows, strict=True) if rows else [()] * (len(SERIES_FACTS) + 3)
-    columns = {"series": pa.array(keys, pa.string())}
+    columns = {"series": text_array(keys)}
     for name, values in zip(SERIES_FACTS, facts, strict=True):
         kind = pa.int64() if name in INTEGER_FACTS else pa.float64() if name in REAL_FACTS else pa.string()
-        columns[name] = pa.array(values, kind)
+        columns[name] = _array(values, kind)
     pairs = [list(json.loads(text).items()) for text in tags]
-    columns["tags"] = pa.array(pairs, pa.map_(pa.string(), pa.string()))
+    ends = np.cumsum([0, *map(len, pairs)], dtype=np.int32)
+    names, texts = (text_array([pair[k] for own in pairs for pair in own]) for k in (0, 1))
+    columns["tags"] = pa.MapArray.from_arrays(fixed_array(ends), names, texts)
     return pa.table(columns)
 
 
@@ -130,4 +135,14 @@ def exchange_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
         "multiplier": pa.float64(),
         "register_digits": pa.int64(),
     }
-    return pa.table({name: pa.array(c, kind) for (name, kind), c in zip(kinds.items(), columns, strict=True)})
+    return pa.table({name: _array(c, kind) for (name, kind), c in zip(kinds.items(), columns, strict=True)})
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Texts or numbers, of which None is null."""
+    if kind == pa.string():
+        return text_array(values)
+    nulls = np.array([value is None for value in values], np.bool_)
+    numbers = [0 if value is None else value for value in values]
+    found = np.array(numbers, np.float64 if kind == pa.float64() else np.int64)
+    return fixed_array(found, kind, nulls if nulls.any() else None)

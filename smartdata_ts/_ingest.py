@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from smartdata_ts._arrow_arrays import numbers_of
+from smartdata_ts._arrow_arrays import fixed_array, numbers_of, text_array
 from smartdata_ts._readings import Readings
 from smartdata_ts.errors import DataError
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
@@ -164,8 +164,8 @@ def _size(name: str, column: object) -> int:
 def _array(name: str, column: object, row_count: int) -> pa.Array:
     try:
         if isinstance(column, str):
-            indices = pa.array(np.zeros(row_count, np.int32))
-            return pa.DictionaryArray.from_arrays(indices, pa.array([column], pa.string()))
+            indices = fixed_array(np.zeros(row_count, np.int32))
+            return pa.DictionaryArray.from_arrays(indices, text_array([column]))
         if isinstance(column, np.ndarray):
             # Arrow would share the memory, which its owner may fill anew before it is stored.
             column = column.astype("M8[us]") if column.dtype in _COARSE_TIMES else column.copy()
@@ -214,6 +214,11 @@ def _decoded(array: pa.Array) -> pa.Array:
     return array
 
 
+def _as(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The array, of a type; casting loads pyarrow.compute even where there is nothing to do."""
+    return array if array.type == kind else array.cast(kind)
+
+
 def _note(reasons: _Reasons, rows: npt.NDArray[np.bool_], reason: int) -> None:
     reasons[rows & (reasons == _TAKEN)] = reason
 
@@ -231,8 +236,7 @@ def _series(array: pa.Array, name: str, reasons: _Reasons) -> tuple[pa.StringArr
     try:
         if not pa.types.is_dictionary(array.type):
             array = _decoded(array).cast(pa.string()).dictionary_encode()
-        keys = array.dictionary.cast(pa.string())
-        indices = array.indices.cast(pa.int32())
+        keys, indices = _as(array.dictionary, pa.string()), _as(array.indices, pa.int32())
     except pa.ArrowException as problem:
         raise DataError(
             f"column {name!r} is {array.type}, which gives no series keys: {problem}"
@@ -310,7 +314,7 @@ def _values(array: pa.Array, name: str, reasons: _Reasons) -> Float64Array:
         return _parsed(array.cast(pa.string()), reasons)
     if not (pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
         raise DataError(f"column {name!r} is {array.type}, not a number")
-    doubles: Float64Array = numbers_of(_filled(array).cast(pa.float64()))
+    doubles: Float64Array = numbers_of(_as(_filled(array), pa.float64()))
     return doubles
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smartdata_ts._arrow_arrays import fixed_array, numbers_of, text_array
+from smartdata_ts._arrow_arrays import doubles_of, fixed_array, numbers_of, text_array
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,17 @@ def test_numbers_are_read_from_the_memory_of_an_array_and_of_a_slice(kind):
     assert numbers_of(array).tolist() == [3, 1, 4, 1, 5]
     assert numbers_of(array.slice(1, 3)).tolist() == [1, 4, 1]
     assert numbers_of(array.slice(2, 0)).tolist() == []
+
+
+@pytest.mark.parametrize("kind", [pa.int32(), pa.int64(), pa.float64()])
+def test_doubles_have_nan_for_null_in_an_array_and_in_a_slice(kind):
+    array = pa.array([3, None, 4, *range(9), None], kind)
+    expected = np.array([3, np.nan, 4, *range(9), np.nan])
+    np.testing.assert_array_equal(doubles_of(array), expected)
+    np.testing.assert_array_equal(doubles_of(array.slice(1, 5)), expected[1:6])
+    np.testing.assert_array_equal(doubles_of(array.slice(12)), expected[12:])
+    assert doubles_of(array.slice(2, 0)).tolist() == []
+    assert np.isnan(doubles_of(pa.nulls(2, kind))).all()
+    sound = pa.array([1, 2], kind)
+    doubles_of(sound)[:] = 7  # a copy
+    assert sound.to_pylist() == [1, 2]

@@ -101,6 +101,18 @@ def test_a_short_answer_loads_no_compute_functions(store):
     assert loaded.isdisjoint({"pyarrow.compute", "pandas", "rich"})
 
 
+def test_an_import_loads_no_pandas_and_no_compute_functions(tmp_path):
+    source, target = tmp_path / "a.csv", tmp_path / "a.sdts"
+    source.write_text("series,time,value\nwm-17,2024-01-01T00:00:00Z,1.5\n")
+    code = (
+        "import smartdata_ts as sd\nfrom smartdata_ts.formats import import_file\n"
+        f"with sd.open({str(target)!r}) as store: import_file(store, {str(source)!r})"
+    )
+    loaded = modules_after(code)
+    assert "smartdata_ts.formats._magnitudes" in loaded
+    assert loaded.isdisjoint({"pyarrow.compute", "pandas"})
+
+
 def test_version_is_told():
     assert run("--version").out == f"smartdata-ts {sd.__version__}\n"
 

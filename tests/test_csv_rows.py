@@ -102,6 +102,11 @@ def test_any_text_gives_the_same_rows_wherever_it_is_cut(text, block_size):
 
 
 @settings(deadline=None)
+@given(st.binary(max_size=300), st.integers(0, 255))
+def test_bytes_are_counted(data, byte):
+    assert csv_rows.count_byte(np.frombuffer(data, np.uint8), byte) == data.count(byte)
+
+
 @given(st.binary(max_size=60), st.integers(1, 5))
 def test_any_bytes_are_split_within_their_bounds(data, columns):
     buffer = np.frombuffer(data, np.uint8)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts.errors import CorruptCatalogError
 from smartdata_ts.kernels._jit import Int64Array
 from smartdata_ts.kernels.checksum import digest_ranges
@@ -79,7 +80,7 @@ class Series(Connection):
         """Create series with new keys, ids in the keys' order; returns their ids."""
         first = self.series_id_max() + 1
         ids = np.arange(first, first + len(keys))
-        checksums = _checksums(ids, pa.array(keys, pa.string()))
+        checksums = _checksums(ids, text_array(keys))
         rows = zip(ids.tolist(), keys, checksums.tolist(), strict=True)
         self._execute_many("INSERT INTO series (id, key, checksum) VALUES (?, ?, ?)", rows)
         return ids

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from smartdata_ts._arrow_arrays import fixed_array, numbers_of, text_array
+from smartdata_ts._arrow_arrays import doubles_of, fixed_array, numbers_of, text_array
 from smartdata_ts._scan import TIME_TYPE
 from smartdata_ts._steps.folding import COUNT_OF, MAX, MIN, SUM, SUM_OF_ALL, Part, Places, concatenated, fold
 from smartdata_ts._units import Conversion, common_unit, conversion
@@ -118,15 +117,15 @@ class Across:
 
     def _opened(self, batch: pa.RecordBatch, members: Members) -> Part:
         """A batch with the group in the place of the series, and shares that sum up."""
-        positions = np.asarray(batch.column("series").indices)
-        columns = {name: _doubles(batch.column(name)) for name in self._hows(batch.schema)}
+        positions = numbers_of(batch.column("series").indices)
+        columns = {name: doubles_of(batch.column(name)) for name in self._hows(batch.schema)}
         for name in self.values(batch.schema):
             if members.conversions is not None:
                 columns[name] = _converted(name, columns[name], positions, members.conversions)
         if "estimated_share" in columns:
             weight = columns.get("completeness", ~np.isnan(columns[self.values(batch.schema)[0]]))
             columns["estimated_share"] = columns["estimated_share"] * weight
-        times = numbers_of(batch.column("time").cast(pa.int64()))
+        times = numbers_of(batch.column("time").view(pa.int64()))
         return Part(members.groups[positions], times, columns)
 
     def _put_quantiles(self, rows: Part, folded: Part, source: pa.Schema, probability: float) -> None:
@@ -170,7 +169,7 @@ class Across:
         found: list[pa.Array] = []
         for field in schema:
             if field.name in tags:
-                found.append(tags[field.name].take(pa.array(groups)))
+                found.append(tags[field.name].take(fixed_array(groups)))
             elif field.name == "time":
                 found.append(fixed_array(times, TIME_TYPE))
             else:
@@ -206,11 +205,6 @@ def _converted(
     denominators = np.array([known.denominator for known in conversions])[positions]
     scaled: Float64Array = numbers * numerators / denominators
     return scaled + offsets[positions] if is_level else scaled
-
-
-def _doubles(column: pa.Array) -> Float64Array:
-    numbers: Float64Array = np.ascontiguousarray(pc.fill_null(pc.cast(column, pa.float64()), np.nan))
-    return numbers
 
 
 def _nullable(numbers: Float64Array, kind: pa.DataType) -> pa.Array:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyarrow as pa
 
 from smartdata_ts import _disk
+from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._catalog import Catalog, ChunkRow
 from smartdata_ts._chunk_file import ChunkFile
 from smartdata_ts._scan import decode_versions
@@ -103,7 +103,7 @@ def _against_catalog(row: ChunkRow, chunk: ChunkFile, keys: dict[int, str]) -> I
     if found != row:
         yield f"{chunk.path}: holds other readings than the catalog says: {found} is not {row}"
     numbers, firsts = np.unique(chunk.series, return_index=True)
-    for number, key in zip(numbers.tolist(), chunk.keys.take(pa.array(firsts)).to_pylist(), strict=True):
+    for number, key in zip(numbers.tolist(), chunk.keys.take(fixed_array(firsts)).to_pylist(), strict=True):
         if keys.get(number) != key:
             yield (f"{chunk.path}: calls series id {number} {key!r}, and the catalog {keys.get(number)!r}")
 

@@ -155,7 +155,7 @@ def _open(path: Any, format: str | None, sink: "_Rejected", options: Mapping[str
 
 
 def _copy(reader: Reader, writer: "Writer", keys: "_Keys", progress: Progress | None) -> None:
-    with closing(read_ahead(reader)) as batches:
+    with closing(read_ahead(reader, reader.batches_ahead)) as batches:
         for batch in batches:
             keys.add(batch)
             writer.write(batch, quality="quality" if "quality" in batch.schema.names else None)

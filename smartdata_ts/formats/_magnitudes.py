@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from smartdata_ts._arrow_arrays import doubles_of, numbers_of
 from smartdata_ts._readings import series_starts
 from smartdata_ts.errors import HistoryError, StoreError
 
@@ -91,8 +91,9 @@ def _sizes(
 def _gather(batch: pa.RecordBatch, values: dict[str, list[np.ndarray]]) -> None:
     """Add a batch's least and largest values to those of its series."""
     column = batch.column("series")
-    positions = np.asarray(column.indices)
-    columns = np.stack([np.asarray(pc.fill_null(batch.column(name), 0.0)) for name in ("min", "max")])
+    positions = numbers_of(column.indices)
+    columns = np.stack([doubles_of(batch.column(name)) for name in ("min", "max")])
+    columns[np.isnan(columns)] = 0.0
     starts = series_starts(positions)
     for first, end in zip(starts, np.append(starts[1:], positions.size), strict=True):
         values.setdefault(column[int(first)].as_py(), []).append(columns[:, first:end])

@@ -40,6 +40,8 @@ class Reader(ABC):
     rejects     the first 100 of them; all go to the sink that the reader was opened with
     """
 
+    batches_ahead = 2  # so many may be made while one is stored
+
     def __init__(self, name: str, sink: RejectSink | None) -> None:
         self.name = name
         self.rows = 0

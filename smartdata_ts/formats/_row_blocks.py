@@ -22,7 +22,7 @@ class Block:
         self.ends = ends
         self.newline = newline
         self.first_line = first_line
-        self.line_count = int(np.count_nonzero(buffer == newline))
+        self.line_count = csv_rows.count_byte(buffer, newline)
         self._newlines: np.ndarray | None = None
 
     def line_at(self, position: int) -> int:

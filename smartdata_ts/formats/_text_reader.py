@@ -27,6 +27,8 @@ class TextReader(Reader):
     stand in front of the next block's.
     """
 
+    batches_ahead = 16  # of 2 MB each: reading goes on while millions of rows are sorted
+
     def __init__(
         self,
         source: Source,

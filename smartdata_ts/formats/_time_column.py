@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from smartdata_ts import _local_time
+from smartdata_ts._arrow_arrays import fixed_array, numbers_of
 from smartdata_ts.errors import DialectError, UsageError
 from smartdata_ts.kernels import csv_status
 from smartdata_ts.kernels._jit import Int32Array, Int64Array, UInt8Array
@@ -138,10 +138,12 @@ class TimeColumn:
             raise UsageError(
                 f"{self._where}: an interval of days or months needs a zone to count them in: pass tz="
             )
-        instants = pa.array(times[rows], pa.timestamp("us", self._tz))
-        walls = pc.local_timestamp(instants).cast(pa.int64()).to_numpy()
+        import pyarrow.compute as pc  # few files need it, and it takes 30 ms
+
+        instants = fixed_array(times[rows], pa.timestamp("us", self._tz))
+        walls = pc.local_timestamp(instants).cast(pa.int64())
         resolver = _local_time.LocalTimeResolver(self._tz)
-        starts[rows], _ = resolver.resolve(codes[rows], self._wall_starts(walls), final=True)
+        starts[rows], _ = resolver.resolve(codes[rows], self._wall_starts(numbers_of(walls)), final=True)
         return starts
 
 
