@@ -6,7 +6,7 @@ the register has counted.
 
 import numpy as np
 
-from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from ._jit import Float64Array, Int64Array, UInt8Array, inner, kernel
 from .qualities import is_estimate
 from .registers import EVENT_NONE, amount_between, pick_series, quality_between
 from .sums import two_sum
@@ -28,6 +28,9 @@ EMIT_FIELDS = 6
 KEEP_EMPTY = 0
 REDUCE_FIELDS = 1 + EMIT_FIELDS
 
+# What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.
+METER_SLOT, METER_MODULUS, METER_MULTIPLIER, METER_NUMERATOR, METER_DENOMINATOR = range(5)
+METER_FIELDS = 5
 SCRATCH_FIELDS = 7
 
 MALFORMED = -1
@@ -72,28 +75,25 @@ def reduce_intervals(
 @kernel
 def reduce_registers(
     bounds: Int64Array,
-    slots: Int32Array,
+    meters: Float64Array,
     times: Int64Array,
     values: Float64Array,
     qualities: UInt8Array,
-    meters: Float64Array,
     edges: Int64Array,
     control: Int64Array,
-    scratch: Int64Array,
     columns: Float64Array,
 ) -> int:
     """What pick_readings, intervals_between and reduce_intervals make one after another, to the bit.
 
-    Meter m, of slot slots[m], has the readings bounds[m] to bounds[m + 1]; a slot's meters follow each
-    other. `meters` are their moduli, multipliers, and by what amounts are multiplied and then divided to
-    have the unit that is wanted. `scratch` has SCRATCH_FIELDS words for each reading of the largest meter.
-    `edges`, `control`, `columns` and what is returned are those of reduce_intervals.
+    Meter m has the readings bounds[m] to bounds[m + 1]; a slot's meters follow each other. `meters`: the
+    slots of all meters, their moduli, their multipliers, by what amounts are multiplied and then divided to
+    have the unit that is wanted, and behind them the scratch. `edges`, `control`, `columns` and what is
+    returned are those of reduce_intervals.
     """
-    meter_count = slots.size
-    if not _has_room(edges, control, columns) or meters.size != 4 * meter_count:
+    meter_count = bounds.size - 1
+    if not _has_room(edges, control, columns) or not _are_registers(bounds, meters, times, values, qualities):
         return MALFORMED
-    if not _are_registers(bounds, slots, times, values, qualities, scratch):
-        return MALFORMED
+    slots, scratch = meters[:meter_count], meters[METER_FIELDS * meter_count :].view(np.int64)
     wants_estimates = control[1 + EMIT_ESTIMATED] >= 0
     cells = columns[: (edges.size - 1) * CELL_FIELDS]
     row = 0
@@ -103,17 +103,11 @@ def reduce_registers(
             cells[:] = 0.0
             low, high = edges.size, -1
         first, end = bounds[m], bounds[m + 1]
-        factors = (
-            meters[m],
-            meters[meter_count + m],
-            meters[2 * meter_count + m],
-            meters[3 * meter_count + m],
-        )
         of_meter = (times[first:end], values[first:end], qualities[first:end])
-        rows = _intervals_of(of_meter, factors, wants_estimates, scratch)
+        rows = _intervals_of(of_meter, _factors(meters, m, meter_count), wants_estimates, scratch)
         low, high = _add_rows(rows, edges, wants_estimates, cells, low, high)
         if m + 1 == meter_count or slots[m + 1] != slots[m]:
-            row = _emit_slot(cells, low, high, slots[m], control, row, columns)
+            row = _emit_slot(cells, low, high, np.int64(slots[m]), control, row, columns)
             if row == MALFORMED:
                 return MALFORMED
     return row
@@ -132,14 +126,17 @@ def _has_room(edges, control, columns):
 
 
 @inner
-def _are_registers(bounds, slots, times, values, qualities, scratch):
-    count = times.size
-    if bounds.size != slots.size + 1 or values.size != count or qualities.size != count:
+def _are_registers(bounds, meters, times, values, qualities):
+    count, meter_count = times.size, bounds.size - 1
+    if values.size != count or qualities.size != count:
         return False
-    if bounds[0] < 0 or bounds[slots.size] > count:
+    if meter_count < 0 or meters.size < METER_FIELDS * meter_count:
         return False
-    for m in range(slots.size):
-        if not 0 <= bounds[m + 1] - bounds[m] <= scratch.size // SCRATCH_FIELDS:
+    if bounds[0] < 0 or bounds[meter_count] > count:
+        return False
+    room = (meters.size - METER_FIELDS * meter_count) // SCRATCH_FIELDS
+    for m in range(meter_count):
+        if not 0 <= bounds[m + 1] - bounds[m] <= room:
             return False
         repeats = 0
         for k in range(bounds[m] + 1, bounds[m + 1]):
@@ -147,6 +144,17 @@ def _are_registers(bounds, slots, times, values, qualities, scratch):
         if repeats:
             return False
     return True
+
+
+@inner
+def _factors(meters, m, meter_count):
+    """A meter's modulus, its multiplier, and by what its amounts are multiplied and divided."""
+    return (
+        meters[METER_MODULUS * meter_count + m],
+        meters[METER_MULTIPLIER * meter_count + m],
+        meters[METER_NUMERATOR * meter_count + m],
+        meters[METER_DENOMINATOR * meter_count + m],
+    )
 
 
 @inner

@@ -198,10 +198,15 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
     rows = amounts.reduce_intervals(own, starts, ends, used, codes, np.array(edges), control, cells)
 
     fused_control, fused_cells = room_for(row_count, bucket_count, keep_empty)
-    scratch = np.empty(amounts.SCRATCH_FIELDS * max(int(np.diff(bounds).max()), 0), np.int64)
-    factors = np.concatenate([facts, np.full(len(meters), unit[0]), np.full(len(meters), unit[1])])
+    scratch = np.empty(amounts.SCRATCH_FIELDS * max(int(np.diff(bounds).max()), 0))
+    factors = np.repeat(unit, len(meters))
     fused = amounts.reduce_registers(
-        bounds, slots, times, values, qualities, factors, np.array(edges), fused_control, scratch, fused_cells
+        bounds,
+        np.concatenate([slots, facts, factors, scratch]),
+        *(times, values, qualities),
+        np.array(edges),
+        fused_control,
+        fused_cells,
     )
     assert fused == rows >= 0
     np.testing.assert_array_equal(fused_control, control)
@@ -219,7 +224,8 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
         {"times": [0, 0, 5]},
         {"values": [1.0]},
         {"qualities": [0]},
-        {"meters": [0.0] * 7},
+        {"bounds": []},
+        {"meters": [0.0] * 9},
         {"edges": [4]},
         {"room": 1},
         {"cells": 20},
@@ -229,19 +235,23 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
 )
 def test_registers_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
     given = {"bounds": [0, 2, 3], "times": [0, 5, 5], "values": [1.0, 2.0, 3.0], "qualities": [0, 0, 0]}
-    given |= {"meters": [0.0] * 2 + [1.0] * 6, "edges": [0, 4, 9], "room": 9, "cells": 99, "scratch": 14}
+    given |= {
+        "meters": [0.0, 1.0] + [0.0] * 2 + [1.0] * 6,
+        "edges": [0, 4, 9],
+        "room": 9,
+        "cells": 99,
+        "scratch": 14,
+    }
     given |= change
     control = np.zeros(amounts.REDUCE_FIELDS + 2 * given["room"], np.int64)
     status = amounts.reduce_registers(
         np.array(given["bounds"], np.int64),
-        np.array([0, 1], np.int32),
+        np.array(given["meters"] + [0.0] * given["scratch"]),
         np.array(given["times"], np.int64),
         np.array(given["values"], np.float64),
         np.array(given["qualities"], np.uint8),
-        np.array(given["meters"], np.float64),
         np.array(given["edges"], np.int64),
         control,
-        np.empty(given["scratch"], np.int64),
         np.zeros(given["cells"]),
     )
     assert (status == amounts.MALFORMED) == bool(change)

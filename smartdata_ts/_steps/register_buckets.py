@@ -46,17 +46,17 @@ class RegisterBuckets:
         rows, bounds = meters.rows, meters.rows.bounds()
         factors = self._factors(frame, context, meters.slots)
         largest = int(np.diff(bounds).max(initial=0))
-        scratch = context.room("scratch", kernel_amounts.SCRATCH_FIELDS * largest).view(np.int64)
+        facts = np.vstack([meters.slots, meters.moduli, meters.multipliers, factors])
         columns_of = (rows.starts, rows.values, rows.qualities)
 
         def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
             first, end = np.searchsorted(meters.slots, (slots.start, slots.stop))
-            own = np.concatenate(
-                [meters.moduli[first:end], meters.multipliers[first:end], factors[:, first:end].ravel()]
-            )
-            numbers = meters.slots[first:end] - np.int32(slots.start)
+            own = facts[:, first:end].copy()
+            own[kernel_amounts.METER_SLOT] -= slots.start
+            with_scratch = context.room("meters", own.size + kernel_amounts.SCRATCH_FIELDS * largest)
+            with_scratch[: own.size] = own.ravel()
             return kernel_amounts.reduce_registers(
-                bounds[first : end + 1], numbers, *columns_of, own, edges, control, scratch, columns
+                bounds[first : end + 1], with_scratch, *columns_of, edges, control, columns
             )
 
         return self.buckets.reduced(frame.first, frame.end, _span(rows, bounds), context, reduce)
