@@ -1,14 +1,12 @@
-"""Amounts over buckets of time: of intervals, and of registers without intervals between.
+"""Amounts of intervals over buckets of time.
 
-Shares are differences of the amount interpolated at the edges, so that they telescope to the whole: to what
-the register has counted.
+Shares are differences of the amount interpolated at the edges, so that they telescope to the whole.
 """
 
 import numpy as np
 
 from ._jit import Float64Array, Int64Array, UInt8Array, inner, kernel
 from .qualities import is_estimate
-from .registers import EVENT_NONE, amount_between, pick_series, quality_between
 from .sums import two_sum
 
 # One cell a bucket; the first six fields are what may be asked for.
@@ -27,11 +25,6 @@ EMIT_FIELDS = 6
 # What `control` holds before the room for places.
 KEEP_EMPTY = 0
 REDUCE_FIELDS = 1 + EMIT_FIELDS
-
-# What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.
-METER_SLOT, METER_MODULUS, METER_MULTIPLIER, METER_NUMERATOR, METER_DENOMINATOR = range(5)
-METER_FIELDS = 5
-SCRATCH_FIELDS = 7
 
 MALFORMED = -1
 
@@ -56,7 +49,7 @@ def reduce_intervals(
     EMIT_ESTIMATED goes to, or -1, then room for each row's slot, and for each row's bucket. `columns`: one
     slot's cells, then the columns, each of room for all rows. Returns the row count, or MALFORMED.
     """
-    if not _has_room(edges, control, columns) or not _are_intervals(bounds, starts, ends, values, qualities):
+    if not has_room(edges, control, columns) or not _are_intervals(bounds, starts, ends, values, qualities):
         return MALFORMED
     wants_estimates = control[1 + EMIT_ESTIMATED] >= 0
     cells = columns[: (edges.size - 1) * CELL_FIELDS]
@@ -72,49 +65,9 @@ def reduce_intervals(
     return row
 
 
-@kernel
-def reduce_registers(
-    bounds: Int64Array,
-    meters: Float64Array,
-    times: Int64Array,
-    values: Float64Array,
-    qualities: UInt8Array,
-    edges: Int64Array,
-    control: Int64Array,
-    columns: Float64Array,
-) -> int:
-    """What pick_readings, intervals_between and reduce_intervals make one after another, to the bit.
-
-    Meter m has the readings bounds[m] to bounds[m + 1]; a slot's meters follow each other. `meters`: the
-    slots of all meters, their moduli, their multipliers, by what amounts are multiplied and then divided to
-    have the unit that is wanted, and behind them the scratch. `edges`, `control`, `columns` and what is
-    returned are those of reduce_intervals.
-    """
-    meter_count = bounds.size - 1
-    if not _has_room(edges, control, columns) or not _are_registers(bounds, meters, times, values, qualities):
-        return MALFORMED
-    slots, scratch = meters[:meter_count], meters[METER_FIELDS * meter_count :].view(np.int64)
-    wants_estimates = control[1 + EMIT_ESTIMATED] >= 0
-    cells = columns[: (edges.size - 1) * CELL_FIELDS]
-    row = 0
-    low, high = edges.size, -1
-    for m in range(meter_count):
-        if m == 0 or slots[m] != slots[m - 1]:
-            cells[:] = 0.0
-            low, high = edges.size, -1
-        first, end = bounds[m], bounds[m + 1]
-        of_meter = (times[first:end], values[first:end], qualities[first:end])
-        rows = _intervals_of(of_meter, _factors(meters, m, meter_count), wants_estimates, scratch)
-        low, high = _add_rows(rows, edges, wants_estimates, cells, low, high)
-        if m + 1 == meter_count or slots[m + 1] != slots[m]:
-            row = _emit_slot(cells, low, high, np.int64(slots[m]), control, row, columns)
-            if row == MALFORMED:
-                return MALFORMED
-    return row
-
-
 @inner
-def _has_room(edges, control, columns):
+def has_room(edges, control, columns):
+    """Whether there is room for a slot's cells, and all columns."""
     room = (control.size - REDUCE_FIELDS) // 2
     cell_size = (edges.size - 1) * CELL_FIELDS
     if edges.size < 2 or room < 0:
@@ -123,91 +76,6 @@ def _has_room(edges, control, columns):
         if cell_size + (control[1 + field] + 1) * room > columns.size:
             return False
     return True
-
-
-@inner
-def _are_registers(bounds, meters, times, values, qualities):
-    count, meter_count = times.size, bounds.size - 1
-    if values.size != count or qualities.size != count:
-        return False
-    if meter_count < 0 or meters.size < METER_FIELDS * meter_count:
-        return False
-    if bounds[0] < 0 or bounds[meter_count] > count:
-        return False
-    room = (meters.size - METER_FIELDS * meter_count) // SCRATCH_FIELDS
-    for m in range(meter_count):
-        if not 0 <= bounds[m + 1] - bounds[m] <= room:
-            return False
-        repeats = 0
-        for k in range(bounds[m] + 1, bounds[m + 1]):
-            repeats += times[k] <= times[k - 1]
-        if repeats:
-            return False
-    return True
-
-
-@inner
-def _factors(meters, m, meter_count):
-    """A meter's modulus, its multiplier, and by what its amounts are multiplied and divided."""
-    return (
-        meters[METER_MODULUS * meter_count + m],
-        meters[METER_MULTIPLIER * meter_count + m],
-        meters[METER_NUMERATOR * meter_count + m],
-        meters[METER_DENOMINATOR * meter_count + m],
-    )
-
-
-@inner
-def _is_growing(values):
-    falls = 0
-    for k in range(1, values.size):
-        falls += not values[k] >= values[k - 1]
-    return falls == 0
-
-
-@inner
-def _intervals_of(readings, factors, wants_codes, scratch):
-    """Starts, ends, amounts and codes of the intervals between a meter's readings that count."""
-    times, values, qualities = readings
-    modulus, multiplier, numerator, denominator = factors
-    size = times.size
-    events = scratch[:size].view(np.uint8)
-    is_growing = _is_growing(values)
-    if not is_growing:
-        times, values, qualities = _picked(times, values, qualities, modulus, events, scratch[size:])
-    count = max(times.size - 1, 0)
-    amounts = scratch[5 * size : 5 * size + count].view(np.float64)
-    for k in range(count):
-        amounts[k] = (values[k + 1] - values[k]) * multiplier
-    if not is_growing:
-        for k in range(count):
-            if events[k + 1] != EVENT_NONE:
-                amounts[k] = amount_between(values[k], values[k + 1], events[k + 1], modulus) * multiplier
-    if numerator != denominator:
-        for k in range(count):
-            amounts[k] = amounts[k] * numerator / denominator
-    codes = scratch[6 * size : 7 * size].view(np.uint8)[:count]
-    if wants_codes:
-        for k in range(count):
-            event = EVENT_NONE if is_growing else np.int64(events[k + 1])
-            codes[k] = quality_between(qualities[k], qualities[k + 1], event)
-    return times[:count], times[times.size - count :], amounts, codes
-
-
-@inner
-def _picked(times, values, qualities, modulus, events, scratch):
-    """The readings that count, one behind the other; `events` tells what happened before each."""
-    size = times.size
-    points = scratch[:size]
-    count = pick_series(times, values, 0, size, modulus, points, events, 0)
-    picked_times = scratch[size : size + count]
-    picked_values = scratch[2 * size : 2 * size + count].view(np.float64)
-    picked_qualities = scratch[3 * size : 4 * size].view(np.uint8)[:count]
-    for k in range(count):
-        picked_times[k] = times[points[k]]
-        picked_values[k] = values[points[k]]
-        picked_qualities[k] = qualities[points[k]]
-    return picked_times, picked_values, picked_qualities
 
 
 @inner
@@ -220,7 +88,7 @@ def _add_rows(rows, edges, wants_estimates, cells, low, high):
         if np.isnan(amounts[i]) or ends[i] <= edges[0] or starts[i] >= edges[edges.size - 1]:
             i += 1
             continue
-        bucket = _bucket(edges, starts[i], bucket)
+        bucket = bucket_of(edges, starts[i], bucket)
         low = min(low, max(bucket, 0))
         if bucket >= 0 and ends[i] <= edges[bucket + 1]:
             run = (starts[i:], ends[i:], amounts[i:], qualities[i:])
@@ -329,10 +197,10 @@ def _split(start, end, amount, quality, edges, bucket, cells):
         _count(cells, bucket * CELL_FIELDS, amount)
     bucket = max(bucket, 0)
     low = max(start, edges[0])
-    before = _until(low, start, end, amount)
+    before = amount_until(low, start, end, amount)
     while low < end and bucket < edges.size - 1:
         high = min(end, edges[bucket + 1])
-        until = _until(high, start, end, amount)
+        until = amount_until(high, start, end, amount)
         cell = bucket * CELL_FIELDS
         _add(cells, cell, until - before)
         cells[cell + CELL_COVERED] += high - low
@@ -344,7 +212,7 @@ def _split(start, end, amount, quality, edges, bucket, cells):
 
 
 @inner
-def _until(at, start, end, amount):
+def amount_until(at, start, end, amount):
     """The part of an interval's amount that lies before an instant."""
     if at == end:
         return amount
@@ -354,7 +222,7 @@ def _until(at, start, end, amount):
 
 
 @inner
-def _bucket(edges, instant, guess):
+def bucket_of(edges, instant, guess):
     """The last edge that is not behind an instant, -1 where all are; mostly that of `guess`, or the next."""
     for bucket in range(max(guess, 0), min(guess + 2, edges.size - 1)):
         if edges[bucket] <= instant < edges[bucket + 1]:

@@ -104,16 +104,22 @@ def fold_values(numbers: Int64Array, values: Float64Array, how: int, cells: Floa
         value, cell = values[row], numbers[row] * CELL_FIELDS
         if not 0 <= cell <= cells.size - CELL_FIELDS:
             return MALFORMED
-        if np.isnan(value) and how != FOLD_SUM_OF_ALL:
-            continue
-        count = cells[cell + CELL_COUNT]
-        cells[cell + CELL_COUNT] = count + 1
-        before = cells[cell + CELL_VALUE]
-        if how == FOLD_MIN:
-            cells[cell + CELL_VALUE] = value if count == 0 or value < before else before
-        elif how == FOLD_MAX:
-            cells[cell + CELL_VALUE] = value if count == 0 or value > before else before
-        else:
-            cells[cell + CELL_VALUE], rounding = two_sum(before, value)
-            cells[cell + CELL_LOST] += rounding
+        fold_value(value, how, cells, cell)
     return numbers.size
+
+
+@inner
+def fold_value(value, how, cells, cell):
+    """Fold a value into the cell that begins there."""
+    if np.isnan(value) and how != FOLD_SUM_OF_ALL:
+        return
+    count = cells[cell + CELL_COUNT]
+    cells[cell + CELL_COUNT] = count + 1
+    before = cells[cell + CELL_VALUE]
+    if how == FOLD_MIN:
+        cells[cell + CELL_VALUE] = value if count == 0 or value < before else before
+    elif how == FOLD_MAX:
+        cells[cell + CELL_VALUE] = value if count == 0 or value > before else before
+    else:
+        cells[cell + CELL_VALUE], rounding = two_sum(before, value)
+        cells[cell + CELL_LOST] += rounding

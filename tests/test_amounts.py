@@ -1,4 +1,4 @@
-"""Amounts over buckets: of intervals against fractions, of registers against the steps one after another."""
+"""Amounts of intervals over buckets, against fractions."""
 
 import itertools
 import math
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels import amounts, registers
+from smartdata_ts.kernels import amounts
 
 FIELDS = {"sum": 0, "count": 1, "min": 2, "max": 3, "covered": 4, "estimated": 5}
 
@@ -114,144 +114,3 @@ def test_rooms_that_do_not_fit_are_malformed(bounds: list[int], room: int, colum
     rows = (instants, instants + 5, np.ones(2), np.zeros(2, np.uint8))
     status = amounts.reduce_intervals(np.array(bounds, np.int64), *rows, edges, control, np.zeros(columns))
     assert status == amounts.MALFORMED
-
-
-# Per meter: its slot, modulus, multiplier, and (step, register, quality) of every reading.
-meters_with_readings = st.lists(
-    st.tuples(
-        st.integers(0, 2),
-        st.sampled_from([0.0, 1000.0]),
-        st.sampled_from([1.0, 0.1]),
-        st.lists(
-            st.tuples(
-                st.integers(1, 40), st.floats(0, 1200) | st.integers(0, 1200).map(float), st.integers(0, 8)
-            ),
-            max_size=30,
-        ),
-        st.booleans(),
-    ),
-    min_size=1,
-    max_size=5,
-).map(lambda meters: sorted(meters, key=lambda meter: meter[0]))
-
-
-def columns_of(
-    meters: list[tuple[int, float, float, list[tuple[int, float, int]], bool]],
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Bounds, and times, values and qualities; of some meters all registers grow."""
-    readings = [rows for *_, rows, _ in meters]
-    bounds = np.cumsum([0] + [len(rows) for rows in readings])
-    times = [np.cumsum([step for step, _, _ in rows]) - 100 for rows in readings]
-    values = [
-        np.sort([value for _, value, _ in rows]) if grows else [value for _, value, _ in rows]
-        for *_, rows, grows in meters
-    ]
-    qualities = [[quality for _, _, quality in rows] for rows in readings]
-    return bounds, (
-        np.concatenate(times).astype(np.int64),
-        np.concatenate(values).astype(np.float64),
-        np.concatenate(qualities).astype(np.uint8),
-    )
-
-
-def room_for(row_count: int, bucket_count: int, keep_empty: bool) -> tuple[np.ndarray, np.ndarray]:
-    control = np.full(amounts.REDUCE_FIELDS + 2 * row_count, -7, np.int64)
-    control[amounts.KEEP_EMPTY] = keep_empty
-    control[1 : amounts.REDUCE_FIELDS] = range(6)
-    return control, np.full(bucket_count * amounts.CELL_FIELDS + 6 * row_count, -7.0)
-
-
-@given(
-    meters_with_readings,
-    st.lists(st.integers(-150, 900), min_size=2, max_size=30, unique=True).map(sorted),
-    st.sampled_from([(1.0, 1.0), (1.0, 1000.0), (7.0, 3.0)]),
-    st.booleans(),
-)
-def test_registers_are_reduced_as_by_the_steps_one_after_another(
-    meters: list[tuple[int, float, float, list[tuple[int, float, int]], bool]],
-    edges: list[int],
-    unit: tuple[float, float],
-    keep_empty: bool,
-) -> None:
-    bounds, (times, values, qualities) = columns_of(meters)
-    slots = np.array([meter[0] for meter in meters], np.int32)
-    slots = np.unique(slots, return_inverse=True)[1].astype(np.int32)  # no slot is without a meter
-    moduli, multipliers = np.ascontiguousarray(np.array([meter[1:3] for meter in meters]).T)
-    count, bucket_count = times.size, len(edges) - 1
-    row_count = (int(slots[-1]) + 1) * bucket_count
-
-    points, events, found = (
-        np.empty(count, np.int64),
-        np.empty(count, np.uint8),
-        np.empty(4 * count, np.int64),
-    )
-    made = registers.pick_readings(bounds, times, values, moduli, points, events)
-    numbers = np.repeat(np.arange(len(meters), dtype=np.int32), np.diff(bounds))
-    facts = np.concatenate([moduli, multipliers])
-    columns = (numbers, times, values, qualities)
-    made = registers.intervals_between(points[:made], events, *columns, facts, found)
-    starts, ends, used, told = found[: 4 * (count if count else 0)].reshape(4, count)[:, :made]
-    used = used.view(np.float64) * unit[0] / unit[1]
-    own = np.searchsorted(slots[told >> 16], np.arange(slots[-1] + 2))
-    control, cells = room_for(row_count, bucket_count, keep_empty)
-    codes = (told >> 8).astype(np.uint8)
-    rows = amounts.reduce_intervals(own, starts, ends, used, codes, np.array(edges), control, cells)
-
-    fused_control, fused_cells = room_for(row_count, bucket_count, keep_empty)
-    scratch = np.empty(amounts.SCRATCH_FIELDS * max(int(np.diff(bounds).max()), 0))
-    factors = np.repeat(unit, len(meters))
-    fused = amounts.reduce_registers(
-        bounds,
-        np.concatenate([slots, facts, factors, scratch]),
-        *(times, values, qualities),
-        np.array(edges),
-        fused_control,
-        fused_cells,
-    )
-    assert fused == rows >= 0
-    np.testing.assert_array_equal(fused_control, control)
-    first = bucket_count * amounts.CELL_FIELDS
-    np.testing.assert_array_equal(fused_cells[first:].view(np.int64), cells[first:].view(np.int64))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"bounds": [0, 3]},
-        {"bounds": [0, 1, 5]},
-        {"bounds": [-1, 1, 3]},
-        {"bounds": [2, 1, 3]},
-        {"times": [0, 0, 5]},
-        {"values": [1.0]},
-        {"qualities": [0]},
-        {"bounds": []},
-        {"meters": [0.0] * 9},
-        {"edges": [4]},
-        {"room": 1},
-        {"cells": 20},
-        {"scratch": 13},
-        {},
-    ],
-)
-def test_registers_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
-    given = {"bounds": [0, 2, 3], "times": [0, 5, 5], "values": [1.0, 2.0, 3.0], "qualities": [0, 0, 0]}
-    given |= {
-        "meters": [0.0, 1.0] + [0.0] * 2 + [1.0] * 6,
-        "edges": [0, 4, 9],
-        "room": 9,
-        "cells": 99,
-        "scratch": 14,
-    }
-    given |= change
-    control = np.zeros(amounts.REDUCE_FIELDS + 2 * given["room"], np.int64)
-    status = amounts.reduce_registers(
-        np.array(given["bounds"], np.int64),
-        np.array(given["meters"] + [0.0] * given["scratch"]),
-        np.array(given["times"], np.int64),
-        np.array(given["values"], np.float64),
-        np.array(given["qualities"], np.uint8),
-        np.array(given["edges"], np.int64),
-        control,
-        np.zeros(given["cells"]),
-    )
-    assert (status == amounts.MALFORMED) == bool(change)

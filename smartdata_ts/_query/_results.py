@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import polars
 
     from smartdata_ts._steps.across import Members
-    from smartdata_ts._steps.frame import Facts
+    from smartdata_ts._steps.folding import Part
+    from smartdata_ts._steps.frame import Facts, Step
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ class Results(Description):
         if self.across is not None:
             members = self._members(plan, known)
             schema = self.across.schema(self._source_schema, members.unit)
-            parts = self._step_batches(plan, known.facts, partial(self.across.part_of, members=members))
-            batches = self.across.run(parts, self._source_schema, members)
+            batches = self.across.run(self._parts(plan, known.facts, members), self._source_schema, members)
         else:
             batches, schema = self._step_batches(plan, known.facts, _as_it_is), self.schema
         if self.join is not None:
@@ -156,10 +156,34 @@ class Results(Description):
     def _frame_batches(
         self, plan: Plan, facts: "Facts", finish: "Callable[[pa.RecordBatch], Result]"
     ) -> "Iterator[Result]":
+        from smartdata_ts._steps.frame import Frame, frame_batches, to_batch
+
+        steps = self._fused_steps()
+        schema = steps[-1].schema
+
+        def finished(frame: Frame) -> Result:
+            return finish(to_batch(frame, plan.keys, schema))
+
+        return frame_batches(plan, self._wide_span, steps, facts, finished)
+
+    def _parts(self, plan: Plan, facts: "Facts | None", members: "Members") -> "Iterator[Part]":
+        """What the buckets of some series at a time come to, for the aggregate across all."""
+        assert self.across is not None
+        if self._frame_steps:
+            from smartdata_ts._steps.frame import frame_batches
+            from smartdata_ts._steps.register_folds import folds, part_of
+
+            assert facts is not None
+            step = folds(self._fused_steps(), self.across, members)
+            if step is not None:
+                return frame_batches(plan, self._wide_span, (step,), facts, part_of)
+        return self._step_batches(plan, facts, partial(self.across.part_of, members=members))
+
+    def _fused_steps(self) -> "tuple[Step, ...]":
+        """The steps from frame to frame, as they are run."""
         from smartdata_ts._steps.bucket_values import BucketValues
         from smartdata_ts._steps.buckets import Buckets
         from smartdata_ts._steps.consumption import Consumption
-        from smartdata_ts._steps.frame import frame_batches
         from smartdata_ts._steps.hold import Hold
         from smartdata_ts._steps.register_buckets import fused
         from smartdata_ts._steps.within import Within
@@ -167,7 +191,7 @@ class Results(Description):
         steps = self._frame_steps
         if not isinstance(steps[-1], Consumption | Hold | Buckets | BucketValues):
             steps = (*steps, Within(*self._span, self._source_schema))
-        return frame_batches(plan, self._wide_span, fused(steps), facts, finish)
+        return fused(steps)
 
     @property
     def _wide_span(self) -> tuple[int, int]:

@@ -67,6 +67,14 @@ class Across:
         """The columns that are aggregated."""
         return [name for name in source.names[2:] if name not in (*_COUNTS, *_SHARES)]
 
+    def hows(self, source: pa.Schema) -> dict[str, int]:
+        """How each column is folded."""
+        values = {"min": MIN, "max": MAX}.get(self.how, SUM)
+        hows = dict.fromkeys(self.values(source), values)
+        # Where one series' expected count is not known, that of all is not.
+        hows |= {name: SUM_OF_ALL if name == "expected_count" else SUM for name in _of(source, _COUNTS)}
+        return hows | dict.fromkeys(_of(source, _SHARES), SUM)
+
     def members(
         self,
         keys: list[str],
@@ -92,11 +100,11 @@ class Across:
         rows = self._opened(batch, members)
         if probability_of(self.how) is not None:
             return rows
-        return fold([rows], self._hows(batch.schema), self.values(batch.schema))
+        return fold([rows], self.hows(batch.schema), self.values(batch.schema))
 
     def run(self, parts: Iterable[Part], source: pa.Schema, members: Members) -> Iterator[pa.RecordBatch]:
         """What the parts come to, which `part_of` made of batches."""
-        hows, values = self._hows(source), self.values(source)
+        hows, values = self.hows(source), self.values(source)
         if (probability := probability_of(self.how)) is None:
             folded = fold(parts, hows | {COUNT_OF + name: SUM for name in values})
         else:
@@ -107,18 +115,10 @@ class Across:
         if folded.times.size:
             yield self._closed(folded, source, members)
 
-    def _hows(self, source: pa.Schema) -> dict[str, int]:
-        """How each column is folded."""
-        values = {"min": MIN, "max": MAX}.get(self.how, SUM)
-        hows = dict.fromkeys(self.values(source), values)
-        # Where one series' expected count is not known, that of all is not.
-        hows |= {name: SUM_OF_ALL if name == "expected_count" else SUM for name in _of(source, _COUNTS)}
-        return hows | dict.fromkeys(_of(source, _SHARES), SUM)
-
     def _opened(self, batch: pa.RecordBatch, members: Members) -> Part:
         """A batch with the group in the place of the series, and shares that sum up."""
         positions = numbers_of(batch.column("series").indices)
-        columns = {name: doubles_of(batch.column(name)) for name in self._hows(batch.schema)}
+        columns = {name: doubles_of(batch.column(name)) for name in self.hows(batch.schema)}
         for name in self.values(batch.schema):
             if members.conversions is not None:
                 columns[name] = _converted(name, columns[name], positions, members.conversions)

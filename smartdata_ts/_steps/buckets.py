@@ -81,8 +81,7 @@ class Buckets:
 
         `steps` are how long the series' intervals are, where it is asked for how many are expected.
         """
-        low, high = self._wanted(span, context)
-        edges = self.calendar.edges(low, high) if low < high else np.zeros(1, np.int64)
+        edges = self.edges(span, context)
         count = max(1, _CELLS_MAX // max(edges.size - 1, 1))
         parts = []
         for begin in range(0, end - first, count):
@@ -106,7 +105,7 @@ class Buckets:
         control[1 + np.array(fields, np.int64)] = np.arange(len(fields))
         cell_size = bucket_count * kernel_amounts.CELL_FIELDS
         columns = context.room("columns", cell_size + len(fields) * room)
-        count = reduce(slots, _clipped(edges, context), control, columns) if bucket_count else 0
+        count = reduce(slots, clipped(edges, context), control, columns) if bucket_count else 0
         assert count >= 0, "a frame's columns do not fit each other"
         own, buckets = control[kernel_amounts.REDUCE_FIELDS :].reshape(2, room)[:, :count]
         row_slots = own.astype(np.int32)
@@ -117,14 +116,23 @@ class Buckets:
         aggregates = {name: _column(name, told, widths, expected) for name in self.aggregates}
         return row_slots, edges[buckets], aggregates
 
-    def _wanted(self, span: tuple[int, int], context: Context) -> tuple[int, int]:
-        """The instants between which there may be amounts to tell of."""
+    def edges(self, span: tuple[int, int], context: Context) -> Int64Array:
+        """The edges of the buckets of which there may be something to tell; one where there are none."""
         low, high = span
         if self.empty:
             low, high = min(low, context.extent[0]), max(high, context.extent[1] + 1)
             low = low if context.time_min == TIME_MIN else context.time_min
             high = high if context.time_max == TIME_MAX else context.time_max + 1
-        return max(low, context.time_min), min(high, _exclusive(context.time_max))
+        low, high = max(low, context.time_min), min(high, _exclusive(context.time_max))
+        return self.calendar.edges(low, high) if low < high else np.zeros(1, np.int64)
+
+
+def clipped(edges: Int64Array, context: Context) -> Int64Array:
+    """The edges with the first and the last moved to the span: what lies outside was not asked for."""
+    moved = edges.copy()
+    moved[0] = max(int(edges[0]), context.time_min)
+    moved[-1] = min(int(edges[-1]), _exclusive(context.time_max))
+    return moved
 
 
 def _column(
@@ -156,14 +164,6 @@ def _steps(frame: Frame, context: Context) -> Int64Array:
 
 def _exclusive(time_max: int) -> int:
     return time_max if time_max == TIME_MAX else time_max + 1
-
-
-def _clipped(edges: Int64Array, context: Context) -> Int64Array:
-    """The edges with the first and the last moved to the span: what lies outside was not asked for."""
-    clipped = edges.copy()
-    clipped[0] = max(int(edges[0]), context.time_min)
-    clipped[-1] = min(int(edges[-1]), _exclusive(context.time_max))
-    return clipped
 
 
 def _joined(parts: list[_Rows]) -> _Rows:

@@ -75,15 +75,23 @@ def fold(parts: Iterable[Part], hows: dict[str, int], counted: Iterable[str] = (
             cells[name] = _grown(cells[name], places.times.size * kernel_places.CELL_FIELDS)
             folded = kernel_places.fold_values(numbers, part.columns[name], how, cells[name])
             assert folded == numbers.size, "every row has a place and a value"
+    shaped = {
+        name: own.reshape(-1, kernel_places.CELL_FIELDS)[: places.times.size] for name, own in cells.items()
+    }
+    return Part(places.groups, places.times, columns_of(shaped, counted))
+
+
+def columns_of(cells: dict[str, Float64Array], counted: Iterable[str]) -> dict[str, Float64Array]:
+    """What each column's cells (rows x CELL_FIELDS) come to, and those of `counted` of how many values."""
     columns = {}
     for name, own in cells.items():
-        values, lost, counts = own.reshape(-1, kernel_places.CELL_FIELDS)[: places.times.size].T
+        values, lost, counts = own.T
         # A sum that is not finite has lost nothing.
         totals = np.where(np.isfinite(values), values + lost, values)
         columns[name] = np.where(counts > 0, totals, np.nan)
         if name in counted:
             columns[COUNT_OF + name] = np.ascontiguousarray(counts)
-    return Part(places.groups, places.times, columns)
+    return columns
 
 
 def concatenated(parts: list[Part]) -> Part:

@@ -3,8 +3,8 @@
 A step is a small frozen dataclass in a file of its own. `Query.steps` is a tuple of them, and a method of
 `Query` adds one: it checks that the step may follow the last one, and raises UsageError if not. To run a
 query whose steps are all of this face, `frame_batches` reads some whole series at a time into a `Frame`
-with one row a reading, gives it to each step in turn, on two threads, and makes a batch of the last
-step's frame by the names in its `schema`:
+with one row a reading, gives it to each step in turn, on two threads; `to_batch` makes a batch of the
+last step's frame by the names in its `schema`:
 
     series      keys[first + slots]         time        starts          end         ends
     value       values, null where NaN      quality     qualities       all else    columns[name], NaN null
@@ -128,12 +128,12 @@ def frame_batches(
     span: tuple[int, int],
     steps: tuple[Step, ...],
     facts: Facts,
-    finish: Callable[[pa.RecordBatch], Result],
+    finish: Callable[[Frame], Result],
 ) -> Iterator[Result]:
     """The result of the steps, some whole series at a time, in order and in bounded memory.
 
     `span` is what was asked for; the plan is unbounded where the first step needs neighbours. Threads
-    `finish` their batches.
+    `finish` the last step's frames.
     """
     firsts, lasts = plan.spans()
     found = firsts <= lasts
@@ -145,7 +145,7 @@ def frame_batches(
         frame = _read(plan, part, span, (firsts, lasts) if steps[0].needs_neighbours else None)
         for step in steps:
             frame = step.run(frame, context)
-        return finish(to_batch(frame, plan.keys, steps[-1].schema)) if frame.slots.size else None
+        return finish(frame) if frame.slots.size else None
 
     # A step that makes little of many readings, in no memory, is called the less often for it.
     scale = getattr(steps[0], "frame_scale", 1)

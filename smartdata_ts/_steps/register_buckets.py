@@ -5,17 +5,18 @@ their order, so that results are the same to the bit; in a quarter of the time, 
 written to memory. Series that are no registers take the two steps.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
-from smartdata_ts._steps.buckets import Buckets
+from smartdata_ts._steps.buckets import Buckets, Reduce
 from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meters_of
 from smartdata_ts._steps.frame import Context, Frame, Step, usable
 from smartdata_ts._time_zone import DAY_US
-from smartdata_ts.kernels import amounts as kernel_amounts
+from smartdata_ts.kernels import register_amounts
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
 
@@ -39,27 +40,37 @@ class RegisterBuckets:
 
     def run(self, frame: Frame, context: Context) -> Frame:
         """One row a bucket that an amount reaches into, or a bucket of the span where `empty`."""
-        if not (kinds_of(frame, context) == "register").all() or "expected_count" in self.buckets.aggregates:
+        if not self.suits(frame, context):
             return self.buckets.run(self.consumption.run(frame, context), context)
+        span, reduce = self.opened(frame, context, register_amounts.reduce_registers)
+        return self.buckets.reduced(frame.first, frame.end, span, context, reduce)
+
+    def suits(self, frame: Frame, context: Context) -> bool:
+        """Whether the kernels can do it: all series of the frame are registers."""
+        is_counted = "expected_count" in self.buckets.aggregates
+        return not is_counted and bool((kinds_of(frame, context) == "register").all())
+
+    def opened(
+        self, frame: Frame, context: Context, kernel: Callable[..., int]
+    ) -> tuple[tuple[int, int], Reduce]:
+        """The span of a frame's intervals, and what gives some slots' readings to the kernel."""
         good = usable(frame.values, frame.qualities)
         meters = meters_of(frame if good.all() else frame.select(np.flatnonzero(good)), context)
         rows, bounds = meters.rows, meters.rows.bounds()
         factors = self._factors(frame, context, meters.slots)
-        largest = int(np.diff(bounds).max(initial=0))
         facts = np.vstack([meters.slots, meters.moduli, meters.multipliers, factors])
+        largest = int(np.diff(bounds).max(initial=0))
         columns_of = (rows.starts, rows.values, rows.qualities)
 
         def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
             first, end = np.searchsorted(meters.slots, (slots.start, slots.stop))
             own = facts[:, first:end].copy()
-            own[kernel_amounts.METER_SLOT] -= slots.start
-            with_scratch = context.room("meters", own.size + kernel_amounts.SCRATCH_FIELDS * largest)
+            own[register_amounts.METER_SLOT] -= slots.start
+            with_scratch = context.room("meters", own.size + register_amounts.SCRATCH_FIELDS * largest)
             with_scratch[: own.size] = own.ravel()
-            return kernel_amounts.reduce_registers(
-                bounds[first : end + 1], with_scratch, *columns_of, edges, control, columns
-            )
+            return kernel(bounds[first : end + 1], with_scratch, *columns_of, edges, control, columns)
 
-        return self.buckets.reduced(frame.first, frame.end, _span(rows, bounds), context, reduce)
+        return _span(rows, bounds), reduce
 
     def _factors(self, frame: Frame, context: Context, slots: np.ndarray) -> Float64Array:
         """By what each meter's amounts are multiplied, and then divided, to have the unit that is wanted."""

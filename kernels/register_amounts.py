@@ -1,0 +1,366 @@
+"""Registers straight to amounts over buckets, each meter's or those of groups, in one pass.
+
+Intervals between a register's readings follow each other, so that one bucket is open at a time: none is
+written to memory, neither interval nor bucket, before it is whole.
+"""
+
+import numpy as np
+
+from ._jit import Float64Array, Int64Array, UInt8Array, inner, kernel
+from .amounts import (
+    CELL_FIELDS,
+    EMIT_COUNT,
+    EMIT_ESTIMATED,
+    EMIT_FIELDS,
+    EMIT_SUM,
+    KEEP_EMPTY,
+    MALFORMED,
+    REDUCE_FIELDS,
+    amount_until,
+    bucket_of,
+    has_room,
+)
+from .places import CELL_FIELDS as PLACE_CELL_FIELDS
+from .places import FOLD_SUM, fold_value
+from .qualities import is_estimate
+from .registers import EVENT_NONE, amount_between, pick_series, quality_between
+from .sums import two_sum
+
+# What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.
+METER_SLOT, METER_MODULUS, METER_MULTIPLIER, METER_NUMERATOR, METER_DENOMINATOR = range(5)
+METER_FIELDS = 5
+SCRATCH_FIELDS = 7
+
+# What `control` of a fold holds before the group of each slot.
+FOLD_HOW = REDUCE_FIELDS
+FOLD_FIELDS = REDUCE_FIELDS + 1
+
+# An open bucket's cell: sum, what rounding took from it, us covered, of these estimated, count, least, most.
+_NOTHING = (0.0, 0.0, 0.0, 0.0, 0.0, np.inf, -np.inf)
+
+
+@kernel
+def reduce_registers(
+    bounds: Int64Array,
+    meters: Float64Array,
+    times: Int64Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+    edges: Int64Array,
+    control: Int64Array,
+    columns: Float64Array,
+) -> int:
+    """What pick_readings, intervals_between and reduce_intervals make one after another, to the bit.
+
+    Meter m has the readings bounds[m] to bounds[m + 1]; a slot's meters follow each other, in time too.
+    `meters`: the slots of all meters, their moduli, their multipliers, by what amounts are multiplied and
+    then divided to have the unit that is wanted, and behind them the scratch. `edges`, `control`, `columns`
+    and what is returned are those of reduce_intervals.
+    """
+    if not has_room(edges, control, columns) or not _are_registers(bounds, meters, times, values, qualities):
+        return MALFORMED
+    return _reduce(bounds, meters, (times, values, qualities), edges, control, columns, False)
+
+
+@kernel
+def fold_registers(
+    bounds: Int64Array,
+    meters: Float64Array,
+    times: Int64Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+    edges: Int64Array,
+    control: Int64Array,
+    columns: Float64Array,
+) -> int:
+    """Fold the rows that reduce_registers would write into the places of groups, a bucket each.
+
+    `control`: 0, the columns that EMIT_SUM and EMIT_COUNT go to, or -1, and -1 for the other fields; how sums
+    are folded (places.FOLD_SUM, FOLD_MIN or FOLD_MAX; counts are summed), then each slot's group. `columns`,
+    zeroed: of each group and bucket the count of rows, then of each column the CELL_FIELDS of
+    kernels/places.py. All else is as of reduce_registers. Returns the count of rows folded, or MALFORMED.
+    """
+    if not _are_registers(bounds, meters, times, values, qualities):
+        return MALFORMED
+    if not _has_places(bounds, meters, edges, control, columns):
+        return MALFORMED
+    return _reduce(bounds, meters, (times, values, qualities), edges, control, columns, True)
+
+
+@inner
+def _reduce(bounds, meters, readings, edges, control, columns, is_folding):
+    times, values, qualities = readings
+    meter_count = bounds.size - 1
+    slots, scratch = meters[:meter_count], meters[METER_FIELDS * meter_count :].view(np.int64)
+    wants_estimates = control[1 + EMIT_ESTIMATED] >= 0
+    rows_of = columns if is_folding else columns[(edges.size - 1) * CELL_FIELDS :]
+    to = (control, rows_of, edges.size - 1, _place_size(control), is_folding)
+    bucket, row, cell = -1, 0, _NOTHING
+    for m in range(meter_count):
+        slot, first, end = np.int64(slots[m]), bounds[m], bounds[m + 1]
+        of_meter = (times[first:end], values[first:end], qualities[first:end])
+        rows = _intervals_of(of_meter, _factors(meters, m, meter_count), wants_estimates, scratch)
+        bucket, row, cell = _add_rows(rows, edges, wants_estimates, (slot, bucket, row, cell), to)
+        if m + 1 == meter_count or slots[m + 1] != slots[m]:
+            row = _close((slot, bucket, row, cell), edges.size - 1, to)
+            bucket, cell = -1, _NOTHING
+        if row == MALFORMED:
+            return MALFORMED
+    return row
+
+
+@inner
+def _has_places(bounds, meters, edges, control, columns):
+    slot_count = control.size - FOLD_FIELDS
+    if edges.size < 2 or slot_count < 0 or control[KEEP_EMPTY] != 0:
+        return False
+    for field in range(EMIT_FIELDS):
+        if control[1 + field] >= (2 if field in (EMIT_SUM, EMIT_COUNT) else 0):
+            return False
+    place_size = _place_size(control)
+    for slot in range(slot_count):
+        if not 0 <= control[FOLD_FIELDS + slot] < columns.size // ((edges.size - 1) * place_size):
+            return False
+    for m in range(bounds.size - 1):
+        if not 0 <= meters[m] < slot_count:
+            return False
+    return True
+
+
+@inner
+def _place_size(control):
+    """The words of a place: its count of rows, then cells up to the last column that is used."""
+    return 1 + (max(control[1 + EMIT_SUM], control[1 + EMIT_COUNT]) + 1) * PLACE_CELL_FIELDS
+
+
+@inner
+def _are_registers(bounds, meters, times, values, qualities):
+    count, meter_count = times.size, bounds.size - 1
+    if values.size != count or qualities.size != count:
+        return False
+    if meter_count < 0 or meters.size < METER_FIELDS * meter_count:
+        return False
+    if bounds[0] < 0 or bounds[meter_count] > count:
+        return False
+    room = (meters.size - METER_FIELDS * meter_count) // SCRATCH_FIELDS
+    of_slot = 0  # where the slot's first meter begins
+    for m in range(meter_count):
+        if not 0 <= bounds[m + 1] - bounds[m] <= room:
+            return False
+        of_slot = bounds[m] if m == 0 or meters[m] != meters[m - 1] else of_slot
+        if of_slot < bounds[m] < bounds[m + 1] and times[bounds[m]] < times[bounds[m] - 1]:
+            return False
+        repeats = 0
+        for k in range(bounds[m] + 1, bounds[m + 1]):
+            repeats += times[k] <= times[k - 1]
+        if repeats:
+            return False
+    return True
+
+
+@inner
+def _factors(meters, m, meter_count):
+    """A meter's modulus, its multiplier, and by what its amounts are multiplied and divided."""
+    return (
+        meters[METER_MODULUS * meter_count + m],
+        meters[METER_MULTIPLIER * meter_count + m],
+        meters[METER_NUMERATOR * meter_count + m],
+        meters[METER_DENOMINATOR * meter_count + m],
+    )
+
+
+@inner
+def _add_rows(rows, edges, wants_estimates, at, to):
+    """Add a meter's intervals to buckets; the one that is open then, the row behind those written, its cell.
+
+    `at` is (slot, the open bucket or -1, row, cell), `to` is (control, columns).
+    """
+    starts, ends, amounts, qualities = rows
+    slot, bucket, row, cell = at
+    last_edge = edges[edges.size - 1]
+    i = 0
+    while i < starts.size and row >= 0:
+        if bucket >= 0 and ends[i] <= edges[bucket + 1]:
+            run = (starts[i:], ends[i:], amounts[i:], qualities[i:])
+            count, cell = _add_within(run, (edges[bucket], edges[bucket + 1]), wants_estimates, cell)
+            i += count
+            if i == starts.size:
+                break
+        start, end, amount = starts[i], ends[i], amounts[i]
+        is_estimated = wants_estimates and is_estimate(qualities[i])
+        i += 1
+        if np.isnan(amount) or end <= edges[0] or start >= last_edge:
+            continue
+        begin = bucket_of(edges, start, bucket)
+        if bucket < max(begin, 0):
+            row = _close((slot, bucket, row, cell), max(begin, 0), to)
+            bucket, cell = max(begin, 0), _NOTHING
+        if begin >= 0:
+            cell = _with_begin(cell, amount)
+        low = max(start, edges[0])
+        before = amount_until(low, start, end, amount)
+        while True:
+            high = min(end, edges[bucket + 1])
+            until = amount_until(high, start, end, amount)
+            cell = _with_share(cell, until - before, high - low, is_estimated)
+            if high == end or high == last_edge:
+                break
+            row = _close((slot, bucket, row, cell), bucket + 1, to)
+            bucket, cell, low, before = bucket + 1, _NOTHING, high, until
+    return bucket, row, cell
+
+
+@inner
+def _add_within(rows, bucket_edges, wants_estimates, cell):
+    """Add the first intervals, up to one that leaves the open bucket; their count, and the cell."""
+    starts, ends, amounts, qualities = rows
+    edge, next_edge = bucket_edges
+    total, lost, covered, estimated, count, lowest, highest = cell
+    i = 0
+    while i < starts.size and edge <= starts[i] and ends[i] <= next_edge:
+        amount = amounts[i]
+        if not np.isnan(amount):
+            lowest = amount if amount < lowest else lowest
+            highest = amount if amount > highest else highest
+            count += 1
+            total, rounding = two_sum(total, amount)
+            lost += rounding
+            covered += ends[i] - starts[i]
+            if wants_estimates and is_estimate(qualities[i]):
+                estimated += ends[i] - starts[i]
+        i += 1
+    return i, (total, lost, covered, estimated, count, lowest, highest)
+
+
+@inner
+def _with_begin(cell, amount):
+    """The cell after one more interval has begun."""
+    total, lost, covered, estimated, count, lowest, highest = cell
+    lowest = amount if amount < lowest else lowest
+    highest = amount if amount > highest else highest
+    return total, lost, covered, estimated, count + 1, lowest, highest
+
+
+@inner
+def _with_share(cell, share, length, is_estimated):
+    """The cell with a share of an interval, of which `length` us lie in the bucket."""
+    total, lost, covered, estimated, count, lowest, highest = cell
+    total, rounding = two_sum(total, share)
+    estimated = estimated + length if is_estimated else estimated
+    return total, lost + rounding, covered + length, estimated, count, lowest, highest
+
+
+@inner
+def _close(at, target, to):
+    """Be done with the open bucket, and, if kept, empty ones up to `target`; the row behind, or MALFORMED."""
+    slot, bucket, row, _ = at
+    control, _, _, _, is_folding = to
+    if bucket >= 0:
+        row = _fold(at, to) if is_folding else _write(at, to)
+    if control[KEEP_EMPTY] != 0:
+        for empty in range(bucket + 1, target):
+            row = _write((slot, empty, row, _NOTHING), to)
+    return row
+
+
+@inner
+def _write(at, to):
+    """Write one row; the row behind, or MALFORMED."""
+    slot, bucket, row, cell = at
+    control, columns, _, _, _ = to
+    room = (control.size - REDUCE_FIELDS) // 2
+    if not 0 <= row < room:
+        return MALFORMED
+    control[REDUCE_FIELDS + row] = slot
+    control[REDUCE_FIELDS + room + row] = bucket
+    fields = _fields_of(cell)
+    for field in range(EMIT_FIELDS):
+        column = control[1 + field]
+        if column >= 0:
+            columns[column * room + row] = fields[field]
+    return row + 1
+
+
+@inner
+def _fold(at, to):
+    """Fold one row into the place of its slot's group; the row behind."""
+    slot, bucket, row, cell = at
+    control, columns, bucket_count, place_size, _ = to
+    place = (control[FOLD_FIELDS + slot] * bucket_count + bucket) * place_size
+    columns[place] += 1
+    total, count, _, _, _, _ = _fields_of(cell)
+    _fold_field(EMIT_SUM, total, control[FOLD_HOW], place, to)
+    _fold_field(EMIT_COUNT, count, FOLD_SUM, place, to)
+    return row + 1
+
+
+@inner
+def _fold_field(field, value, how, place, to):
+    """Fold a field, if it is wanted."""
+    control, columns, _, _, _ = to
+    column = control[1 + field]
+    if column >= 0:
+        fold_value(value, how, columns, place + 1 + column * PLACE_CELL_FIELDS)
+
+
+@inner
+def _fields_of(cell):
+    """What a bucket comes to, by field."""
+    total, lost, covered, estimated, count, lowest, highest = cell
+    total = total + lost if covered > 0 else np.nan
+    lowest = lowest if count > 0 else np.nan
+    highest = highest if count > 0 else np.nan
+    return total, count, lowest, highest, covered, estimated
+
+
+@inner
+def _is_growing(values):
+    falls = 0
+    for k in range(1, values.size):
+        falls += not values[k] >= values[k - 1]
+    return falls == 0
+
+
+@inner
+def _intervals_of(readings, factors, wants_codes, scratch):
+    """Starts, ends, amounts and codes of the intervals between a meter's readings that count."""
+    times, values, qualities = readings
+    modulus, multiplier, numerator, denominator = factors
+    size = times.size
+    events = scratch[:size].view(np.uint8)
+    is_growing = _is_growing(values)
+    if not is_growing:
+        times, values, qualities = _picked(times, values, qualities, modulus, events, scratch[size:])
+    count = max(times.size - 1, 0)
+    amounts = scratch[5 * size : 5 * size + count].view(np.float64)
+    for k in range(count):
+        amounts[k] = (values[k + 1] - values[k]) * multiplier
+    if not is_growing:
+        for k in range(count):
+            if events[k + 1] != EVENT_NONE:
+                amounts[k] = amount_between(values[k], values[k + 1], events[k + 1], modulus) * multiplier
+    if numerator != denominator:
+        for k in range(count):
+            amounts[k] = amounts[k] * numerator / denominator
+    codes = scratch[6 * size : 7 * size].view(np.uint8)[:count]
+    if wants_codes:
+        for k in range(count):
+            event = EVENT_NONE if is_growing else np.int64(events[k + 1])
+            codes[k] = quality_between(qualities[k], qualities[k + 1], event)
+    return times[:count], times[times.size - count :], amounts, codes
+
+
+@inner
+def _picked(times, values, qualities, modulus, events, scratch):
+    """The readings that count, one behind the other; `events` tells what happened before each."""
+    size = times.size
+    points = scratch[:size]
+    count = pick_series(times, values, 0, size, modulus, points, events, 0)
+    picked_times = scratch[size : size + count]
+    picked_values = scratch[2 * size : 2 * size + count].view(np.float64)
+    picked_qualities = scratch[3 * size : 4 * size].view(np.uint8)[:count]
+    for k in range(count):
+        picked_times[k] = times[points[k]]
+        picked_values[k] = values[points[k]]
+        picked_qualities[k] = qualities[points[k]]
+    return picked_times, picked_values, picked_qualities

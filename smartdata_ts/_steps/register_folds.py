@@ -1,0 +1,89 @@
+"""Consumption by buckets, aggregated across series: folded by group as it is made, without a row a series.
+
+Rows of a series each, were they written, read, numbered and folded, would take longer than to make them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from smartdata_ts._steps.across import Across, Members, probability_of
+from smartdata_ts._steps.buckets import clipped
+from smartdata_ts._steps.folding import Part, columns_of
+from smartdata_ts._steps.frame import Context, Frame, Step, to_batch
+from smartdata_ts._steps.register_buckets import RegisterBuckets
+from smartdata_ts.kernels import amounts as kernel_amounts
+from smartdata_ts.kernels import places as kernel_places
+from smartdata_ts.kernels import register_amounts
+
+_FIELDS = {"sum": kernel_amounts.EMIT_SUM, "count": kernel_amounts.EMIT_COUNT}
+_PLACES_SIZE_MAX = 1 << 19  # words: what the processor's caches keep
+
+
+@dataclass(frozen=True)
+class RegisterFolds:
+    """What RegisterBuckets makes, and Across.part_of of that; a slot is a group's number."""
+
+    registers: RegisterBuckets
+    across: Across
+    members: Members
+    needs_neighbours = True
+    frame_scale = 6  # few rows are made of a frame's readings
+
+    @property
+    def schema(self) -> pa.Schema:
+        """That of the buckets of series, which are not made."""
+        return self.registers.schema
+
+    def run(self, frame: Frame, context: Context) -> Frame:
+        """One row a group and bucket that an amount reaches into."""
+        part = self._folded(frame, context) if self.registers.suits(frame, context) else None
+        if part is None:
+            buckets = self.registers.run(frame, context)
+            part = self.across.part_of(to_batch(buckets, context.keys, self.schema), self.members)
+        nothing = np.broadcast_to(np.zeros(1), part.times.size)
+        rows = (part.groups, part.times, None, nothing, nothing.astype(np.uint8))
+        return Frame(frame.first, frame.end, *rows, part.columns)
+
+    def _folded(self, frame: Frame, context: Context) -> Part | None:
+        """The same by the kernel; None where it would need too much room."""
+        span, fold = self.registers.opened(frame, context, register_amounts.fold_registers)
+        edges = self.registers.buckets.edges(span, context)
+        groups, numbers = np.unique(self.members.groups[frame.first : frame.end], return_inverse=True)
+        hows = self.across.hows(self.schema)
+        shape = (groups.size, edges.size - 1, 1 + len(hows) * kernel_places.CELL_FIELDS)
+        size = int(np.prod(shape))
+        if not 0 < size <= _PLACES_SIZE_MAX:
+            return None
+        control = np.full(register_amounts.FOLD_FIELDS + numbers.size, -1)
+        control[kernel_amounts.KEEP_EMPTY] = 0
+        for column, name in enumerate(hows):
+            control[1 + _FIELDS[name]] = column
+        control[register_amounts.FOLD_HOW] = hows["sum"]
+        control[register_amounts.FOLD_FIELDS :] = numbers
+        places = context.room("places", size)
+        places[:] = 0.0
+        count = fold(slice(0, frame.end - frame.first), clipped(edges, context), control, places)
+        assert count >= 0, "a frame's columns do not fit each other"
+        table = places.reshape(shape)
+        of_group, buckets = np.nonzero(table[:, :, 0])
+        cells = table[of_group, buckets, 1:].reshape(-1, len(hows), kernel_places.CELL_FIELDS)
+        columns = columns_of({name: cells[:, k] for k, name in enumerate(hows)}, ["sum"])
+        return Part(groups[of_group], edges[buckets], columns)
+
+
+def part_of(frame: Frame) -> Part:
+    """The rows of groups' buckets."""
+    return Part(frame.slots, frame.starts, frame.columns)
+
+
+def folds(steps: tuple[Step, ...], across: Across, members: Members) -> RegisterFolds | None:
+    """The step that does what these steps and then the aggregate across series do, where one can."""
+    match steps:
+        case (RegisterBuckets(buckets=buckets) as registers,) if not buckets.empty:
+            wanted = set(buckets.aggregates)
+            is_plain = members.conversions is None and probability_of(across.how) is None
+            if is_plain and {"sum"} <= wanted <= set(_FIELDS):
+                return RegisterFolds(registers, across, members)
+    return None

@@ -1,0 +1,237 @@
+"""Registers straight to buckets: against the steps one after another, and folded against rows."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartdata_ts.kernels import amounts, places, register_amounts, registers
+
+# Per meter: its slot, modulus, multiplier, and (step, register, quality) of every reading.
+meters_with_readings = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from([0.0, 1000.0]),
+        st.sampled_from([1.0, 0.1]),
+        st.lists(
+            st.tuples(
+                st.integers(1, 40), st.floats(0, 1200) | st.integers(0, 1200).map(float), st.integers(0, 8)
+            ),
+            max_size=30,
+        ),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=5,
+).map(lambda meters: sorted(meters, key=lambda meter: meter[0]))
+
+
+def columns_of(
+    meters: list[tuple[int, float, float, list[tuple[int, float, int]], bool]],
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Bounds, and times, values and qualities; of some meters all registers grow."""
+    readings = [rows for *_, rows, _ in meters]
+    bounds = np.cumsum([0] + [len(rows) for rows in readings])
+    times, last = [], {}
+    for slot, *_, rows, _ in meters:  # a slot's meters follow each other, mostly at one instant
+        steps = [step for step, _, _ in rows]
+        times.append(np.cumsum([last[slot], *steps[1:]] if slot in last else steps)[: len(steps)])
+        last |= {slot: times[-1][-1]} if rows else {}
+    times = [of_meter - 100 for of_meter in times]
+    values = [
+        np.sort([value for _, value, _ in rows]) if grows else [value for _, value, _ in rows]
+        for *_, rows, grows in meters
+    ]
+    qualities = [[quality for _, _, quality in rows] for rows in readings]
+    return bounds, (
+        np.concatenate(times).astype(np.int64),
+        np.concatenate(values).astype(np.float64),
+        np.concatenate(qualities).astype(np.uint8),
+    )
+
+
+def room_for(row_count: int, bucket_count: int, keep_empty: bool) -> tuple[np.ndarray, np.ndarray]:
+    control = np.full(amounts.REDUCE_FIELDS + 2 * row_count, -7, np.int64)
+    control[amounts.KEEP_EMPTY] = keep_empty
+    control[1 : amounts.REDUCE_FIELDS] = range(6)
+    return control, np.full(bucket_count * amounts.CELL_FIELDS + 6 * row_count, -7.0)
+
+
+def with_scratch(bounds: np.ndarray, *columns: np.ndarray) -> np.ndarray:
+    largest = max(int(np.diff(bounds).max()), 0)
+    return np.concatenate([*columns, np.empty(register_amounts.SCRATCH_FIELDS * largest)])
+
+
+@given(
+    meters_with_readings,
+    st.lists(st.integers(-150, 900), min_size=2, max_size=30, unique=True).map(sorted),
+    st.sampled_from([(1.0, 1.0), (1.0, 1000.0), (7.0, 3.0)]),
+    st.booleans(),
+)
+def test_registers_are_reduced_as_by_the_steps_one_after_another(
+    meters: list[tuple[int, float, float, list[tuple[int, float, int]], bool]],
+    edges: list[int],
+    unit: tuple[float, float],
+    keep_empty: bool,
+) -> None:
+    bounds, (times, values, qualities) = columns_of(meters)
+    slots = np.array([meter[0] for meter in meters], np.int32)
+    slots = np.unique(slots, return_inverse=True)[1].astype(np.int32)  # no slot is without a meter
+    moduli, multipliers = np.ascontiguousarray(np.array([meter[1:3] for meter in meters]).T)
+    count, bucket_count = times.size, len(edges) - 1
+    row_count = (int(slots[-1]) + 1) * bucket_count
+
+    points, events, found = (
+        np.empty(count, np.int64),
+        np.empty(count, np.uint8),
+        np.empty(4 * count, np.int64),
+    )
+    made = registers.pick_readings(bounds, times, values, moduli, points, events)
+    numbers = np.repeat(np.arange(len(meters), dtype=np.int32), np.diff(bounds))
+    facts = np.concatenate([moduli, multipliers])
+    columns = (numbers, times, values, qualities)
+    made = registers.intervals_between(points[:made], events, *columns, facts, found)
+    starts, ends, used, told = found[: 4 * (count if count else 0)].reshape(4, count)[:, :made]
+    used = used.view(np.float64) * unit[0] / unit[1]
+    own = np.searchsorted(slots[told >> 16], np.arange(slots[-1] + 2))
+    control, cells = room_for(row_count, bucket_count, keep_empty)
+    codes = (told >> 8).astype(np.uint8)
+    rows = amounts.reduce_intervals(own, starts, ends, used, codes, np.array(edges), control, cells)
+
+    fused_control, fused_cells = room_for(row_count, bucket_count, keep_empty)
+    meters_of = with_scratch(
+        bounds, slots, *facts.reshape(2, -1), *np.repeat(unit, len(meters)).reshape(2, -1)
+    )
+    columns = (times, values, qualities, np.array(edges))
+    fused = register_amounts.reduce_registers(bounds, meters_of, *columns, fused_control, fused_cells)
+    assert fused == rows >= 0
+    np.testing.assert_array_equal(fused_control, control)
+    first = bucket_count * amounts.CELL_FIELDS
+    np.testing.assert_array_equal(fused_cells[first:].view(np.int64), cells[first:].view(np.int64))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bounds": [0, 3]},
+        {"bounds": [0, 1, 5]},
+        {"bounds": [-1, 1, 3]},
+        {"bounds": [2, 1, 3]},
+        {"times": [0, 0, 5]},
+        {"times": [0, 5, 4], "meters": [0.0] * 4 + [1.0] * 6},
+        {"values": [1.0]},
+        {"qualities": [0]},
+        {"bounds": []},
+        {"meters": [0.0] * 9},
+        {"edges": [4]},
+        {"room": 1},
+        {"cells": 20},
+        {"scratch": 13},
+        {},
+    ],
+)
+def test_registers_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
+    given = {"bounds": [0, 2, 3], "times": [0, 5, 5], "values": [1.0, 2.0, 3.0], "qualities": [0, 0, 0]}
+    given |= {
+        "meters": [0.0, 1.0] + [0.0] * 2 + [1.0] * 6,
+        "edges": [0, 4, 9],
+        "room": 9,
+        "cells": 99,
+        "scratch": 14,
+    }
+    given |= change
+    control = np.zeros(amounts.REDUCE_FIELDS + 2 * given["room"], np.int64)
+    status = register_amounts.reduce_registers(
+        np.array(given["bounds"], np.int64),
+        np.array(given["meters"] + [0.0] * given["scratch"]),
+        np.array(given["times"], np.int64),
+        np.array(given["values"], np.float64),
+        np.array(given["qualities"], np.uint8),
+        np.array(given["edges"], np.int64),
+        control,
+        np.zeros(given["cells"]),
+    )
+    assert (status == amounts.MALFORMED) == bool(change)
+
+
+@given(
+    meters_with_readings,
+    st.lists(st.integers(-150, 900), min_size=2, max_size=9, unique=True).map(sorted),
+    st.sampled_from([places.FOLD_SUM, places.FOLD_MIN, places.FOLD_MAX]),
+    st.sampled_from([(0, -1), (0, 1), (1, 0)]),
+    st.lists(st.integers(0, 2), min_size=3, max_size=3),
+)
+def test_rows_are_folded_as_by_places(
+    meters: list[tuple[int, float, float, list[tuple[int, float, int]], bool]],
+    edges: list[int],
+    how: int,
+    columns_to: tuple[int, int],
+    groups: list[int],
+) -> None:
+    bounds, readings = columns_of(meters)
+    facts = np.array([meter[:3] for meter in meters]).T
+    meters_of = with_scratch(bounds, *facts, *np.ones((2, len(meters))))
+    bucket_count = len(edges) - 1
+    control, cells = room_for(3 * bucket_count, bucket_count, keep_empty=False)
+    columns = (*readings, np.array(edges))
+    count = register_amounts.reduce_registers(bounds, meters_of, *columns, control, cells)
+    slots, buckets = control[amounts.REDUCE_FIELDS :].reshape(2, -1)[:, :count]
+    rows = cells[bucket_count * amounts.CELL_FIELDS :].reshape(6, -1)[:, :count]
+
+    fields = [amounts.EMIT_SUM, amounts.EMIT_COUNT]
+    shape = (3, bucket_count, 1 + (max(columns_to) + 1) * places.CELL_FIELDS)
+    expected = np.zeros(shape)
+    numbers = np.array(groups)[slots] * bucket_count + buckets
+    expected[:, :, 0] = np.bincount(numbers, minlength=3 * bucket_count).reshape(3, bucket_count)
+    for field, column in zip(fields, columns_to, strict=True):
+        if column >= 0:
+            own = np.zeros(3 * bucket_count * places.CELL_FIELDS)
+            places.fold_values(
+                numbers, rows[field].copy(), how if field == fields[0] else places.FOLD_SUM, own
+            )
+            first = 1 + column * places.CELL_FIELDS
+            expected[:, :, first : first + places.CELL_FIELDS] = own.reshape(3, bucket_count, -1)
+
+    fold_control = np.full(register_amounts.FOLD_FIELDS + 3, -1)
+    fold_control[amounts.KEEP_EMPTY] = 0
+    fold_control[1 + np.array(fields)] = columns_to
+    fold_control[register_amounts.FOLD_HOW :] = how, *groups
+    found = np.zeros(expected.size)
+    assert register_amounts.fold_registers(bounds, meters_of, *columns, fold_control, found) == count
+    np.testing.assert_array_equal(found.reshape(shape), expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"slots": [0.0, 2.0]},
+        {"slots": [-1.0, 0.0]},
+        {"slots": [np.nan, 0.0]},
+        {"groups": [0, 2]},
+        {"groups": [0, -1]},
+        {"groups": []},
+        {"fields": [1, 0, -1, -1, -1, -1], "places": 27},
+        {"fields": [2, 0, -1, -1, -1, -1]},
+        {"fields": [0, -1, 1, -1, -1, -1]},
+        {"keeps_empty": 1},
+        {"places": 15},
+        {"edges": [4]},
+        {"times": [0, 0, 5]},
+        {},
+    ],
+)
+def test_folds_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
+    given = {"slots": [0.0, 1.0], "groups": [1, 0], "fields": [0, -1, -1, -1, -1, -1], "places": 16}
+    given |= {"keeps_empty": 0, "edges": [0, 4, 9], "times": [0, 5, 5]} | change
+    control = np.array([given["keeps_empty"], *given["fields"], places.FOLD_SUM, *given["groups"]], np.int64)
+    status = register_amounts.fold_registers(
+        np.array([0, 2, 3]),
+        np.concatenate([given["slots"], np.zeros(2), np.ones(6), np.zeros(14)]),
+        np.array(given["times"]),
+        np.array([1.0, 2.0, 3.0]),
+        np.zeros(3, np.uint8),
+        np.array(given["edges"]),
+        control,
+        np.zeros(given["places"]),
+    )
+    assert (status == amounts.MALFORMED) == bool(change)
