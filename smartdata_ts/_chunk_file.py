@@ -111,12 +111,18 @@ class _Payloads:
         return digests
 
 
-def _in_file(entries: np.ndarray, data: Range) -> Int64Array:
-    """A binary column's offsets, from the begin of the file."""
-    ends = entries.astype(np.int64)
-    if ends[0] < 0 or ends[-1] > data.size or (np.diff(ends) < 0).any():
+def _in_range(offsets: Int32Array, data: Range) -> Int32Array:
+    """A binary column's offsets, which are those of the file as it is."""
+    if offsets[0] < 0 or offsets[-1] > data.size or (offsets[1:] < offsets[:-1]).any():
         raise ValueError("a payload is not in the file as it is")
-    return ends + data.place
+    return offsets
+
+
+def _thin(column: np.ndarray) -> np.ndarray:
+    """The same, in no memory where all blocks have one value."""
+    if (column == column[0]).all():
+        return np.broadcast_to(column[:1].copy(), column.size)
+    return column
 
 
 def _scratch_of(size: int) -> UInt8Array:
@@ -241,6 +247,7 @@ class ChunkFile:
         self._file = self._opened(is_shared)
         try:
             self._load(find_batch(self._file.read, self._file.size))
+            self._file.release()
         except StoreFormatError:
             raise
         # pyarrow raises plain Python errors too; int() and base64 raise ValueError.
@@ -277,6 +284,9 @@ class ChunkFile:
         if batch.row_count == 0:
             raise ValueError("it has no blocks")
         columns, self.keys, self._payload_offsets = self._columns(batch)
+        self._payload_places = np.array([batch.columns[name][1].place for name in _PAYLOAD_NAMES])[
+            :, np.newaxis
+        ]
         models = base64.b64decode(metadata[b"smartdata_ts.models"], validate=True)
         self.is_history = metadata[b"smartdata_ts.readings"] == b"history"
         if _digest(models, columns, _text_bytes(self.keys)) != int(metadata[b"smartdata_ts.checksum"], 16):
@@ -287,8 +297,8 @@ class ChunkFile:
         self.tables = _codec.decode_tables(models, model_count)
         self._set_summaries(columns)
 
-    def _columns(self, batch: Batch) -> tuple[dict[str, np.ndarray], pa.StringArray, Int64Array]:
-        """Copies of all columns but the payloads, and of those the offsets in the file."""
+    def _columns(self, batch: Batch) -> tuple[dict[str, np.ndarray], pa.StringArray, Int32Array]:
+        """Copies of all columns but the payloads, and of those the offsets."""
         count = batch.row_count
         wanted = {
             name: Range(batch.columns[name][0].place, kind.itemsize * count)
@@ -308,7 +318,7 @@ class ChunkFile:
         keys = pa.StringArray.from_buffers(count, *buffers)
         keys.validate(full=True)
         offsets = [
-            _in_file(np.frombuffer(parts[name], "<i4"), batch.columns[name][1]) for name in _PAYLOAD_NAMES
+            _in_range(np.frombuffer(parts[name], "<i4"), batch.columns[name][1]) for name in _PAYLOAD_NAMES
         ]
         return columns, keys, np.stack(offsets)
 
@@ -323,12 +333,12 @@ class ChunkFile:
         self.series: Int32Array = columns["series"]
         self.time_min: Int64Array = columns["time_min"]
         self.time_max: Int64Array = columns["time_max"]
-        self.count: Int64Array = columns["count"].astype(np.int64)
+        self.count: Int32Array = columns["count"]
         self.value_last: Float64Array = columns["value_last"]
-        self.quality_min: UInt8Array = columns["quality_min"]
-        self.quality_max: UInt8Array = columns["quality_max"]
-        self.commit_min: Int64Array = columns["commit_min"]
-        self.commit_max: Int64Array = columns["commit_max"]
+        self.quality_min: UInt8Array = _thin(columns["quality_min"])
+        self.quality_max: UInt8Array = _thin(columns["quality_max"])
+        self.commit_min: Int64Array = _thin(columns["commit_min"])
+        self.commit_max: Int64Array = _thin(columns["commit_max"])
         self._checksum: UInt64Array = columns["checksum"]
         if self.count.min() < 1 or self.count.max() > _codec.BLOCK_READINGS_MAX:
             raise ValueError("a block's count of readings is out of range")
@@ -338,6 +348,10 @@ class ChunkFile:
             raise ValueError("its blocks are not in the order of their series")
         if (self.time_min > self.time_max).any() or (self.commit_min > self.commit_max).any():
             raise ValueError("a block ends before it begins")
+
+    def release(self) -> None:
+        """Let go of what memory the file itself takes, for one who is done with some of it."""
+        self._file.release()
 
     @property
     def size(self) -> int:
@@ -412,7 +426,8 @@ class ChunkFile:
         """
         if rows.size and (rows[1:] - rows[:-1] == 1).all():
             return self._copied_run(int(rows[0]), int(rows[-1]))
-        firsts, ends = self._payload_offsets[:, rows].ravel(), self._payload_offsets[:, rows + 1].ravel()
+        firsts = (self._payload_offsets[:, rows] + self._payload_places).ravel()
+        ends = (self._payload_offsets[:, rows + 1] + self._payload_places).ravel()
         # Neighbours are copied as one piece, with the little that may stand between them.
         gaps = firsts[1:] - ends[:-1]
         breaks = np.flatnonzero((gaps < 0) | (gaps > _GAP_MAX)) + 1
@@ -425,7 +440,7 @@ class ChunkFile:
 
     def _copied_run(self, first: int, last: int) -> "_Payloads":
         """The same of neighbours, whose columns are one piece each: what most slices ask for."""
-        offsets = self._payload_offsets[:, first : last + 2]
+        offsets = self._payload_offsets[:, first : last + 2] + self._payload_places
         data, places = self._copied_pieces(offsets[:, 0], offsets[:, -1])
         placed = offsets + (places - offsets[:, 0])[:, np.newaxis]
         return _Payloads(data, placed[:, :-1], placed[:, 1:])

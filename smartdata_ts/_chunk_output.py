@@ -22,15 +22,19 @@ from smartdata_ts.kernels._jit import Int32Array, Int64Array
 
 CHUNK_READINGS_MAX = 2_097_152
 _THREAD_COUNT = 2
+_PIECES_HELD = _THREAD_COUNT + 1  # of a million or two readings each: those being encoded, and the next
 
 
 class ChunkOutput:
     """Encodes sorted readings into chunk files; `finish` or `abandon` ends it, and its threads.
 
-    `keys_of` tells the keys of series ids, which stand in every chunk.
+    `keys_of` tells the keys of series ids, which stand in every chunk. With more `pieces_held`, threads wait
+    less, and more memory is taken.
     """
 
-    def __init__(self, directory: Path, keys_of: Callable[[Int64Array], list[str]]) -> None:
+    def __init__(
+        self, directory: Path, keys_of: Callable[[Int64Array], list[str]], pieces_held: int = _PIECES_HELD
+    ) -> None:
         self._directory = directory
         self._keys_of = keys_of
         self._keys: dict[int, str] = {}
@@ -38,6 +42,7 @@ class ChunkOutput:
         self._pending: list[Future[ChunkRow]] = []
         self._rows: list[ChunkRow] = []
         self._pool: ThreadPoolExecutor | None = None
+        self._pieces_held = pieces_held
 
     def __len__(self) -> int:
         """The count of chunks, those not yet complete included."""
@@ -58,7 +63,7 @@ class ChunkOutput:
             for first in range(0, len(part), CHUNK_READINGS_MAX):
                 piece = part.select(slice(first, first + CHUNK_READINGS_MAX))
                 name = self._new_name(year)
-                self._settle(_THREAD_COUNT)
+                self._settle(self._pieces_held - 1)
                 self._pending.append(self._pool.submit(self._encode, name, piece, is_history))
 
     def add_again(self, versions: Versions, chunk: ChunkRow) -> ChunkRow:
@@ -128,7 +133,7 @@ def rewriting(catalog: Catalog, directory: Path, waits: bool = True) -> Iterator
 
     The block commits, or rolls back where there is nothing to do.
     """
-    output = ChunkOutput(directory, catalog.series_keys)
+    output = ChunkOutput(directory, catalog.series_keys, pieces_held=_THREAD_COUNT)
     catalog.begin(must_be_durable=True, waits=waits)
     try:
         yield output

@@ -155,12 +155,12 @@ class _MixedCommits:
             return
         firsts = starts[:-1]
         low, high = np.minimum.reduceat(commits, firsts), np.maximum.reduceat(commits, firsts)
-        self._blocks = np.flatnonzero(low != high)
+        is_mixed = low != high
+        self._blocks = np.flatnonzero(is_mixed)
         if self._blocks.size:
-            pieces = [commits[starts[block] : starts[block + 1]] for block in self._blocks]
-            self._commits = np.concatenate(pieces)
-            ends = np.cumsum([piece.size for piece in pieces])
-            plans = _Plans(np.concatenate([[0], ends]).astype(np.int64))
+            counts = np.diff(starts)
+            self._commits = commits if is_mixed.all() else commits[np.repeat(is_mixed, counts)]
+            plans = _Plans(np.concatenate([[0], np.cumsum(counts[is_mixed])]).astype(np.int64))
             kernel_blocks.plan_times(self._commits, plans.starts, plans.residuals, plans.fields)
             self.plans = [plans]
 

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import io
+import mmap
 import os
 import stat
 import weakref
@@ -296,6 +297,10 @@ class ReadFile(ABC):
         Raises StoreError where the file has become shorter, or the disk cannot read it.
         """
 
+    @abstractmethod
+    def release(self) -> None:
+        """Let go of the memory that holds what was read, for whoever has many files open."""
+
     def read(self, place: int, size: int) -> bytes:
         """The bytes from a place on."""
         (part,) = self.read_all([(place, size)])
@@ -341,6 +346,11 @@ class MappedFile(ReadFile):
             if not _copied_by_system(addresses, sizes, target):
                 _copy_by_pipe(addresses, sizes, target)
 
+    def release(self) -> None:
+        """Pages that were read count as the process's, though the system could take them back."""
+        if _advise is not None:
+            _advise(self._address, self.size, mmap.MADV_DONTNEED)
+
 
 class PlainFile(ReadFile):
     """A file read by a descriptor, for file systems on which a mapping cannot be trusted; errors as above."""
@@ -352,6 +362,9 @@ class PlainFile(ReadFile):
         weakref.finalize(self, os.close, self._descriptor)
         with errors_of(path, "read"):
             self.size = os.fstat(self._descriptor).st_size
+
+    def release(self) -> None:
+        """Nothing is held."""
 
     def copy(self, firsts: np.ndarray, ends: np.ndarray, target: np.ndarray) -> None:
         """Copy parts of it; see ReadFile."""
@@ -393,10 +406,16 @@ def _mapped(path: Path) -> pa.Buffer:
 _READ_SIZE = 1 << 20
 _RANGES_MAX = 1024  # of one call (IOV_MAX)
 _PIPE_SIZE = 4096  # what every pipe takes without a reader
-_read_memory = getattr(ctypes.CDLL(None, use_errno=True), "process_vm_readv", None)
+_library = ctypes.CDLL(None, use_errno=True)
+_read_memory = getattr(_library, "process_vm_readv", None)
 if _read_memory is not None:
     _read_memory.restype = ctypes.c_ssize_t
     _read_memory.argtypes = [ctypes.c_int, *[ctypes.c_void_p, ctypes.c_ulong] * 2, ctypes.c_ulong]
+
+_advise = getattr(_library, "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None
+if _advise is not None:
+    _advise.restype = ctypes.c_int
+    _advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def _copied_at_once(addresses: np.ndarray, sizes: np.ndarray, target: np.ndarray) -> bool:

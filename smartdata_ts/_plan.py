@@ -101,8 +101,12 @@ def make_plan(
     time_min: int,
     time_max: int,
     qualities: Sequence[int] | None = None,
+    of_versions: bool = False,
 ) -> Plan:
-    """Find the blocks of the series `ids` within [time_min, time_max]; of some qualities, or of all."""
+    """Find the blocks of the series `ids` within [time_min, time_max]; of some qualities, or of all.
+
+    Whoever reads versions merges nothing: `of_versions`, no position is looked at for whether it is tangled.
+    """
     blocks = [_by_position(part) for part in snapshot.blocks(ids, time_min, time_max)]
     head_versions = _head_of(snapshot, ids, time_min, time_max)
     head = fold([head_versions.readings]).readings
@@ -110,7 +114,7 @@ def make_plan(
     for part in blocks:
         np.add.at(counts, part.positions, part.chunk.count[part.rows])
     np.add.at(counts, head.series, 1)
-    tangled, _ = _overlaps(ids.size, blocks, head)
+    tangled = np.zeros(ids.size, np.bool_) if of_versions else _overlaps(ids.size, blocks, head)[0]
     if snapshot.as_of is not None:
         tangled |= _unsettled(snapshot.as_of, ids, blocks)
     wanted = None

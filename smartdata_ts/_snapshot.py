@@ -12,7 +12,7 @@ import numpy as np
 
 from smartdata_ts._catalog import ChunkRow, Deletion, State
 from smartdata_ts._chunk_file import ChunkFile
-from smartdata_ts._readings import Readings
+from smartdata_ts._readings import Readings, series_starts
 from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptCatalogError
 from smartdata_ts.kernels._jit import Int32Array, Int64Array
@@ -241,7 +241,8 @@ class Snapshot:
 
     def series_ids(self) -> Int64Array:
         """The ids of all series that have readings in chunks, ascending."""
-        ids = [np.unique(self._files.get(row.name).series) for row in self.chunks]
+        columns = [self._files.get(row.name).series for row in self.chunks]
+        ids = [series[series_starts(series)] for series in columns]
         return np.unique(np.concatenate([np.empty(0, np.int32), *ids])).astype(np.int64)
 
     def watermarks(self, series_id_max: int) -> Int64Array:

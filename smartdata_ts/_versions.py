@@ -63,9 +63,10 @@ def fold_versions(versions: Versions, floor: int = 0) -> tuple[Versions, Version
     if kept.size < len(rows) and not np.all(commits[:-1] <= commits[1:]):
         order = np.argsort(commits, kind="stable")
         folded, kept = _folded(rows.select(order), order)
-    standing = Versions(
-        Readings(folded.series, folded.times, rows.values[kept], rows.qualities[kept]), commits[kept]
-    )
+    qualities = rows.qualities[kept] if rows.qualities.any() else folded.qualities  # mostly all are measured
+    standing = Versions(Readings(folded.series, folded.times, rows.values[kept], qualities), commits[kept])
+    if kept.size == len(rows):
+        return _squashed(standing, floor), join([])
     is_left = np.ones(len(rows), np.bool_)
     is_left[kept] = False
     left = sort_versions(versions.select(is_left))

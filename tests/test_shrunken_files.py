@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,9 +102,29 @@ def test_ranges_are_copied_one_behind_the_other(tmp_path, monkeypatch, kind, has
     firsts, ends = ranges_of(content)
     firsts[7], ends[7] = 0, file.size
     target = np.empty(int((ends - firsts).sum()), np.uint8)
+    file.release()
     file.copy(firsts, ends, target)
     expected = np.concatenate([content[first:end] for first, end in zip(firsts, ends, strict=True)])
     assert np.array_equal(target, expected)
+
+
+def file_pages_kb() -> int:
+    """What of files counts as this process's memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no /proc")
+def test_what_was_read_is_let_go_of_and_read_again(tmp_path):
+    content = np.random.default_rng(3).integers(0, 256, 1 << 24).astype(np.uint8)
+    (tmp_path / "file").write_bytes(content.tobytes())
+    file = _disk.MappedFile(tmp_path / "file")
+    before = file_pages_kb()
+    assert file.read(0, file.size) == content.tobytes()
+    assert file_pages_kb() > before + (8 << 10)
+    file.release()
+    assert file_pages_kb() < before + (4 << 10)
+    assert file.read(70_000, 100) == content[70_000:70_100].tobytes()
 
 
 @pytest.mark.parametrize(("kind", "has_system_call"), KINDS)

@@ -139,6 +139,7 @@ def _fold(snapshot: Snapshot, floor: int, output: ChunkOutput) -> None:
         standing, behind = fold_versions(versions, floor)
         output.add(standing)
         superseded.append(behind)
+        del versions, standing  # lest they stay while the next piece is read
     _add_history(join(superseded), output)
 
 

@@ -20,6 +20,8 @@ from smartdata_ts._snapshot import Blocks, ChunkFiles, Snapshot, pack_head, unpa
 from smartdata_ts._versions import Versions
 from smartdata_ts.kernels._jit import Int64Array
 
+_PIECES_HELD = 8  # what was read for so many pieces stays in memory, lest letting go costs more than it gains
+
 
 class Removal:
     """One removal, within the catalog's transaction: `take_out` any number of times, then `put_back`."""
@@ -85,10 +87,21 @@ def _within(versions: Versions, ids: Int64Array, time_min: int, time_max: int) -
 
 def versions_of(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: int) -> Iterator[Versions]:
     """The versions of the series `ids` within a span, by series id, in pieces of the size of a chunk."""
-    plan = make_plan(snapshot, ids, text_array([]), time_min, time_max)
-    for part in slices_by_readings(plan, CHUNK_READINGS_MAX):
-        versions = read_versions(plan, part)
-        if len(versions):
-            rows = versions.readings
-            series = ids[part.first : part.end].astype(np.int32)[rows.series]
-            yield Versions(Readings(series, rows.times, rows.values, rows.qualities), versions.commits)
+    return filter(len, _pieces(snapshot, ids, time_min, time_max))
+
+
+def _pieces(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: int) -> Iterator[Versions]:
+    plan = make_plan(snapshot, ids, text_array([]), time_min, time_max, of_versions=True)
+    for number, part in enumerate(slices_by_readings(plan, CHUNK_READINGS_MAX), 1):
+        if number % _PIECES_HELD == 0:
+            for blocks in plan.blocks:
+                blocks.chunk.release()
+        # No name keeps a piece while the next one is read.
+        yield _of_series(read_versions(plan, part), ids[part.first : part.end])
+
+
+def _of_series(versions: Versions, ids: Int64Array) -> Versions:
+    """The versions with ids in the place of slots."""
+    rows = versions.readings
+    series = ids.astype(np.int32)[rows.series]
+    return Versions(Readings(series, rows.times, rows.values, rows.qualities), versions.commits)
