@@ -10,6 +10,7 @@ begins with the distance back to its vtable, which holds the distance of each fi
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -117,37 +118,41 @@ def _columns(schema: pa.Schema, batch: "_Table", body: Range) -> Batch:
     nodes, buffers = batch.vector(1), batch.vector(2)
     if not 0 <= row_count <= _ROW_COUNT_MAX or nodes is None or buffers is None or batch.has(3):
         raise ValueError("its batch is compressed, or its count of rows is out of range")
-    widths = [_buffer_count(field.type) for field in schema]
+    kinds = schema.types
+    widths = [_buffer_count(kind) for kind in kinds]
     if nodes[1] != len(widths) or buffers[1] != sum(widths):
         raise ValueError("its batch does not fit its schema")
     told = batch.unpack(f"<{2 * nodes[1]}q", nodes[0])
     if told != (row_count, 0) * nodes[1]:
         raise ValueError("its columns are not of one length, or have nulls")
-    places = iter(batch.unpack(f"<{2 * buffers[1]}q", buffers[0]))
+    ranges = batch.unpack(f"<{2 * buffers[1]}q", buffers[0])
+    for place, size in zip(ranges[::2], ranges[1::2], strict=True):
+        if not (0 <= place <= body.size and 0 <= size <= body.size - place):
+            raise ValueError("a column is not in the file as it is")
     columns = {}
-    for field, width in zip(schema, widths, strict=True):
-        ranges = [_in_body(Range(next(places), next(places)), body) for _ in range(width)]
-        columns[field.name] = tuple(ranges[1:])  # the first tells of nulls
-        needed = _OFFSET_SIZE * (row_count + 1) if width == 3 else row_count * field.type.byte_width
-        if ranges[1].size < needed:
-            raise ValueError(f"its column {field.name!r} has fewer bytes than rows")
+    first = 0
+    for name, kind, width in zip(schema.names, kinds, widths, strict=True):
+        # The first buffer of each tells of nulls.
+        own = ranges[2 * first + 2 : 2 * (first + width)]
+        first += width
+        columns[name] = tuple(
+            Range(body.place + place, size) for place, size in zip(own[::2], own[1::2], strict=True)
+        )
+        needed = _OFFSET_SIZE * (row_count + 1) if width == 3 else row_count * kind.byte_width
+        if own[1] < needed:
+            raise ValueError(f"its column {name!r} has fewer bytes than rows")
     if len(columns) != len(widths):
         raise ValueError("two of its columns have one name")
     return Batch(schema, row_count, columns)
 
 
+@cache
 def _buffer_count(kind: pa.DataType) -> int:
     if pa.types.is_binary(kind) or pa.types.is_string(kind):
         return 3
     if pa.types.is_primitive(kind) and kind.bit_width % 8 == 0:
         return 2
     raise ValueError(f"it has a column of type {kind}")
-
-
-def _in_body(part: Range, body: Range) -> Range:
-    if not (0 <= part.place <= body.size and 0 <= part.size <= body.size - part.place):
-        raise ValueError("a column is not in the file as it is")
-    return Range(body.place + part.place, part.size)
 
 
 class _Table:

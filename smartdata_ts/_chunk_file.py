@@ -91,6 +91,7 @@ _GAP_MAX = 4096
 _PAYLOAD_SIZE_MAX = 2**31 - 1  # of a column: Arrow's offsets are int32
 
 
+_THIN_SIZE_MIN = 4096  # fewer are not worth the look
 _SCRATCH_SIZE_MAX = 1 << 22  # kept for a thread's next slice: fresh memory costs more than the copy
 _scratch = threading.local()
 
@@ -119,8 +120,8 @@ def _in_range(offsets: Int32Array, data: Range) -> Int32Array:
 
 
 def _thin(column: np.ndarray) -> np.ndarray:
-    """The same, in no memory where all blocks have one value."""
-    if (column == column[0]).all():
+    """The same, in no memory where many blocks have one value."""
+    if column.size >= _THIN_SIZE_MIN and (column == column[0]).all():
         return np.broadcast_to(column[:1].copy(), column.size)
     return column
 

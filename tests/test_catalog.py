@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,3 +172,30 @@ def test_a_schema_that_is_no_text_is_damage(tmp_path: Path, mode: str) -> None:
     path.write_bytes(path.read_bytes().replace(b"REFERENCES", b"R\xbaFERENCES"))
     with pytest.raises(SmartDataError, match=r"catalog\.sqlite"):
         sd.open(tmp_path / "s", mode=mode)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE series SET id = -1 WHERE key = 'a'",
+        "UPDATE series SET id = 3000000000 WHERE key = 'a'",
+        "UPDATE series SET unit = x'00' WHERE key = 'b'",
+        "UPDATE series SET decimals = 1.5 WHERE key = 'b'",
+        "UPDATE series SET register_digits = 301 WHERE key = 'c'",
+        "UPDATE series SET multiplier = 'text' WHERE key = 'c'",
+        "UPDATE tag SET value = x'00'",
+        "UPDATE tag SET name = x'00'",
+        "",
+    ],
+)
+def test_a_verification_finds_what_series_cannot_be(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "city.sdts"
+    with sd.open(path) as store:
+        for key in "abc":
+            store.describe(key, unit="L", kind="register", decimals=1, register_digits=5, tags={"zone": key})
+    with closing(sqlite3.connect(path / FILE_NAME, isolation_level=None)) as connection:
+        connection.execute(change)
+    with sd.open(path, mode="r") as store:
+        problems = store.verify().problems
+        assert len(problems) == len(set(problems))
+        assert bool(problems) == bool(change)

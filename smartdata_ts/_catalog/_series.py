@@ -161,6 +161,16 @@ class Series(Connection):
             )
         return ids, found
 
+    def check_series(self) -> None:
+        """Raise CorruptCatalogError where an id, a fact or a tag is of another type than its column."""
+        self._typed("SELECT min(id), max(id) FROM series", (SERIES.or_null(), SERIES.or_null()))
+        # To DISTINCT 1 and 1.0 are one, unless their types are told.
+        types = ", ".join(f"typeof({name})" for name in SERIES_FACTS)
+        kinds = [*(FACTS[name] for name in SERIES_FACTS), *(TEXT for _ in SERIES_FACTS)]
+        self._typed(f"SELECT DISTINCT {', '.join(SERIES_FACTS)}, {types} FROM series", kinds)
+        others = "typeof(name) <> 'text' OR typeof(value) <> 'text'"
+        self._typed(f"SELECT name, value FROM tag WHERE {others}", (TEXT, TEXT))
+
     def series_rows(self) -> list[tuple]:  # type: ignore[type-arg]
         """(id, key, facts ..., tags as JSON) of every series, by key."""
         facts = ", ".join(SERIES_FACTS)

@@ -37,37 +37,50 @@ def verify(catalog: Catalog, files: ChunkFiles, deep: bool) -> VerifyReport:
     try:
         state = catalog.state(with_history=True)
         head = unpack_head(state.head)
+        known = dict(catalog.series_names())
     except StoreError as problem:
-        return VerifyReport(0, 0, 0, 0, 0, [*problems, str(problem)])
-    keys = dict(catalog.series_names())
+        return VerifyReport(0, 0, 0, 0, 0, list(dict.fromkeys([*problems, str(problem)])))
+
+    def run(row: ChunkRow) -> tuple[int, int, list[str]]:
+        return _of_chunk(row, files, known, deep)
+
+    rows = state.chunks + state.history
+    reading_count = sum(row.reading_count for row in rows)
     blocks = size = 0
-    for row in state.chunks + state.history:
-        try:
-            # Opened anew: what a handle has open was verified when it opened it.
-            chunk = files.open_anew(row.name)
-        except StoreError as problem:
-            problems.append(str(problem))
-            continue
-        blocks += chunk.block_count
-        size += chunk.size
-        problems += _against_catalog(row, chunk, keys)
-        try:
-            problems += _damaged_blocks(chunk, deep)
-        except CorruptChunkError as problem:  # it shrank meanwhile
-            problems.append(str(problem))
+    for own_blocks, own_size, found in map(run, rows):
+        blocks += own_blocks
+        size += own_size
+        problems += found
     problems += [
         f"the head holds readings of series id {number}, which the catalog does not know"
-        for number in sorted(set(np.unique(head.readings.series).tolist()) - keys.keys())
+        for number in sorted(set(np.unique(head.readings.series).tolist()) - known.keys())
     ]
-    named = {row.name for row in state.chunks + state.history}
+    named = {row.name for row in rows}
     return VerifyReport(
         chunks=len(named),
         blocks=blocks,
-        readings=sum(row.reading_count for row in state.chunks + state.history) + len(head),
+        readings=reading_count + len(head),
         bytes=size,
         orphans=sum(name not in named for name in _disk.names_in(files.directory)),
         problems=problems,
     )
+
+
+def _of_chunk(
+    row: ChunkRow, files: ChunkFiles, keys: dict[int, str], deep: bool
+) -> tuple[int, int, list[str]]:
+    """A chunk's count of blocks, its size, and what is wrong with it."""
+    try:
+        # Opened anew: what a handle has open was verified when it opened it.
+        chunk = files.open_anew(row.name)
+    except StoreError as problem:
+        return 0, 0, [str(problem)]
+    problems = list(_against_catalog(row, chunk, keys))
+    try:
+        problems += _damaged_blocks(chunk, deep)
+    except CorruptChunkError as problem:  # it shrank meanwhile
+        problems.append(str(problem))
+    return chunk.block_count, chunk.size, problems
 
 
 def _unreadable_tables(catalog: Catalog) -> Iterator[str]:
@@ -76,7 +89,7 @@ def _unreadable_tables(catalog: Catalog) -> Iterator[str]:
         catalog.commit_rows,
         catalog.snapshot_rows,
         catalog.retention,
-        catalog.series_rows,
+        catalog.check_series,
         lambda: catalog.select_series(None, {}),
     ):
         try:
