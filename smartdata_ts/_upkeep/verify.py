@@ -40,14 +40,10 @@ def verify(catalog: Catalog, files: ChunkFiles, deep: bool) -> VerifyReport:
         known = dict(catalog.series_names())
     except StoreError as problem:
         return VerifyReport(0, 0, 0, 0, 0, list(dict.fromkeys([*problems, str(problem)])))
-
-    def run(row: ChunkRow) -> tuple[int, int, list[str]]:
-        return _of_chunk(row, files, known, deep)
-
     rows = state.chunks + state.history
-    reading_count = sum(row.reading_count for row in rows)
     blocks = size = 0
-    for own_blocks, own_size, found in map(run, rows):
+    for row in rows:
+        own_blocks, own_size, found = _of_chunk(row, files, known, deep)
         blocks += own_blocks
         size += own_size
         problems += found
@@ -59,7 +55,7 @@ def verify(catalog: Catalog, files: ChunkFiles, deep: bool) -> VerifyReport:
     return VerifyReport(
         chunks=len(named),
         blocks=blocks,
-        readings=reading_count + len(head),
+        readings=sum(row.reading_count for row in rows) + len(head),
         bytes=size,
         orphans=sum(name not in named for name in _disk.names_in(files.directory)),
         problems=problems,
