@@ -9,6 +9,8 @@ import numpy as np
 
 from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
 
+MALFORMED = -1
+
 
 @kernel
 def are_sorted(slots: Int32Array, times: Int64Array) -> int:
@@ -26,6 +28,50 @@ def count_slots(slots: Int32Array, counts: Int64Array) -> int:
         if not 0 <= slots[i] < counts.size:
             return -1
         counts[slots[i]] += 1
+    return slots.size
+
+
+@kernel
+def append_to_slots(
+    slots: Int32Array,
+    times: Int64Array,
+    values: Float64Array,
+    qualities: UInt8Array,
+    places: Int64Array,
+    slot_times: Int64Array,
+    slot_values: Float64Array,
+    slot_qualities: UInt8Array,
+) -> int:
+    """Put each row behind those of its slot, for as long as its time is later; returns how many it has put.
+
+    `places`: where each slot's rows begin, then where its next one goes to. Returns MALFORMED where a slot,
+    or a place, is out of range.
+    """
+    slot_count = places.size // 2
+    bits, slot_bits = values.view(np.int64), slot_values.view(np.int64)
+    if min(times.size, values.size, qualities.size) < slots.size or slot_values.size < slot_times.size:
+        return MALFORMED
+    i = 0
+    while i < slots.size:
+        slot = np.int64(slots[i])
+        if not 0 <= slot < slot_count:
+            return MALFORMED
+        at = places[slot_count + slot]
+        end = i
+        while end < slots.size and slots[end] == slot:
+            end += 1
+        if not 0 <= places[slot] <= at <= min(slot_times.size, slot_qualities.size) - (end - i):
+            return MALFORMED
+        if at > places[slot] and times[i] <= slot_times[at - 1]:
+            return i
+        if not _strictly_increases(times[i:end]):
+            return i
+        for k in range(end - i):
+            slot_times[at + k] = times[i + k]
+            slot_bits[at + k] = bits[i + k]
+            slot_qualities[at + k] = qualities[i + k]
+        places[slot_count + slot] = at + end - i
+        i = end
     return slots.size
 
 
@@ -107,6 +153,14 @@ def sort_slots(
             values[first + i] = spare_values[i]
             qualities[first + i] = spare_qualities[i]
     return sorted_count
+
+
+@inner
+def _strictly_increases(times):
+    falls = 0  # all are looked at, several at once
+    for i in range(1, times.size):
+        falls += times[i] <= times[i - 1]
+    return falls == 0
 
 
 @inner

@@ -9,6 +9,7 @@ from smartdata_ts.kernels import readings as kernel_readings
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 _GROUP_COUNT_LOG2 = 7
+_RUN_ROWS_MIN = 8  # of a slot's rows behind each other; shorter ones are spread in two passes
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def fold(parts: list[Readings], wins: UInt8Array = _LATER_WINS) -> Folded:
     """
     if _are_sorted(parts):
         return Folded(concatenate(parts), 0, 0, 0)
+    if (appended := _appended(parts)) is not None:
+        return Folded(appended, 0, 0, 0)
     slot_count = max(int(part.series.max(initial=0)) for part in parts) + 1
     slot_counts = np.zeros(slot_count, np.int64)
     for part in parts:
@@ -110,6 +113,33 @@ def _are_sorted(parts: list[Readings]) -> bool:
             return False
         previous = part
     return True
+
+
+def _appended(parts: list[Readings]) -> Readings | None:
+    """All rows, sorted; None but where each slot's come in long runs, and in order of time.
+
+    Those of chunks that follow each other in time do.
+    """
+    parts = sorted((part for part in parts if len(part)), key=lambda part: int(part.times[0]))
+    runs = [series_starts(part.series) for part in parts]
+    row_count = sum(map(len, parts))
+    if sum(map(len, runs)) * _RUN_ROWS_MIN > row_count:
+        return None
+    slots = np.concatenate([part.series[firsts] for part, firsts in zip(parts, runs, strict=True)])
+    sizes = [np.diff(firsts, append=len(part)) for part, firsts in zip(parts, runs, strict=True)]
+    assert slots.min() >= 0, "a series number is negative"
+    counts = np.zeros(int(slots.max()) + 1, np.int64)
+    np.add.at(counts, slots, np.concatenate(sizes))
+    starts = np.cumsum(counts) - counts
+    places = np.concatenate([starts, starts])
+    columns = np.empty(row_count, np.int64), np.empty(row_count), np.empty(row_count, np.uint8)
+    for part in parts:
+        rows = (part.series, part.times, part.values, part.qualities)
+        appended = kernel_readings.append_to_slots(*rows, places, *columns)
+        assert appended >= 0, "there is room for the rows of all parts"
+        if appended < len(part):
+            return None
+    return Readings(np.repeat(np.arange(counts.size, dtype=np.int32), counts), *columns)
 
 
 def _scatter(parts: list[Readings], starts: Int64Array) -> tuple[Int64Array, Float64Array, UInt8Array]:

@@ -165,8 +165,14 @@ def _blocks_in(plan: Plan, part: Slice, only: np.ndarray | None, is_rest: bool =
 
 
 def read_versions(plan: Plan, part: Slice) -> Versions:
-    """Every version of a slice's readings as they stand in chunks and head: neither sorted nor folded."""
-    parts = [decode_versions(blocks) for blocks in _blocks_in(plan, part, None)]
+    """Every version of a slice's readings as they stand in chunks and head: neither sorted nor folded.
+
+    Whoever reads so reads hundreds of chunks, each a part at a time: none keeps its pages in memory.
+    """
+    parts = []
+    for blocks in _blocks_in(plan, part, None):
+        parts.append(decode_versions(blocks))
+        blocks.chunk.release()
     return _within(part, join([*parts, _head_versions(plan, part, None)]))
 
 

@@ -1,14 +1,18 @@
 """Sorting, folding and matching readings against sorted() and a dict."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from encoded_blocks import INT64_MAX, INT64_MIN, bits_of, doubles_as_bits, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartdata_ts import _readings
 from smartdata_ts._quality import quality_name, winners
 from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, fold, series_starts
 from smartdata_ts.kernels.readings import (
+    append_to_slots,
     are_sorted,
     count_slots,
     fold_repeats,
@@ -208,6 +212,73 @@ def test_stale_rows_are_those_no_newer_than_the_newest_before(table, newest):
 @pytest.mark.parametrize("slot", [-1, 3, 2**31 - 1, -(2**31)])
 def test_a_slot_out_of_range_is_told(slot):
     assert count_slots(np.array([0, slot, 1], np.int32), np.zeros(3, np.int64)) == -1
+
+
+runs = st.lists(
+    st.tuples(st.integers(0, 4), st.lists(st.integers(-9, 9), min_size=1, max_size=9)), max_size=9
+)
+
+
+@given(st.lists(runs, max_size=4), st.sampled_from([0, 3]))
+def test_runs_are_appended_or_folded_to_the_same(parts, rows_min):
+    """Parts of runs, mostly of times that go on."""
+    now, tables = 0, []
+    for part in parts:
+        table = []
+        for series, steps in part:
+            for step in steps:
+                now += step if step > -8 else 1  # sometimes back
+                table.append((series, now, step + 9, 0))
+        tables.append(table)
+    with patch.object(_readings, "_RUN_ROWS_MIN", rows_min):
+        found = fold([columns_of(table) for table in tables])
+    assert outcome(found) == naive_fold([row for table in tables for row in table])
+
+
+def test_chunks_that_follow_each_other_are_appended_in_whatever_order_they_come(monkeypatch):
+    monkeypatch.setattr(_readings, "_scatter", None)
+    tables = [[(s, 100 * part + k, k, 0) for s in range(3) for k in range(50)] for part in range(4)]
+    found = fold([columns_of(tables[part]) for part in (2, 0, 3, 1)])
+    assert rows_of(found.readings) == sorted(row for table in tables for row in table)
+
+
+@pytest.mark.parametrize(
+    ("change", "appended"),
+    [
+        ({}, 3),
+        ({"times": [4, 6, 7]}, 0),
+        ({"times": [5, 6, 7], "slots": [0, 1, 1]}, 0),
+        ({"times": [6, 8, 8]}, 0),
+        ({"times": [6, 7, 7], "slots": [0, 1, 1]}, 1),
+        ({"slots": [0, 2, 2]}, -1),
+        ({"slots": [-1, 0, 0]}, -1),
+        ({"places": [0, 4, -1, 4]}, -1),
+        ({"places": [0, 4, 6, 4]}, -1),
+        ({"places": [2, 4, 1, 4]}, -1),
+        ({"places": [-1, 4, 1, 4]}, -1),
+        ({"values": 2}, -1),
+        ({"qualities": 2}, -1),
+        ({"slot_values": 7}, -1),
+        ({"slot_qualities": 3}, -1),
+    ],
+)
+def test_rows_are_appended_while_time_goes_on(change, appended):
+    given = {"slots": [0, 0, 0], "times": [6, 7, 8], "places": [0, 4, 1, 4]}
+    given |= {"values": 3, "qualities": 3, "slot_values": 8, "slot_qualities": 8} | change
+    slot_times = np.array([5, 0, 0, 0, 0, 0, 0, 0])
+    count = append_to_slots(
+        np.array(given["slots"], np.int32),
+        np.array(given["times"]),
+        np.ones(given["values"]),
+        np.ones(given["qualities"], np.uint8),
+        np.array(given["places"]),
+        slot_times,
+        np.zeros(given["slot_values"]),
+        np.zeros(given["slot_qualities"], np.uint8),
+    )
+    assert count == appended
+    if appended >= 0:
+        assert slot_times.tolist()[:4] == [5, *given["times"][:appended], 0, 0, 0][:4]
 
 
 def test_nothing_folds_to_nothing():

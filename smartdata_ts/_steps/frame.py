@@ -36,6 +36,7 @@ from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt
 
 # Small enough for its arrays to be memory that was used before, not pages that the system must clear.
 FRAME_READINGS = 131_072
+_FRAMES_MIN = 8  # for threads to share, unless they were too small for it
 SERIES_FIELD, TIME_FIELD = READINGS_SCHEMA.field("series"), READINGS_SCHEMA.field("time")
 
 
@@ -148,8 +149,9 @@ def frame_batches(
         return finish(frame) if frame.slots.size else None
 
     # A step that makes little of many readings, in no memory, is called the less often for it.
-    scale = getattr(steps[0], "frame_scale", 1)
-    for result in in_order(run, ranges(plan, scale * FRAME_READINGS), plan.reading_count):
+    most = getattr(steps[0], "frame_scale", 1) * FRAME_READINGS
+    size = min(most, max(FRAME_READINGS, plan.reading_count // _FRAMES_MIN))
+    for result in in_order(run, ranges(plan, size), plan.reading_count):
         if result is not None:
             yield result
 

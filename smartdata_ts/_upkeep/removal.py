@@ -20,8 +20,6 @@ from smartdata_ts._snapshot import Blocks, ChunkFiles, Snapshot, pack_head, unpa
 from smartdata_ts._versions import Versions
 from smartdata_ts.kernels._jit import Int64Array
 
-_PIECES_HELD = 8  # what was read for so many pieces stays in memory, lest letting go costs more than it gains
-
 
 class Removal:
     """One removal, within the catalog's transaction: `take_out` any number of times, then `put_back`."""
@@ -92,10 +90,7 @@ def versions_of(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: in
 
 def _pieces(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: int) -> Iterator[Versions]:
     plan = make_plan(snapshot, ids, text_array([]), time_min, time_max, of_versions=True)
-    for number, part in enumerate(slices_by_readings(plan, CHUNK_READINGS_MAX), 1):
-        if number % _PIECES_HELD == 0:
-            for blocks in plan.blocks:
-                blocks.chunk.release()
+    for part in slices_by_readings(plan, CHUNK_READINGS_MAX):
         # No name keeps a piece while the next one is read.
         yield _of_series(read_versions(plan, part), ids[part.first : part.end])
 
