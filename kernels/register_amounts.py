@@ -181,7 +181,7 @@ def _add_rows(rows, edges, wants_estimates, at, to):
     i = 0
     while i < starts.size and row >= 0:
         if bucket >= 0 and ends[i] <= edges[bucket + 1]:
-            run = (starts[i:], ends[i:], amounts[i:], qualities[i:])
+            run = _part(rows, i, starts.size - i)
             count, cell = _add_within(run, (edges[bucket], edges[bucket + 1]), wants_estimates, cell)
             i += count
             if i == starts.size:
@@ -195,6 +195,11 @@ def _add_rows(rows, edges, wants_estimates, at, to):
         if bucket < max(begin, 0):
             row = _close((slot, bucket, row, cell), max(begin, 0), to)
             bucket, cell = max(begin, 0), _NOTHING
+            closed = _count_whole(rows, i - 1, edges, bucket) - 1
+            if closed > 0:
+                row = _close_whole(_part(rows, i - 1, closed), wants_estimates, (slot, bucket, row), to)
+                bucket, i = bucket + closed, i - 1 + closed
+                continue
         if begin >= 0:
             cell = _with_begin(cell, amount)
         low = max(start, edges[0])
@@ -208,6 +213,43 @@ def _add_rows(rows, edges, wants_estimates, at, to):
             row = _close((slot, bucket, row, cell), bucket + 1, to)
             bucket, cell, low, before = bucket + 1, _NOTHING, high, until
     return bucket, row, cell
+
+
+@inner
+def _part(rows, first, count):
+    starts, ends, amounts, qualities = rows
+    end = first + count
+    return starts[first:end], ends[first:end], amounts[first:end], qualities[first:end]
+
+
+@inner
+def _count_whole(rows, first, edges, bucket):
+    """How many intervals from the first on are just as long as a bucket each, from that bucket on."""
+    starts, _, _, _ = rows
+    if starts[first] != edges[bucket]:
+        return 0
+    most = min(starts.size - first, edges.size - 1 - bucket)
+    _, ends, amounts, _ = _part(rows, first, most)
+    bucket_ends = edges[bucket + 1 : bucket + 1 + most]
+    count = 0
+    while count < ends.size and ends[count] == bucket_ends[count] and not np.isnan(amounts[count]):
+        count += 1
+    return count
+
+
+@inner
+def _close_whole(rows, wants_estimates, at, to):
+    """Be done with buckets of one interval each; the row behind, or MALFORMED."""
+    starts, ends, amounts, qualities = rows
+    slot, bucket, row = at
+    _, _, _, _, is_folding = to
+    if is_folding:
+        return row + _fold_whole(amounts, (slot, bucket), to)
+    for k in range(starts.size):
+        is_estimated = wants_estimates and is_estimate(qualities[k])
+        cell = _with_share(_with_begin(_NOTHING, amounts[k]), amounts[k], ends[k] - starts[k], is_estimated)
+        row = _write((slot, bucket + k, row, cell), to)
+    return row
 
 
 @inner
@@ -292,6 +334,25 @@ def _fold(at, to):
     _fold_field(EMIT_SUM, total, control[FOLD_HOW], place, to)
     _fold_field(EMIT_COUNT, count, FOLD_SUM, place, to)
     return row + 1
+
+
+@inner
+def _fold_whole(amounts, at, to):
+    """Fold a row each into the places from one on, as _fold would; their count."""
+    slot, bucket = at
+    control, columns, bucket_count, place_size, _ = to
+    first = (control[FOLD_FIELDS + slot] * bucket_count + bucket) * place_size
+    places = columns[first : first + amounts.size * place_size]
+    # Kept apart from `control`, which might, for all that LLVM knows, be written with the places.
+    how, of_sum, of_count = control[FOLD_HOW], control[1 + EMIT_SUM], control[1 + EMIT_COUNT]
+    for k in range(amounts.size):
+        place = k * place_size
+        places[place] += 1
+        if of_sum >= 0:
+            fold_value(0.0 + amounts[k], how, places, place + 1 + of_sum * PLACE_CELL_FIELDS)
+        if of_count >= 0:
+            fold_value(1.0, FOLD_SUM, places, place + 1 + of_count * PLACE_CELL_FIELDS)
+    return amounts.size
 
 
 @inner

@@ -25,6 +25,19 @@ meters_with_readings = st.lists(
     max_size=5,
 ).map(lambda meters: sorted(meters, key=lambda meter: meter[0]))
 
+# Edges, or whose readings are the edges: then each of its intervals is a bucket of its own.
+edges_or_meter = st.integers(0, 4) | st.lists(
+    st.integers(-150, 900), min_size=2, max_size=30, unique=True
+).map(sorted)
+
+
+def edges_of(edges_or_meter: list[int] | int, bounds: np.ndarray, times: np.ndarray) -> np.ndarray:
+    if isinstance(edges_or_meter, list):
+        return np.array(edges_or_meter)
+    meter = min(edges_or_meter, bounds.size - 2)
+    edges = times[bounds[meter] : bounds[meter + 1]].copy()
+    return edges if edges.size > 1 else np.array([0, 500])
+
 
 def columns_of(
     meters: list[tuple[int, float, float, list[tuple[int, float, int]], bool]],
@@ -64,21 +77,22 @@ def with_scratch(bounds: np.ndarray, *columns: np.ndarray) -> np.ndarray:
 
 @given(
     meters_with_readings,
-    st.lists(st.integers(-150, 900), min_size=2, max_size=30, unique=True).map(sorted),
+    edges_or_meter,
     st.sampled_from([(1.0, 1.0), (1.0, 1000.0), (7.0, 3.0)]),
     st.booleans(),
 )
 def test_registers_are_reduced_as_by_the_steps_one_after_another(
     meters: list[tuple[int, float, float, list[tuple[int, float, int]], bool]],
-    edges: list[int],
+    edges_or_meter: list[int] | int,
     unit: tuple[float, float],
     keep_empty: bool,
 ) -> None:
     bounds, (times, values, qualities) = columns_of(meters)
+    edges = edges_of(edges_or_meter, bounds, times)
     slots = np.array([meter[0] for meter in meters], np.int32)
     slots = np.unique(slots, return_inverse=True)[1].astype(np.int32)  # no slot is without a meter
     moduli, multipliers = np.ascontiguousarray(np.array([meter[1:3] for meter in meters]).T)
-    count, bucket_count = times.size, len(edges) - 1
+    count, bucket_count = times.size, edges.size - 1
     row_count = (int(slots[-1]) + 1) * bucket_count
 
     points, events, found = (
@@ -96,13 +110,13 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
     own = np.searchsorted(slots[told >> 16], np.arange(slots[-1] + 2))
     control, cells = room_for(row_count, bucket_count, keep_empty)
     codes = (told >> 8).astype(np.uint8)
-    rows = amounts.reduce_intervals(own, starts, ends, used, codes, np.array(edges), control, cells)
+    rows = amounts.reduce_intervals(own, starts, ends, used, codes, edges, control, cells)
 
     fused_control, fused_cells = room_for(row_count, bucket_count, keep_empty)
     meters_of = with_scratch(
         bounds, slots, *facts.reshape(2, -1), *np.repeat(unit, len(meters)).reshape(2, -1)
     )
-    columns = (times, values, qualities, np.array(edges))
+    columns = (times, values, qualities, edges)
     fused = register_amounts.reduce_registers(bounds, meters_of, *columns, fused_control, fused_cells)
     assert fused == rows >= 0
     np.testing.assert_array_equal(fused_control, control)
@@ -156,24 +170,25 @@ def test_registers_that_do_not_fit_are_malformed(change: dict[str, object]) -> N
 
 @given(
     meters_with_readings,
-    st.lists(st.integers(-150, 900), min_size=2, max_size=9, unique=True).map(sorted),
+    edges_or_meter,
     st.sampled_from([places.FOLD_SUM, places.FOLD_MIN, places.FOLD_MAX]),
     st.sampled_from([(0, -1), (0, 1), (1, 0)]),
     st.lists(st.integers(0, 2), min_size=3, max_size=3),
 )
 def test_rows_are_folded_as_by_places(
     meters: list[tuple[int, float, float, list[tuple[int, float, int]], bool]],
-    edges: list[int],
+    edges_or_meter: list[int] | int,
     how: int,
     columns_to: tuple[int, int],
     groups: list[int],
 ) -> None:
     bounds, readings = columns_of(meters)
+    edges = edges_of(edges_or_meter, bounds, readings[0])
     facts = np.array([meter[:3] for meter in meters]).T
     meters_of = with_scratch(bounds, *facts, *np.ones((2, len(meters))))
-    bucket_count = len(edges) - 1
+    bucket_count = edges.size - 1
     control, cells = room_for(3 * bucket_count, bucket_count, keep_empty=False)
-    columns = (*readings, np.array(edges))
+    columns = (*readings, edges)
     count = register_amounts.reduce_registers(bounds, meters_of, *columns, control, cells)
     slots, buckets = control[amounts.REDUCE_FIELDS :].reshape(2, -1)[:, :count]
     rows = cells[bucket_count * amounts.CELL_FIELDS :].reshape(6, -1)[:, :count]
