@@ -261,6 +261,25 @@ def _increase(times):
     return not unordered
 
 
+@inner
+def read_block(data, descriptor, tables, integers, columns):
+    """Decode one block into times, values and qualities of its size, as is `integers`, which is scratch.
+
+    Returns its count of readings, or MALFORMED.
+    """
+    times, values, qualities = columns
+    if read_times(data, descriptor, tables, times) == MALFORMED:
+        return MALFORMED
+    offset, end = descriptor[VALUES_OFFSET], descriptor[VALUES_END]
+    exponent = read_floats(data, offset, end, tables, integers, values)
+    if exponent == MALFORMED:
+        return MALFORMED
+    if exponent != PLAIN_VALUES:
+        unscale(integers, exponent, values)
+    offset, end = descriptor[QUALITIES_OFFSET], descriptor[QUALITIES_END]
+    return times.size if read_qualities(data, offset, end, qualities) != MALFORMED else MALFORMED
+
+
 @kernel
 def read_blocks(
     data: UInt8Array,
@@ -289,17 +308,9 @@ def read_blocks(
         block_times = times[filled:end]
         block_values = values[filled:end]
         block_qualities = qualities[filled:end]
-        status = read_times(data, descriptor, tables, block_times)
-        exponent = read_floats(
-            data, descriptor[VALUES_OFFSET], descriptor[VALUES_END], tables, integers, block_values
-        )
-        quality_status = read_qualities(
-            data, descriptor[QUALITIES_OFFSET], descriptor[QUALITIES_END], block_qualities
-        )
-        if status == MALFORMED or exponent == MALFORMED or quality_status == MALFORMED:
+        columns = (block_times, block_values, block_qualities)
+        if read_block(data, descriptor, tables, integers, columns) == MALFORMED:
             return -1 - block
-        if exponent != PLAIN_VALUES:
-            unscale(integers, exponent, block_values)
         if block_times[0] < span[0] or block_times[count - 1] > span[1]:
             end = filled + _keep_span(span, block_times, block_values, block_qualities)
         for i in range(filled, end):

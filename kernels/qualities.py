@@ -36,6 +36,12 @@ def is_estimate(quality):
 
 
 @inner
+def is_reading(quality):
+    """Whether a code is that of a reading: neither rejected nor missing."""
+    return STATUS_RANKS[quality & 15] != 0
+
+
+@inner
 def write_qualities(qualities, data, offset):
     """Write one block, the shorter way; return the offset behind it. Needs 3 bytes a code of room."""
     run_count = 1

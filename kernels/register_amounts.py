@@ -36,7 +36,7 @@ FOLD_HOW = REDUCE_FIELDS
 FOLD_FIELDS = REDUCE_FIELDS + 1
 
 # An open bucket's cell: sum, what rounding took from it, us covered, of these estimated, count, least, most.
-_NOTHING = (0.0, 0.0, 0.0, 0.0, 0.0, np.inf, -np.inf)
+NOTHING = (0.0, 0.0, 0.0, 0.0, 0.0, np.inf, -np.inf)
 
 
 @kernel
@@ -82,7 +82,7 @@ def fold_registers(
     """
     if not _are_registers(bounds, meters, times, values, qualities):
         return MALFORMED
-    if not _has_places(bounds, meters, edges, control, columns):
+    if not has_places(bounds, meters, edges, control, columns):
         return MALFORMED
     return _reduce(bounds, meters, (times, values, qualities), edges, control, columns, True)
 
@@ -93,24 +93,31 @@ def _reduce(bounds, meters, readings, edges, control, columns, is_folding):
     meter_count = bounds.size - 1
     slots, scratch = meters[:meter_count], meters[METER_FIELDS * meter_count :].view(np.int64)
     wants_estimates = control[1 + EMIT_ESTIMATED] >= 0
-    rows_of = columns if is_folding else columns[(edges.size - 1) * CELL_FIELDS :]
-    to = (control, rows_of, edges.size - 1, _place_size(control), is_folding)
-    bucket, row, cell = -1, 0, _NOTHING
+    to = target_of(edges, control, columns, is_folding)
+    bucket, row, cell = -1, 0, NOTHING
     for m in range(meter_count):
         slot, first, end = np.int64(slots[m]), bounds[m], bounds[m + 1]
         of_meter = (times[first:end], values[first:end], qualities[first:end])
-        rows = _intervals_of(of_meter, _factors(meters, m, meter_count), wants_estimates, scratch)
-        bucket, row, cell = _add_rows(rows, edges, wants_estimates, (slot, bucket, row, cell), to)
+        rows = intervals_of(of_meter, factors(meters, m, meter_count), wants_estimates, scratch)
+        bucket, row, cell = add_rows(rows, edges, wants_estimates, (slot, bucket, row, cell), to)
         if m + 1 == meter_count or slots[m + 1] != slots[m]:
-            row = _close((slot, bucket, row, cell), edges.size - 1, to)
-            bucket, cell = -1, _NOTHING
+            row = close((slot, bucket, row, cell), edges.size - 1, to)
+            bucket, cell = -1, NOTHING
         if row == MALFORMED:
             return MALFORMED
     return row
 
 
 @inner
-def _has_places(bounds, meters, edges, control, columns):
+def target_of(edges, control, columns, is_folding):
+    """Where rows go to: control, what columns are for them, how many buckets and what places there are."""
+    rows_of = columns if is_folding else columns[(edges.size - 1) * CELL_FIELDS :]
+    return control, rows_of, edges.size - 1, _place_size(control), is_folding
+
+
+@inner
+def has_places(bounds, meters, edges, control, columns):
+    """Whether there is a place for whatever a fold may make of these meters."""
     slot_count = control.size - FOLD_FIELDS
     if edges.size < 2 or slot_count < 0 or control[KEEP_EMPTY] != 0:
         return False
@@ -159,7 +166,7 @@ def _are_registers(bounds, meters, times, values, qualities):
 
 
 @inner
-def _factors(meters, m, meter_count):
+def factors(meters, m, meter_count):
     """A meter's modulus, its multiplier, and by what its amounts are multiplied and divided."""
     return (
         meters[METER_MODULUS * meter_count + m],
@@ -170,10 +177,10 @@ def _factors(meters, m, meter_count):
 
 
 @inner
-def _add_rows(rows, edges, wants_estimates, at, to):
+def add_rows(rows, edges, wants_estimates, at, to):
     """Add a meter's intervals to buckets; the one that is open then, the row behind those written, its cell.
 
-    `at` is (slot, the open bucket or -1, row, cell), `to` is (control, columns).
+    `at` is (slot, the open bucket or -1, row, cell), `to` what target_of tells.
     """
     starts, ends, amounts, qualities = rows
     slot, bucket, row, cell = at
@@ -193,8 +200,8 @@ def _add_rows(rows, edges, wants_estimates, at, to):
             continue
         begin = bucket_of(edges, start, bucket)
         if bucket < max(begin, 0):
-            row = _close((slot, bucket, row, cell), max(begin, 0), to)
-            bucket, cell = max(begin, 0), _NOTHING
+            row = close((slot, bucket, row, cell), max(begin, 0), to)
+            bucket, cell = max(begin, 0), NOTHING
             closed = _count_whole(rows, i - 1, edges, bucket) - 1
             if closed > 0:
                 row = _close_whole(_part(rows, i - 1, closed), wants_estimates, (slot, bucket, row), to)
@@ -210,8 +217,8 @@ def _add_rows(rows, edges, wants_estimates, at, to):
             cell = _with_share(cell, until - before, high - low, is_estimated)
             if high == end or high == last_edge:
                 break
-            row = _close((slot, bucket, row, cell), bucket + 1, to)
-            bucket, cell, low, before = bucket + 1, _NOTHING, high, until
+            row = close((slot, bucket, row, cell), bucket + 1, to)
+            bucket, cell, low, before = bucket + 1, NOTHING, high, until
     return bucket, row, cell
 
 
@@ -247,7 +254,7 @@ def _close_whole(rows, wants_estimates, at, to):
         return row + _fold_whole(amounts, (slot, bucket), to)
     for k in range(starts.size):
         is_estimated = wants_estimates and is_estimate(qualities[k])
-        cell = _with_share(_with_begin(_NOTHING, amounts[k]), amounts[k], ends[k] - starts[k], is_estimated)
+        cell = _with_share(_with_begin(NOTHING, amounts[k]), amounts[k], ends[k] - starts[k], is_estimated)
         row = _write((slot, bucket + k, row, cell), to)
     return row
 
@@ -293,7 +300,7 @@ def _with_share(cell, share, length, is_estimated):
 
 
 @inner
-def _close(at, target, to):
+def close(at, target, to):
     """Be done with the open bucket, and, if kept, empty ones up to `target`; the row behind, or MALFORMED."""
     slot, bucket, row, _ = at
     control, _, _, _, is_folding = to
@@ -301,7 +308,7 @@ def _close(at, target, to):
         row = _fold(at, to) if is_folding else _write(at, to)
     if control[KEEP_EMPTY] != 0:
         for empty in range(bucket + 1, target):
-            row = _write((slot, empty, row, _NOTHING), to)
+            row = _write((slot, empty, row, NOTHING), to)
     return row
 
 
@@ -383,7 +390,7 @@ def _is_growing(values):
 
 
 @inner
-def _intervals_of(readings, factors, wants_codes, scratch):
+def intervals_of(readings, factors, wants_codes, scratch):
     """Starts, ends, amounts and codes of the intervals between a meter's readings that count."""
     times, values, qualities = readings
     modulus, multiplier, numerator, denominator = factors

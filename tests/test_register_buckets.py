@@ -9,6 +9,8 @@ from register_town import HOUR, fill
 
 import smartdata_ts as sd
 from smartdata_ts._steps import buckets, frame, register_buckets
+from smartdata_ts.errors import CorruptChunkError
+from smartdata_ts.kernels import register_blocks
 
 AGGREGATES = ("sum", "count", "min", "max", "completeness", "estimated_share")
 
@@ -19,6 +21,8 @@ def test_the_same_as_of_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(frame, "FRAME_READINGS", int(rng.choice([100, 100_000])))
     with sd.open(tmp_path / "town.sdts") as store:
         fill(store, rng)
+        if seed % 2:
+            store.compact()  # blocks then, and no recent writes
         start = np.datetime64(1_700_000_000_000_000 + int(rng.integers(100 * HOUR)), "us")
         end = start + np.timedelta64(int(rng.integers(1, 400)), "h")
         for spans in ({}, {"start": start}, {"end": end}, {"start": start, "end": end}):
@@ -40,3 +44,60 @@ def test_registers_make_no_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyP
         table = store.query().consumption().resample("1d", "sum").to_arrow()
         assert table["sum"].to_pylist() == [2.0]
         assert table.schema.field("time").type == pa.timestamp("us", "UTC")
+
+
+def town_of_blocks(store: sd.Store) -> sd.Query:
+    """Three meters' consumption, of two chunks whose readings no other chunk has any of."""
+    for first in (0, 2):
+        for key in "abc":
+            times = [(first + hour) * HOUR for hour in range(2)]
+            store.write({"series": key, "time": times, "value": [1.0 + first, 3.0 + first]})
+        store.compact()
+    return store.query().consumption()
+
+
+def test_blocks_are_not_turned_into_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sd.open(tmp_path / "town.sdts") as store:
+        amounts = town_of_blocks(store)
+        monkeypatch.setattr(frame, "_read", None)
+        assert amounts.resample("1d", "sum").to_arrow()["sum"].to_pylist() == [4.0] * 3
+        assert amounts.resample("1d", "sum").aggregate("sum").to_arrow()["sum"].to_pylist() == [12.0]
+        within = store.query(start="1969-12-31", end="1970-01-02").consumption()
+        assert within.resample("1d", "sum").to_arrow()["sum"].to_pylist() == [4.0] * 3
+
+
+@pytest.mark.parametrize("case", ["recent", "exchange", "span", "expected", "quality", "replaced", "flow"])
+def test_what_blocks_alone_do_not_tell_becomes_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    with sd.open(tmp_path / "town.sdts") as store:
+        amounts = town_of_blocks(store)
+        names: tuple[str, ...] = ("sum",)
+        if case in ("recent", "replaced"):
+            time = 4 * HOUR if case == "recent" else HOUR
+            store.write({"series": "a", "time": [time], "value": [5.0 if case == "recent" else 2.0]})
+        elif case == "exchange":
+            store.exchange("b", at=np.datetime64(HOUR + 1, "us"), final=4.0, initial=3.0)
+        elif case == "span":
+            amounts = store.query(end=np.datetime64(2 * HOUR, "us")).consumption()
+        elif case == "expected":
+            names = ("sum", "expected_count")
+        elif case == "quality":
+            amounts = store.query(quality="measured").consumption()
+        else:
+            store.describe("c", kind="interval", unit="L", interval="1h")
+        found = amounts.resample("1d", names).to_arrow()
+        assert found.num_rows == 3
+        with monkeypatch.context() as patch:
+            patch.setattr(frame, "_read", None)
+            with pytest.raises(TypeError, match="not callable"):
+                amounts.resample("1d", names).to_arrow()
+
+
+def test_a_block_that_cannot_be_decoded_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sd.open(tmp_path / "town.sdts") as store:
+        buckets_of = town_of_blocks(store).resample("1d", "sum")
+        status = register_blocks.MALFORMED_BLOCK - 1
+        monkeypatch.setattr(register_blocks, "reduce_register_blocks", lambda *_: status)
+        with pytest.raises(CorruptChunkError, match=r"payload cannot be decoded"):
+            buckets_of.to_arrow()

@@ -133,10 +133,19 @@ class Meters:
 
 def meters_of(kept: Frame, context: Context) -> Meters:
     """Split every slot at its exchanges, of which each ends a meter and begins another."""
+    slots, moduli, multipliers, exchanges = meter_facts(kept.first, kept.end, context)
+    rows = _at_exchanges(kept, exchanges) if exchanges else kept
+    return Meters(replace(rows, first=0, end=slots.size), slots, moduli, multipliers)
+
+
+def meter_facts(
+    first: int, end: int, context: Context
+) -> tuple[Int32Array, Float64Array, Float64Array, list[tuple[int, Exchange]]]:
+    """The slots of all meters, their moduli and multipliers; and the exchanges between them, by slot."""
     facts = context.facts
     slots, moduli, multipliers = [], [], []
     exchanges: list[tuple[int, Exchange]] = []
-    for slot, position in enumerate(range(kept.first, kept.end)):
+    for slot, position in enumerate(range(first, end)):
         digits, multiplier = facts.register_digits[position], facts.multipliers[position]
         for exchange in (None, *facts.exchanges.get(position, ())):
             if exchange is not None:
@@ -146,9 +155,7 @@ def meters_of(kept: Frame, context: Context) -> Meters:
             slots.append(slot)
             moduli.append(10.0**digits if digits else 0.0)
             multipliers.append(1.0 if multiplier is None else multiplier)
-    rows = _at_exchanges(kept, exchanges) if exchanges else kept
-    meters = replace(rows, first=0, end=len(slots))
-    return Meters(meters, np.array(slots, np.int32), np.array(moduli), np.array(multipliers))
+    return np.array(slots, np.int32), np.array(moduli), np.array(multipliers), exchanges
 
 
 def _at_exchanges(kept: Frame, exchanges: list[tuple[int, Exchange]]) -> Frame:
@@ -229,16 +236,16 @@ def _multipliers(frame: Frame, context: Context) -> Float64Array:
 def _converted(frame: Frame, context: Context, target: str) -> Frame:
     """The amounts in another unit; an amount is a difference, in which offsets have no part."""
     values = np.array(frame.values)
-    for slot, known in enumerate(conversions_of(frame, context, target)):
+    for slot, known in enumerate(conversions_of(frame.first, frame.end, context, target)):
         first, end = np.searchsorted(frame.slots, (slot, slot + 1))
         values[first:end] = known.apply(values[first:end], of_differences=True)
     return replace(frame, values=values)
 
 
-def conversions_of(frame: Frame, context: Context, target: str) -> list[Conversion]:
-    """How each slot's amounts become those of another unit; UnitError where they do not."""
+def conversions_of(first: int, end: int, context: Context, target: str) -> list[Conversion]:
+    """How the amounts of each position become those of another unit; UnitError where they do not."""
     found = []
-    for position in range(frame.first, frame.end):
+    for position in range(first, end):
         unit, _ = amount_of(context.facts.units[position], context.facts.kinds[position])
         key = context.keys[position].as_py()
         if unit is None:

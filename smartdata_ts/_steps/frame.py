@@ -15,14 +15,15 @@ because a span was asked for is what lies outside of [context.time_min, context.
 
 Where the first step `needs_neighbours`, every series has the last usable reading before the span (of a
 finite value, and neither rejected nor missing) and the first one behind it in its frame, and often more
-of them; otherwise frames hold the span alone. A step over all series cannot have this face: it consumes
+of them; otherwise frames hold the span alone. A `BlockStep` that is the first is offered whole series'
+blocks, to decode them as it goes. A step over all series cannot have this face: it consumes
 what `frame_batches` yields.
 """
 
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,7 @@ from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._quality import IS_READING
 from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice
+from smartdata_ts._snapshot import Blocks
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 # Small enough for its arrays to be memory that was used before, not pages that the system must clear.
@@ -124,6 +126,14 @@ class Step(Protocol):
         """What the step makes of some series' rows; raises UsageError where a series cannot be had so."""
 
 
+@runtime_checkable
+class BlockStep(Step, Protocol):
+    """A step that can take some series' blocks as well as their readings."""
+
+    def run_blocks(self, first: int, end: int, blocks: Blocks, context: Context) -> Frame | None:
+        """What `run` makes of the readings in these blocks, of whole series; None where it cannot."""
+
+
 def frame_batches(
     plan: Plan,
     span: tuple[int, int],
@@ -142,9 +152,19 @@ def frame_batches(
     extent = (max(int(low), span[0]), min(int(high), span[1]))
     context = Context(plan.keys, facts, *span, extent)
 
+    block_step = steps[0] if isinstance(steps[0], BlockStep) else None
+
     def run(part: tuple[int, int]) -> Result | None:
-        frame = _read(plan, part, span, (firsts, lasts) if steps[0].needs_neighbours else None)
-        for step in steps:
+        own = slice(*part)
+        is_within = bool(firsts[own].min() >= span[0] and lasts[own].max() <= span[1])
+        blocks = plan.plain_blocks(*part) if block_step is not None and is_within else None
+        frame = None
+        if block_step is not None and blocks is not None:
+            frame = block_step.run_blocks(*part, blocks, context)
+        if frame is None:
+            frame = _read(plan, part, span, (firsts, lasts) if steps[0].needs_neighbours else None)
+            frame = steps[0].run(frame, context)
+        for step in steps[1:]:
             frame = step.run(frame, context)
         return finish(frame) if frame.slots.size else None
 

@@ -12,12 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._snapshot import Blocks
 from smartdata_ts._steps.buckets import Buckets, Reduce
-from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meters_of
+from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meter_facts, meters_of
 from smartdata_ts._steps.frame import Context, Frame, Step, usable
 from smartdata_ts._time_zone import DAY_US
-from smartdata_ts.kernels import register_amounts
+from smartdata_ts.kernels import register_amounts, register_blocks
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
+
+# The span of some series' intervals, and what gives their readings to a kernel.
+Opened = tuple[tuple[int, int], Reduce]
 
 
 @dataclass(frozen=True)
@@ -45,39 +49,78 @@ class RegisterBuckets:
         span, reduce = self.opened(frame, context, register_amounts.reduce_registers)
         return self.buckets.reduced(frame.first, frame.end, span, context, reduce)
 
+    def run_blocks(self, first: int, end: int, blocks: Blocks, context: Context) -> Frame | None:
+        """The same of blocks; None where the series are not all registers that never were exchanged."""
+        kernel = register_blocks.reduce_register_blocks
+        opened = self.opened_blocks(first, end, blocks, context, kernel)
+        return None if opened is None else self.buckets.reduced(first, end, opened[0], context, opened[1])
+
     def suits(self, frame: Frame, context: Context) -> bool:
         """Whether the kernels can do it: all series of the frame are registers."""
-        is_counted = "expected_count" in self.buckets.aggregates
-        return not is_counted and bool((kinds_of(frame, context) == "register").all())
+        return not self._counts and bool((kinds_of(frame, context) == "register").all())
 
-    def opened(
-        self, frame: Frame, context: Context, kernel: Callable[..., int]
-    ) -> tuple[tuple[int, int], Reduce]:
+    @property
+    def _counts(self) -> bool:
+        return "expected_count" in self.buckets.aggregates
+
+    def opened(self, frame: Frame, context: Context, kernel: Callable[..., int]) -> Opened:
         """The span of a frame's intervals, and what gives some slots' readings to the kernel."""
         good = usable(frame.values, frame.qualities)
         meters = meters_of(frame if good.all() else frame.select(np.flatnonzero(good)), context)
         rows, bounds = meters.rows, meters.rows.bounds()
-        factors = self._factors(frame, context, meters.slots)
+        factors = self._factors(frame.first, frame.end, context)[:, meters.slots]
         facts = np.vstack([meters.slots, meters.moduli, meters.multipliers, factors])
-        largest = int(np.diff(bounds).max(initial=0))
+        scratch_size = register_amounts.SCRATCH_FIELDS * int(np.diff(bounds).max(initial=0))
         columns_of = (rows.starts, rows.values, rows.qualities)
 
         def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
             first, end = np.searchsorted(meters.slots, (slots.start, slots.stop))
-            own = facts[:, first:end].copy()
-            own[register_amounts.METER_SLOT] -= slots.start
-            with_scratch = context.room("meters", own.size + register_amounts.SCRATCH_FIELDS * largest)
-            with_scratch[: own.size] = own.ravel()
-            return kernel(bounds[first : end + 1], with_scratch, *columns_of, edges, control, columns)
+            own = _with_scratch(facts[:, first:end], slots.start, scratch_size, context)
+            return kernel(bounds[first : end + 1], own, *columns_of, edges, control, columns)
 
         return _span(rows, bounds), reduce
 
-    def _factors(self, frame: Frame, context: Context, slots: np.ndarray) -> Float64Array:
-        """By what each meter's amounts are multiplied, and then divided, to have the unit that is wanted."""
+    def opened_blocks(
+        self, first: int, end: int, blocks: Blocks, context: Context, kernel: Callable[..., int]
+    ) -> Opened | None:
+        """The same of blocks; the span is that of the readings, usable or not."""
+        kinds = set(context.facts.kinds[first:end])
+        slots_of, moduli, multipliers, exchanges = meter_facts(first, end, context)
+        if self._counts or not kinds <= {"register", None} or exchanges:
+            return None
+        facts = np.vstack([slots_of, moduli, multipliers, self._factors(first, end, context)])
+        chunk, rows = blocks.chunk, blocks.rows
+        data, descriptors = chunk.payloads(rows, blocks.positions - first)
+        bounds = np.searchsorted(blocks.positions, np.arange(first, end + 1))
+        before = np.concatenate([[0], np.cumsum(chunk.count[rows])])
+        largest = int(np.diff(before[bounds]).max())
+        scratch_size = register_blocks.BLOCK_SCRATCH_FIELDS * largest
+
+        def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
+            own = _with_scratch(facts[:, slots], slots.start, scratch_size, context)
+            bounds_of = bounds[slots.start : slots.stop + 1]
+            status = kernel(data, descriptors, chunk.tables, bounds_of, own, edges, control, columns)
+            if status <= register_blocks.MALFORMED_BLOCK:
+                row = rows[register_blocks.MALFORMED_BLOCK - status]
+                raise chunk.corrupt(int(row), "its payload cannot be decoded")
+            return status
+
+        return (int(chunk.time_min[rows].min()), int(chunk.time_max[rows].max())), reduce
+
+    def _factors(self, first: int, end: int, context: Context) -> Float64Array:
+        """By what each slot's amounts are multiplied, and then divided, to have the unit that is wanted."""
         if self.consumption.unit is None:
-            return np.ones((2, slots.size))
-        known = conversions_of(frame, context, self.consumption.unit)
-        return np.array([[each.numerator for each in known], [each.denominator for each in known]])[:, slots]
+            return np.ones((2, end - first))
+        known = conversions_of(first, end, context, self.consumption.unit)
+        return np.array([[each.numerator for each in known], [each.denominator for each in known]])
+
+
+def _with_scratch(facts: np.ndarray, first_slot: int, scratch_size: int, context: Context) -> Float64Array:
+    """What kernels are told of some meters, by slot from the first one on, with their scratch behind it."""
+    own = context.room("meters", facts.size + scratch_size)
+    own[: facts.size] = facts.ravel()
+    own[: facts.shape[1]] -= first_slot
+    return own
 
 
 def fused(steps: tuple[Step, ...]) -> tuple[Step, ...]:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._snapshot import Blocks
 from smartdata_ts._steps.across import Across, Members, probability_of
 from smartdata_ts._steps.buckets import clipped
 from smartdata_ts._steps.folding import Part, columns_of
 from smartdata_ts._steps.frame import Context, Frame, Step, to_batch
-from smartdata_ts._steps.register_buckets import RegisterBuckets
+from smartdata_ts._steps.register_buckets import Opened, RegisterBuckets
 from smartdata_ts.kernels import amounts as kernel_amounts
 from smartdata_ts.kernels import places as kernel_places
-from smartdata_ts.kernels import register_amounts
+from smartdata_ts.kernels import register_amounts, register_blocks
 
 _FIELDS = {"sum": kernel_amounts.EMIT_SUM, "count": kernel_amounts.EMIT_COUNT}
 _PLACES_SIZE_MAX = 1 << 19  # words: what the processor's caches keep
@@ -29,7 +30,7 @@ class RegisterFolds:
     across: Across
     members: Members
     needs_neighbours = True
-    frame_scale = 6  # few rows are made of a frame's readings
+    frame_scale = 16  # few rows are made of a frame's readings
 
     @property
     def schema(self) -> pa.Schema:
@@ -38,19 +39,27 @@ class RegisterFolds:
 
     def run(self, frame: Frame, context: Context) -> Frame:
         """One row a group and bucket that an amount reaches into."""
-        part = self._folded(frame, context) if self.registers.suits(frame, context) else None
+        part = None
+        if self.registers.suits(frame, context):
+            opened = self.registers.opened(frame, context, register_amounts.fold_registers)
+            part = self._folded(frame.first, frame.end, opened, context)
         if part is None:
             buckets = self.registers.run(frame, context)
             part = self.across.part_of(to_batch(buckets, context.keys, self.schema), self.members)
-        nothing = np.broadcast_to(np.zeros(1), part.times.size)
-        rows = (part.groups, part.times, None, nothing, nothing.astype(np.uint8))
-        return Frame(frame.first, frame.end, *rows, part.columns)
+        return _frame_of(part, frame.first, frame.end)
 
-    def _folded(self, frame: Frame, context: Context) -> Part | None:
+    def run_blocks(self, first: int, end: int, blocks: Blocks, context: Context) -> Frame | None:
+        """The same of blocks; None where the kernel cannot do it."""
+        kernel = register_blocks.fold_register_blocks
+        opened = self.registers.opened_blocks(first, end, blocks, context, kernel)
+        part = None if opened is None else self._folded(first, end, opened, context)
+        return None if part is None else _frame_of(part, first, end)
+
+    def _folded(self, first: int, end: int, opened: Opened, context: Context) -> Part | None:
         """The same by the kernel; None where it would need too much room."""
-        span, fold = self.registers.opened(frame, context, register_amounts.fold_registers)
+        span, fold = opened
         edges = self.registers.buckets.edges(span, context)
-        groups, numbers = np.unique(self.members.groups[frame.first : frame.end], return_inverse=True)
+        groups, numbers = np.unique(self.members.groups[first:end], return_inverse=True)
         hows = self.across.hows(self.schema)
         shape = (groups.size, edges.size - 1, 1 + len(hows) * kernel_places.CELL_FIELDS)
         size = int(np.prod(shape))
@@ -64,13 +73,19 @@ class RegisterFolds:
         control[register_amounts.FOLD_FIELDS :] = numbers
         places = context.room("places", size)
         places[:] = 0.0
-        count = fold(slice(0, frame.end - frame.first), clipped(edges, context), control, places)
+        count = fold(slice(0, end - first), clipped(edges, context), control, places)
         assert count >= 0, "a frame's columns do not fit each other"
         table = places.reshape(shape)
         of_group, buckets = np.nonzero(table[:, :, 0])
         cells = table[of_group, buckets, 1:].reshape(-1, len(hows), kernel_places.CELL_FIELDS)
         columns = columns_of({name: cells[:, k] for k, name in enumerate(hows)}, ["sum"])
         return Part(groups[of_group], edges[buckets], columns)
+
+
+def _frame_of(part: Part, first: int, end: int) -> Frame:
+    nothing = np.broadcast_to(np.zeros(1), part.times.size)
+    rows = (part.groups, part.times, None, nothing, nothing.astype(np.uint8))
+    return Frame(first, end, *rows, part.columns)
 
 
 def part_of(frame: Frame) -> Part:

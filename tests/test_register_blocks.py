@@ -1,0 +1,160 @@
+"""Registers straight from blocks: against the same readings as columns; and what does not fit."""
+
+import itertools
+
+import numpy as np
+import pytest
+from encoded_blocks import INT64_MAX, INT64_MIN, Blocks, encode, examples
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from test_register_amounts import columns_of, edges_of, edges_or_meter, meters_with_readings
+
+from smartdata_ts import _quality
+from smartdata_ts.kernels import amounts, places, register_amounts, register_blocks
+from smartdata_ts.kernels.blocks import COUNT, DESCRIPTOR_FIELDS, TIMES_OFFSET, VALUES_END
+
+MALFORMED_BLOCK = register_blocks.MALFORMED_BLOCK
+one_meter_a_slot = meters_with_readings.map(
+    lambda meters: [(slot, *meter[1:]) for slot, meter in enumerate(meters)]
+)
+
+
+def facts_of(meters: list, largest: int, fields: int) -> np.ndarray:
+    facts = np.array([meter[:3] for meter in meters]).T
+    units = np.repeat([1.0, 1000.0], len(meters))
+    return np.concatenate([*facts, units, np.full(fields * largest, np.nan)])
+
+
+def fold_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray]:
+    control = np.full(register_amounts.FOLD_FIELDS + slot_count, -1)
+    control[[amounts.KEEP_EMPTY, 1 + amounts.EMIT_SUM, 1 + amounts.EMIT_COUNT]] = 0, 0, 1
+    control[register_amounts.FOLD_HOW :] = places.FOLD_SUM, *(slot % 2 for slot in range(slot_count))
+    return control, np.zeros(2 * bucket_count * (1 + 2 * places.CELL_FIELDS))
+
+
+def row_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray]:
+    row_count = slot_count * bucket_count
+    control = np.full(amounts.REDUCE_FIELDS + 2 * row_count, -7)
+    control[: amounts.REDUCE_FIELDS] = False, *range(6)
+    return control, np.full(bucket_count * amounts.CELL_FIELDS + 6 * row_count, -7.0)
+
+
+# Each with the kernel of columns, and what makes room for its rows.
+KERNELS = {
+    register_blocks.reduce_register_blocks: (register_amounts.reduce_registers, row_room),
+    register_blocks.fold_register_blocks: (register_amounts.fold_registers, fold_room),
+}
+
+
+@examples(150)
+@given(
+    one_meter_a_slot,
+    edges_or_meter,
+    st.lists(st.sampled_from([np.nan, np.inf, -np.inf]) | st.none(), max_size=40),
+    st.integers(1, 20),
+    st.sampled_from(list(KERNELS)),
+)
+def test_blocks_are_reduced_as_their_readings_are(
+    meters, edges_or_meter, odd, block_size, block_kernel
+) -> None:
+    bounds, (times, values, qualities) = columns_of(meters)
+    assume(times.size > 0)
+    edges = edges_of(edges_or_meter, bounds, times)
+    for k, value in enumerate(odd[: values.size]):
+        values[k] = values[k] if value is None else value
+    meter_of = np.repeat(np.arange(len(meters)), np.diff(bounds))
+    starts = np.unique(np.concatenate([np.arange(a, b, block_size) for a, b in itertools.pairwise(bounds)]))
+    starts = np.append(starts, times.size).astype(np.int64)
+    slots = np.arange(len(meters) + 1)
+    kernel, room_for = KERNELS[block_kernel]
+
+    usable = np.isfinite(values) & _quality.IS_READING[qualities]
+    columns = (times[usable], values[usable], qualities[usable])
+    own = np.searchsorted(meter_of[usable], slots)
+    control, expected = room_for(len(meters), edges.size - 1)
+    facts = facts_of(meters, 30, register_amounts.SCRATCH_FIELDS)
+    count = kernel(own, facts, *columns, edges, control, expected)
+
+    blocks = encode(times, values, qualities, starts)
+    of_blocks = np.searchsorted(meter_of[starts[:-1]], slots)
+    found_control, found = room_for(len(meters), edges.size - 1)
+    facts = facts_of(meters, 30, register_blocks.BLOCK_SCRATCH_FIELDS)
+    payloads = (blocks.data, blocks.descriptors, blocks.tables)
+    assert block_kernel(*payloads, of_blocks, facts, edges, found_control, found) == count >= 0
+    np.testing.assert_array_equal(found_control, control)
+    np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
+
+
+def two_blocks() -> Blocks:
+    """One meter's, of four readings each, in order."""
+    times = np.arange(8) * 10
+    return encode(times, np.arange(8) * 1.5, starts=[0, 4, 8])
+
+
+def status_of(blocks: Blocks, kernel, scratch: int = 8, **change) -> int:
+    given = {"bounds": [0, 2], "edges": [0, 40, 80], "slots": 1} | change
+    control, columns = KERNELS[kernel][1](1, 2)
+    facts = facts_of([(0.0, 0.0, 1.0)], scratch, register_blocks.BLOCK_SCRATCH_FIELDS)
+    facts[0] = change.get("slot", 0.0)
+    payloads = (blocks.data, blocks.descriptors, blocks.tables)
+    return kernel(*payloads, np.array(given["bounds"]), facts, np.array(given["edges"]), control, columns)
+
+
+both = pytest.mark.parametrize("kernel", list(KERNELS))
+
+
+@both
+def test_blocks_that_are_malformed_are_told(kernel) -> None:
+    assert status_of(two_blocks(), kernel) == 2
+    for block in range(2):
+        for field, hostile in [(COUNT, 0), (COUNT, 5), (COUNT, 99), (TIMES_OFFSET, -1), (VALUES_END, 10**9)]:
+            blocks = two_blocks()
+            blocks.descriptors[block * DESCRIPTOR_FIELDS + field] = hostile
+            status = status_of(blocks, kernel)
+            # Five readings of four are made up of the bytes behind; then there is no room for the others.
+            assert status <= MALFORMED_BLOCK, (block, field, hostile)
+            assert status == MALFORMED_BLOCK - block or hostile == 5
+    out_of_order = two_blocks()
+    rows = out_of_order.descriptors.reshape(2, -1)
+    rows[:] = rows[::-1].copy()
+    assert status_of(out_of_order, kernel) == MALFORMED_BLOCK - 1
+    twice = two_blocks()
+    twice.descriptors.reshape(2, -1)[1] = twice.descriptors.reshape(2, -1)[0]
+    assert status_of(twice, kernel) == MALFORMED_BLOCK - 1
+    assert status_of(two_blocks(), kernel, scratch=7) == MALFORMED_BLOCK - 1
+
+
+@both
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bounds": [0, 3]},
+        {"bounds": [-1, 2]},
+        {"bounds": [2, 1]},
+        {"bounds": []},
+        {"bounds": [0] * 99},
+        {"edges": [4]},
+        {"bounds": [0, INT64_MAX]},
+        {"bounds": [INT64_MIN, 0]},
+    ],
+)
+def test_what_does_not_fit_is_malformed(kernel, change) -> None:
+    change = {name: np.array(value, np.int64) for name, value in change.items()}
+    assert status_of(two_blocks(), kernel, **change) == amounts.MALFORMED
+
+
+@pytest.mark.parametrize("slot", [-1.0, 1.0, np.nan])
+def test_a_slot_that_has_no_place_is_malformed(slot: float) -> None:
+    kernel = register_blocks.fold_register_blocks
+    assert status_of(two_blocks(), kernel, slot=slot) == amounts.MALFORMED
+
+
+@both
+def test_every_flipped_bit_is_a_status_or_other_rows(kernel) -> None:
+    blocks = two_blocks()
+    for at in range(blocks.data.size):
+        for bit in range(8):
+            blocks.data[at] ^= 1 << bit
+            assert MALFORMED_BLOCK - 1 <= status_of(blocks, kernel) <= 2
+            blocks.data[at] ^= 1 << bit
+    assert status_of(blocks, kernel) == 2
