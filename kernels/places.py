@@ -104,22 +104,36 @@ def fold_values(numbers: Int64Array, values: Float64Array, how: int, cells: Floa
         value, cell = values[row], numbers[row] * CELL_FIELDS
         if not 0 <= cell <= cells.size - CELL_FIELDS:
             return MALFORMED
-        fold_value(value, how, cells, cell)
+        fold_value(value, how, cells, cell, 1)
     return numbers.size
 
 
 @inner
-def fold_value(value, how, cells, cell):
-    """Fold a value into the cell that begins there."""
+def fold_value(value, how, cells, cell, stride):
+    """Fold a value into the cell that begins there, and whose fields are `stride` words apart."""
     if np.isnan(value) and how != FOLD_SUM_OF_ALL:
         return
-    count = cells[cell + CELL_COUNT]
-    cells[cell + CELL_COUNT] = count + 1
-    before = cells[cell + CELL_VALUE]
+    counted, lost = cell + CELL_COUNT * stride, cell + CELL_LOST * stride
+    count = cells[counted]
+    cells[counted] = count + 1
+    before = cells[cell]
     if how == FOLD_MIN:
-        cells[cell + CELL_VALUE] = value if count == 0 or value < before else before
+        cells[cell] = value if count == 0 or value < before else before
     elif how == FOLD_MAX:
-        cells[cell + CELL_VALUE] = value if count == 0 or value > before else before
+        cells[cell] = value if count == 0 or value > before else before
     else:
-        cells[cell + CELL_VALUE], rounding = two_sum(before, value)
-        cells[cell + CELL_LOST] += rounding
+        cells[cell], rounding = two_sum(before, value)
+        cells[lost] += rounding
+
+
+@inner
+def add_run(values, cells, cell, stride):
+    """Sum values, of which none is NaN, into the cells from one on, each a word behind the one before."""
+    end = cell + values.size
+    totals = cells[cell:end]
+    losts = cells[cell + CELL_LOST * stride : end + CELL_LOST * stride]
+    counts = cells[cell + CELL_COUNT * stride : end + CELL_COUNT * stride]
+    for k in range(values.size):
+        totals[k], rounding = two_sum(totals[k], values[k])
+        losts[k] += rounding
+        counts[k] += 1

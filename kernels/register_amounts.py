@@ -21,7 +21,7 @@ from .amounts import (
     has_room,
 )
 from .places import CELL_FIELDS as PLACE_CELL_FIELDS
-from .places import FOLD_SUM, fold_value
+from .places import FOLD_SUM, add_run, fold_value
 from .qualities import is_estimate
 from .registers import EVENT_NONE, amount_between, pick_series, quality_between
 from .sums import two_sum
@@ -77,8 +77,9 @@ def fold_registers(
 
     `control`: 0, the columns that EMIT_SUM and EMIT_COUNT go to, or -1, and -1 for the other fields; how sums
     are folded (places.FOLD_SUM, FOLD_MIN or FOLD_MAX; counts are summed), then each slot's group. `columns`,
-    zeroed: of each group and bucket the count of rows, then of each column the CELL_FIELDS of
-    kernels/places.py. All else is as of reduce_registers. Returns the count of rows folded, or MALFORMED.
+    zeroed: of each group the count of rows by bucket, then of each column the CELL_FIELDS of
+    kernels/places.py, each by bucket. All else is as of reduce_registers. Returns the count of rows folded,
+    or MALFORMED.
     """
     if not _are_registers(bounds, meters, times, values, qualities):
         return MALFORMED
@@ -136,7 +137,7 @@ def has_places(bounds, meters, edges, control, columns):
 
 @inner
 def _place_size(control):
-    """The words of a place: its count of rows, then cells up to the last column that is used."""
+    """The words of a place: its count of rows, and the cells up to the last column that is used."""
     return 1 + (max(control[1 + EMIT_SUM], control[1 + EMIT_COUNT]) + 1) * PLACE_CELL_FIELDS
 
 
@@ -334,12 +335,14 @@ def _write(at, to):
 def _fold(at, to):
     """Fold one row into the place of its slot's group; the row behind."""
     slot, bucket, row, cell = at
-    control, columns, bucket_count, place_size, _ = to
-    place = (control[FOLD_FIELDS + slot] * bucket_count + bucket) * place_size
-    columns[place] += 1
+    control, columns, bucket_count, _, _ = to
     total, count, _, _, _, _ = _fields_of(cell)
-    _fold_field(EMIT_SUM, total, control[FOLD_HOW], place, to)
-    _fold_field(EMIT_COUNT, count, FOLD_SUM, place, to)
+    place, of_sum, of_count = _place_of(slot, bucket, to)
+    columns[place] += 1
+    if of_sum >= 0:
+        fold_value(total, control[FOLD_HOW], columns, of_sum, bucket_count)
+    if of_count >= 0:
+        fold_value(count, FOLD_SUM, columns, of_count, bucket_count)
     return row + 1
 
 
@@ -347,28 +350,33 @@ def _fold(at, to):
 def _fold_whole(amounts, at, to):
     """Fold a row each into the places from one on, as _fold would; their count."""
     slot, bucket = at
-    control, columns, bucket_count, place_size, _ = to
-    first = (control[FOLD_FIELDS + slot] * bucket_count + bucket) * place_size
-    places = columns[first : first + amounts.size * place_size]
-    # Kept apart from `control`, which might, for all that LLVM knows, be written with the places.
-    how, of_sum, of_count = control[FOLD_HOW], control[1 + EMIT_SUM], control[1 + EMIT_COUNT]
-    for k in range(amounts.size):
-        place = k * place_size
-        places[place] += 1
-        if of_sum >= 0:
-            fold_value(0.0 + amounts[k], how, places, place + 1 + of_sum * PLACE_CELL_FIELDS)
-        if of_count >= 0:
-            fold_value(1.0, FOLD_SUM, places, place + 1 + of_count * PLACE_CELL_FIELDS)
+    control, columns, bucket_count, _, _ = to
+    place, of_sum, of_count = _place_of(slot, bucket, to)
+    row_counts = columns[place : place + amounts.size]
+    for k in range(row_counts.size):
+        row_counts[k] += 1
+    how = control[FOLD_HOW]
+    if of_sum >= 0 and how == FOLD_SUM:
+        add_run(amounts, columns, of_sum, bucket_count)
+    elif of_sum >= 0:
+        for k in range(amounts.size):
+            fold_value(0.0 + amounts[k], how, columns, of_sum + k, bucket_count)  # no sum is -0.0
+    if of_count >= 0:
+        for k in range(amounts.size):
+            fold_value(1.0, FOLD_SUM, columns, of_count + k, bucket_count)
     return amounts.size
 
 
 @inner
-def _fold_field(field, value, how, place, to):
-    """Fold a field, if it is wanted."""
-    control, columns, _, _, _ = to
-    column = control[1 + field]
-    if column >= 0:
-        fold_value(value, how, columns, place + 1 + column * PLACE_CELL_FIELDS)
+def _place_of(slot, bucket, to):
+    """Where the count of rows of a slot's bucket is, and the cells of sum and count, or less than 0."""
+    control, _, bucket_count, place_size, _ = to
+    place = control[FOLD_FIELDS + slot] * place_size * bucket_count + bucket
+    of_sum, of_count = control[1 + EMIT_SUM], control[1 + EMIT_COUNT]
+    cell_size = PLACE_CELL_FIELDS * bucket_count
+    sums = place + bucket_count + of_sum * cell_size if of_sum >= 0 else -1
+    counts = place + bucket_count + of_count * cell_size if of_count >= 0 else -1
+    return place, sums, counts
 
 
 @inner

@@ -35,7 +35,7 @@ class RegisterBuckets:
     @property
     def frame_scale(self) -> int:
         """Wide buckets are few rows of many readings."""
-        return 4 if self.buckets.calendar.usual_width_us >= DAY_US else 1
+        return 16 if self.buckets.calendar.usual_width_us >= DAY_US else 1
 
     @property
     def schema(self) -> pa.Schema:

@@ -61,7 +61,7 @@ class RegisterFolds:
         edges = self.registers.buckets.edges(span, context)
         groups, numbers = np.unique(self.members.groups[first:end], return_inverse=True)
         hows = self.across.hows(self.schema)
-        shape = (groups.size, edges.size - 1, 1 + len(hows) * kernel_places.CELL_FIELDS)
+        shape = (groups.size, 1 + len(hows) * kernel_places.CELL_FIELDS, edges.size - 1)
         size = int(np.prod(shape))
         if not 0 < size <= _PLACES_SIZE_MAX:
             return None
@@ -76,8 +76,8 @@ class RegisterFolds:
         count = fold(slice(0, end - first), clipped(edges, context), control, places)
         assert count >= 0, "a frame's columns do not fit each other"
         table = places.reshape(shape)
-        of_group, buckets = np.nonzero(table[:, :, 0])
-        cells = table[of_group, buckets, 1:].reshape(-1, len(hows), kernel_places.CELL_FIELDS)
+        of_group, buckets = np.nonzero(table[:, 0])
+        cells = table[of_group, 1:, buckets].reshape(-1, len(hows), kernel_places.CELL_FIELDS)
         columns = columns_of({name: cells[:, k] for k, name in enumerate(hows)}, ["sum"])
         return Part(groups[of_group], edges[buckets], columns)
 
