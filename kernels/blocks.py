@@ -19,7 +19,7 @@ from ._jit import (
     inner,
     kernel,
 )
-from .entropy import MALFORMED, TOKEN_COUNT, split_residual
+from .entropy import MALFORMED, STATE_COUNT, TOKEN_COUNT, split_residual
 from .floats import (
     PLAIN_VALUES,
     plan_floats,
@@ -49,7 +49,8 @@ VALUES_OFFSET = 4
 VALUES_END = 5
 QUALITIES_OFFSET = 6
 QUALITIES_END = 7
-DESCRIPTOR_FIELDS = 8
+FIRST_MODEL = 8  # of its chunk, in tables of several
+DESCRIPTOR_FIELDS = 9
 
 # Costs are in 1/64 of a bit; a token that a model lacks costs more than any block can save.
 COST_UNIT = 64
@@ -241,6 +242,15 @@ def summarize_values(values: Float64Array, starts: Int64Array, summaries: Float6
 
 
 @inner
+def tables_of(descriptor, tables):
+    """The decode tables of a block's own chunk, and of those behind; none where it has none."""
+    first = descriptor[FIRST_MODEL]
+    if not 0 <= first <= tables.size // STATE_COUNT:
+        return tables[:0]
+    return tables[first * STATE_COUNT :]
+
+
+@inner
 def read_times(data, descriptor, tables, times):
     """Decode one block's times; return MALFORMED where they are not, or do not increase.
 
@@ -268,6 +278,7 @@ def read_block(data, descriptor, tables, integers, columns):
     Returns its count of readings, or MALFORMED.
     """
     times, values, qualities = columns
+    tables = tables_of(descriptor, tables)
     if read_times(data, descriptor, tables, times) == MALFORMED:
         return MALFORMED
     offset, end = descriptor[VALUES_OFFSET], descriptor[VALUES_END]
@@ -334,7 +345,8 @@ def read_integer_blocks(
         if not 1 <= count <= values.size - filled:
             return -1 - block
         column = values[filled : filled + count]
-        behind = read_integers(data, descriptor[TIMES_OFFSET], descriptor[TIMES_END], tables, column)
+        own_tables = tables_of(descriptor, tables)
+        behind = read_integers(data, descriptor[TIMES_OFFSET], descriptor[TIMES_END], own_tables, column)
         if behind == MALFORMED:
             return -1 - block
         filled += count

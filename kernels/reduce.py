@@ -21,6 +21,7 @@ from .blocks import (
     VALUES_OFFSET,
     first_at_or_after,
     read_times,
+    tables_of,
 )
 from .entropy import MALFORMED
 from .floats import EXPONENT_MAX, PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
@@ -94,10 +95,11 @@ def reduce_blocks(
         times = control[CONTROL_FIELDS : CONTROL_FIELDS + count]
         integers = control[CONTROL_FIELDS + room : CONTROL_FIELDS + room + count]
         block_values = values[:count]
-        if read_times(data, descriptor, tables, times) == MALFORMED:
+        own_tables = tables_of(descriptor, tables)
+        if read_times(data, descriptor, own_tables, times) == MALFORMED:
             return -1 - block
         exponent = read_floats(
-            data, descriptor[VALUES_OFFSET], descriptor[VALUES_END], tables, integers, block_values
+            data, descriptor[VALUES_OFFSET], descriptor[VALUES_END], own_tables, integers, block_values
         )
         if exponent == MALFORMED:
             return -1 - block

@@ -370,7 +370,7 @@ class ChunkFile:
         The bytes are good until this thread asks any chunk again.
         """
         found = self._verified(rows)
-        fields = np.empty((rows.size, DESCRIPTOR_FIELDS), np.int64)
+        fields = np.zeros((rows.size, DESCRIPTOR_FIELDS), np.int64)
         fields[:, SLOT] = slots
         fields[:, COUNT] = self.count[rows]
         for column, first, end in (

@@ -69,25 +69,6 @@ class Plan:
             elif within.any():
                 yield chunk, rows[within], positions[within]
 
-    def plain_blocks(self, first: int, end: int) -> Blocks | None:
-        """The blocks of some positions, in order, where they are of one chunk, and all that is to be read.
-
-        None where anything must be merged, or left out.
-        """
-        if self.wanted is not None or self.tangled[first:end].any():
-            return None
-        if np.any((self.head.series >= first) & (self.head.series < end)):
-            return None
-        found = list(self.blocks_in(Slice(first, end, self.time_min, self.time_max)))
-        if len(found) != 1:
-            return None
-        chunk, rows, positions = found[0]
-        begins, lasts = chunk.time_min[rows], chunk.time_max[rows]
-        if begins.min() < self.time_min or lasts.max() > self.time_max:
-            return None
-        follow = (positions[1:] > positions[:-1]) | (begins[1:] > lasts[:-1])
-        return Blocks(chunk, rows, positions) if follow.all() else None
-
     def spans(self) -> tuple[Int64Array, Int64Array]:
         """Each position's first and last time within the plan's span; first > last where there is none."""
         firsts = np.full(self.ids.size, TIME_MAX)

@@ -14,10 +14,12 @@ from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
 from smartdata_ts._readings import Readings, fold
+from smartdata_ts._series_blocks import head_in, series_blocks
 from smartdata_ts._snapshot import AsOf, Blocks, Snapshot
 from smartdata_ts._versions import Versions, fold_versions, join, overlay_all, sort_versions, without_hidden
+from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels import blocks as kernel_blocks
-from smartdata_ts.kernels._jit import Int32Array, Int64Array
+from smartdata_ts.kernels._jit import Int32Array, Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.readings import rank_rows
 
 if TYPE_CHECKING:
@@ -61,6 +63,11 @@ def read_slice(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Readi
 def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
     if plan.snapshot.as_of is not None and plan.tangled[part.first : part.end].any():
         return _read_past(plan, part, only)
+    if only is None and (blocks := series_blocks(plan, part)) is not None and blocks.piece_count > 1:
+        # In the order of series and time, so that nothing need be moved.
+        loaded = blocks.load()
+        payloads = (loaded.data, loaded.descriptors, loaded.tables)
+        return _decoded(payloads, blocks.reading_count, part, loaded.corrupt)
     pieces = [decode(blocks, part) for blocks in _blocks_in(plan, part, only)]
     head = head_in(plan, part)
     if only is not None:
@@ -202,30 +209,32 @@ def decode_versions(blocks: Blocks) -> Versions:
     return Versions(whole, blocks.chunk.commits_of(blocks.rows))
 
 
-def head_in(plan: Plan, part: Slice) -> Readings:
-    if len(plan.head) == 0:
-        return plan.head
-    first, end = np.searchsorted(plan.head.series, [part.first, part.end])
-    head = plan.head.select(slice(int(first), int(end)))
-    within = (head.times >= part.time_min) & (head.times <= part.time_max)
-    chosen = head if within.all() else head.select(within)
-    return Readings(chosen.series - np.int32(part.first), chosen.times, chosen.values, chosen.qualities)
-
-
 def decode(blocks: Blocks, part: Slice) -> Readings:
     """The readings of some blocks within the slice's span; `series` is the position that the blocks give."""
-    chunk = blocks.chunk
-    room = int(chunk.count[blocks.rows].sum())
+    chunk, rows = blocks.chunk, blocks.rows
+    data, descriptors = chunk.payloads(rows, blocks.positions)
+
+    def corrupt(block: int) -> CorruptChunkError:
+        return chunk.corrupt(int(rows[block]), "its payload cannot be decoded")
+
+    return _decoded((data, descriptors, chunk.tables), int(chunk.count[rows].sum()), part, corrupt)
+
+
+def _decoded(
+    payloads: tuple[UInt8Array, Int64Array, UInt32Array],
+    room: int,
+    part: Slice,
+    corrupt: Callable[[int], CorruptChunkError],
+) -> Readings:
     span = np.empty(2 + BLOCK_READINGS_MAX, np.int64)
     span[0], span[1] = part.time_min, part.time_max
     slots = np.empty(room, np.int32)
     times = np.empty(room, np.int64)
     values = np.empty(room, np.float64)
     qualities = np.empty(room, np.uint8)
-    data, descriptors = chunk.payloads(blocks.rows, blocks.positions)
-    count = kernel_blocks.read_blocks(data, descriptors, chunk.tables, span, slots, times, values, qualities)
+    count = kernel_blocks.read_blocks(*payloads, span, slots, times, values, qualities)
     if count < 0:
-        raise chunk.corrupt(int(blocks.rows[-1 - count]), "its payload cannot be decoded")
+        raise corrupt(-1 - count)
     return Readings(slots[:count], times[:count], values[:count], qualities[:count])
 
 

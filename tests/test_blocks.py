@@ -213,7 +213,7 @@ def test_random_bytes_are_a_status_or_wrong_values(times, values, qualities, cou
     blocks.data = np.concatenate([*parts, np.zeros(_codec.SLACK_SIZE, np.uint8)])
     stops = np.cumsum([0, *(part.size for part in parts)])
     blocks.descriptors[COUNT] = count
-    blocks.descriptors[TIMES_OFFSET:] = np.repeat(stops, 2)[1:-1]
+    blocks.descriptors[TIMES_OFFSET : QUALITIES_END + 1] = np.repeat(stops, 2)[1:-1]
     assert_survives(blocks)
 
 

@@ -47,12 +47,10 @@ def test_registers_make_no_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def town_of_blocks(store: sd.Store) -> sd.Query:
-    """Three meters' consumption, of two chunks whose readings no other chunk has any of."""
-    for first in (0, 2):
-        for key in "abc":
-            times = [(first + hour) * HOUR for hour in range(2)]
-            store.write({"series": key, "time": times, "value": [1.0 + first, 3.0 + first]})
-        store.compact()
+    """Three meters' consumption, all of it compacted."""
+    for key in "abc":
+        store.write({"series": key, "time": [0, HOUR, 2 * HOUR, 3 * HOUR], "value": [1.0, 3.0, 3.0, 5.0]})
+    store.compact()
     return store.query().consumption()
 
 
@@ -83,6 +81,10 @@ def test_what_blocks_alone_do_not_tell_becomes_columns(
         elif case == "expected":
             names = ("sum", "expected_count")
         elif case == "quality":
+            store.write(
+                {"series": "a", "time": [HOUR * 5], "value": [5.0], "quality": [1]},
+                quality="quality",
+            )
             amounts = store.query(quality="measured").consumption()
         else:
             store.describe("c", kind="interval", unit="L", interval="1h")

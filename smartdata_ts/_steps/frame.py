@@ -33,7 +33,7 @@ from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._quality import IS_READING
 from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice
-from smartdata_ts._snapshot import Blocks
+from smartdata_ts._series_blocks import SeriesBlocks, series_blocks
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 # Small enough for its arrays to be memory that was used before, not pages that the system must clear.
@@ -130,8 +130,8 @@ class Step(Protocol):
 class BlockStep(Step, Protocol):
     """A step that can take some series' blocks as well as their readings."""
 
-    def run_blocks(self, first: int, end: int, blocks: Blocks, context: Context) -> Frame | None:
-        """What `run` makes of the readings in these blocks, of whole series; None where it cannot."""
+    def run_blocks(self, first: int, end: int, blocks: SeriesBlocks, context: Context) -> Frame | None:
+        """What `run` makes of the readings of these series, all of them; None where it cannot."""
 
 
 def frame_batches(
@@ -155,12 +155,11 @@ def frame_batches(
     block_step = steps[0] if isinstance(steps[0], BlockStep) else None
 
     def run(part: tuple[int, int]) -> Result | None:
-        own = slice(*part)
-        is_within = bool(firsts[own].min() >= span[0] and lasts[own].max() <= span[1])
-        blocks = plan.plain_blocks(*part) if block_step is not None and is_within else None
         frame = None
-        if block_step is not None and blocks is not None:
-            frame = block_step.run_blocks(*part, blocks, context)
+        if block_step is not None:
+            blocks = series_blocks(plan, Slice(*part, TIME_MIN, TIME_MAX))
+            if blocks is not None and blocks.are_within(*span):
+                frame = block_step.run_blocks(*part, blocks, context)
         if frame is None:
             frame = _read(plan, part, span, (firsts, lasts) if steps[0].needs_neighbours else None)
             frame = steps[0].run(frame, context)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
-from smartdata_ts._snapshot import Blocks
+from smartdata_ts._series_blocks import SeriesBlocks
 from smartdata_ts._steps.buckets import Buckets, Reduce
 from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meter_facts, meters_of
 from smartdata_ts._steps.frame import Context, Frame, Step, usable
@@ -49,7 +49,7 @@ class RegisterBuckets:
         span, reduce = self.opened(frame, context, register_amounts.reduce_registers)
         return self.buckets.reduced(frame.first, frame.end, span, context, reduce)
 
-    def run_blocks(self, first: int, end: int, blocks: Blocks, context: Context) -> Frame | None:
+    def run_blocks(self, first: int, end: int, blocks: SeriesBlocks, context: Context) -> Frame | None:
         """The same of blocks; None where the series are not all registers that never were exchanged."""
         kernel = register_blocks.reduce_register_blocks
         opened = self.opened_blocks(first, end, blocks, context, kernel)
@@ -81,7 +81,7 @@ class RegisterBuckets:
         return _span(rows, bounds), reduce
 
     def opened_blocks(
-        self, first: int, end: int, blocks: Blocks, context: Context, kernel: Callable[..., int]
+        self, first: int, end: int, blocks: SeriesBlocks, context: Context, kernel: Callable[..., int]
     ) -> Opened | None:
         """The same of blocks; the span is that of the readings, usable or not."""
         kinds = set(context.facts.kinds[first:end])
@@ -89,23 +89,19 @@ class RegisterBuckets:
         if self._counts or not kinds <= {"register", None} or exchanges:
             return None
         facts = np.vstack([slots_of, moduli, multipliers, self._factors(first, end, context)])
-        chunk, rows = blocks.chunk, blocks.rows
-        data, descriptors = chunk.payloads(rows, blocks.positions - first)
-        bounds = np.searchsorted(blocks.positions, np.arange(first, end + 1))
-        before = np.concatenate([[0], np.cumsum(chunk.count[rows])])
-        largest = int(np.diff(before[bounds]).max())
-        scratch_size = register_blocks.BLOCK_SCRATCH_FIELDS * largest
+        loaded = blocks.load()
+        scratch_size = register_blocks.BLOCK_SCRATCH_FIELDS * int(loaded.counts.max())
+        payloads = (loaded.data, loaded.descriptors, loaded.tables)
 
         def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
             own = _with_scratch(facts[:, slots], slots.start, scratch_size, context)
-            bounds_of = bounds[slots.start : slots.stop + 1]
-            status = kernel(data, descriptors, chunk.tables, bounds_of, own, edges, control, columns)
+            bounds = loaded.bounds[slots.start : slots.stop + 1]
+            status = kernel(*payloads, bounds, own, edges, control, columns)
             if status <= register_blocks.MALFORMED_BLOCK:
-                row = rows[register_blocks.MALFORMED_BLOCK - status]
-                raise chunk.corrupt(int(row), "its payload cannot be decoded")
+                raise loaded.corrupt(register_blocks.MALFORMED_BLOCK - status)
             return status
 
-        return (int(chunk.time_min[rows].min()), int(chunk.time_max[rows].max())), reduce
+        return blocks.span, reduce
 
     def _factors(self, first: int, end: int, context: Context) -> Float64Array:
         """By what each slot's amounts are multiplied, and then divided, to have the unit that is wanted."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._snapshot import Blocks
+from smartdata_ts._series_blocks import SeriesBlocks
 from smartdata_ts._steps.across import Across, Members, probability_of
 from smartdata_ts._steps.buckets import clipped
 from smartdata_ts._steps.folding import Part, columns_of
@@ -48,7 +48,7 @@ class RegisterFolds:
             part = self.across.part_of(to_batch(buckets, context.keys, self.schema), self.members)
         return _frame_of(part, frame.first, frame.end)
 
-    def run_blocks(self, first: int, end: int, blocks: Blocks, context: Context) -> Frame | None:
+    def run_blocks(self, first: int, end: int, blocks: SeriesBlocks, context: Context) -> Frame | None:
         """The same of blocks; None where the kernel cannot do it."""
         kernel = register_blocks.fold_register_blocks
         opened = self.registers.opened_blocks(first, end, blocks, context, kernel)

@@ -11,7 +11,8 @@ from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._readings import Readings
-from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, head_in, in_order, read_unsettled
+from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_unsettled
+from smartdata_ts._series_blocks import head_in
 from smartdata_ts._steps import shares
 from smartdata_ts.kernels import reduce as kernel_reduce
 from smartdata_ts.kernels._jit import Float64Array, Int64Array

@@ -1,0 +1,162 @@
+"""Whole series as blocks, each series' one behind the other, for kernels that take a series at once.
+
+The blocks may stand in several chunks; recent writes are encoded to blocks as those of a chunk are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smartdata_ts import _codec
+from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._readings import Readings, series_starts
+from smartdata_ts._snapshot import Blocks
+from smartdata_ts.errors import CorruptChunkError
+from smartdata_ts.kernels import blocks as kernel_blocks
+from smartdata_ts.kernels._jit import Int64Array, UInt8Array, UInt32Array
+from smartdata_ts.kernels.entropy import STATE_COUNT
+
+_RECENT_SHARE_MAX = 1 / 16  # of all readings: to encode one takes as long as to decode ten
+
+
+@dataclass(frozen=True)
+class SeriesBlocks:
+    """All readings of some series, each once: blocks of a chunk each, and what was written since."""
+
+    slot_count: int
+    chunks: list[Blocks]  # `positions` are slots
+    recent: Readings  # `series` are slots
+
+    @property
+    def piece_count(self) -> int:
+        """How many chunks, the recent ones counted as one."""
+        return len(self.chunks) + (len(self.recent) > 0)
+
+    @property
+    def reading_count(self) -> int:
+        """Of all blocks, and the recent ones."""
+        return sum(int(part.chunk.count[part.rows].sum()) for part in self.chunks) + len(self.recent)
+
+    def are_within(self, time_min: int, time_max: int) -> bool:
+        """Whether no reading is outside of a span; some must be within it."""
+        low, high = self.span
+        return time_min <= low <= high <= time_max
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last time; the first is greater where there is none."""
+        firsts = [int(part.chunk.time_min[part.rows].min()) for part in self.chunks]
+        lasts = [int(part.chunk.time_max[part.rows].max()) for part in self.chunks]
+        times = self.recent.times
+        low, high = min(firsts, default=TIME_MAX), max(lasts, default=TIME_MIN)
+        return int(times.min(initial=low)), int(times.max(initial=high))
+
+    def load(self) -> "Payloads":
+        """Their verified bytes; raises CorruptChunkError where those of a chunk are not what was written."""
+        pieces = [_of_chunk(part) for part in self.chunks]
+        if len(self.recent):
+            pieces.append(_of_recent(self.recent))
+        fields = [piece.fields for piece in pieces]
+        for piece, before in zip(pieces, _before([piece.data.size for piece in pieces]), strict=True):
+            piece.fields[:, kernel_blocks.TIMES_OFFSET : kernel_blocks.QUALITIES_END + 1] += before
+        model_counts = [piece.tables.size // STATE_COUNT for piece in pieces]
+        for piece, before in zip(pieces, _before(model_counts), strict=True):
+            piece.fields[:, kernel_blocks.FIRST_MODEL] = before
+        descriptors = np.concatenate(fields)
+        begins = np.concatenate([piece.begins for piece in pieces])
+        order = np.lexsort((begins, descriptors[:, kernel_blocks.SLOT]))
+        descriptors = descriptors[order]
+        slots = descriptors[:, kernel_blocks.SLOT]
+        return Payloads(
+            np.concatenate([piece.data for piece in pieces]),
+            np.ascontiguousarray(descriptors).reshape(-1),
+            np.concatenate([piece.tables for piece in pieces]),
+            np.searchsorted(slots, np.arange(self.slot_count + 1)),
+            np.bincount(slots, descriptors[:, kernel_blocks.COUNT], self.slot_count).astype(np.int64),
+            self.chunks,
+            order,
+        )
+
+
+@dataclass(frozen=True)
+class Payloads:
+    """What kernels need to read blocks, which are sorted by slot, then by time."""
+
+    data: UInt8Array
+    descriptors: Int64Array
+    tables: UInt32Array
+    bounds: Int64Array  # slot k has the blocks bounds[k] to bounds[k + 1]
+    counts: Int64Array  # of readings, by slot
+    _chunks: list[Blocks]
+    _order: Int64Array  # of the blocks of all chunks, one chunk's behind the other's
+
+    def corrupt(self, block: int) -> CorruptChunkError:
+        """The error that says which block cannot be decoded."""
+        at = int(self._order[block])
+        for part in self._chunks:
+            if at < part.rows.size:
+                return part.chunk.corrupt(int(part.rows[at]), "its payload cannot be decoded")
+            at -= part.rows.size
+        raise AssertionError("what was just encoded can be decoded")
+
+
+def series_blocks(plan: Plan, part: Slice) -> SeriesBlocks | None:
+    """The blocks that have readings in a slice; None where they must be merged, or too many are recent."""
+    if plan.tangled[part.first : part.end].any():
+        return None
+    found = plan.blocks_in(part)
+    chunks = [Blocks(chunk, rows, positions - part.first) for chunk, rows, positions in found]
+    blocks = SeriesBlocks(part.end - part.first, chunks, head_in(plan, part))
+    return None if len(blocks.recent) > _RECENT_SHARE_MAX * blocks.reading_count else blocks
+
+
+def head_in(plan: Plan, part: Slice) -> Readings:
+    """What was written recently of a slice; `series` is the position less part.first."""
+    if len(plan.head) == 0:
+        return plan.head
+    first, end = np.searchsorted(plan.head.series, [part.first, part.end])
+    head = plan.head.select(slice(int(first), int(end)))
+    within = (head.times >= part.time_min) & (head.times <= part.time_max)
+    chosen = head if within.all() else head.select(within)
+    return Readings(chosen.series - np.int32(part.first), chosen.times, chosen.values, chosen.qualities)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Blocks that share their models."""
+
+    data: UInt8Array
+    fields: Int64Array  # blocks x DESCRIPTOR_FIELDS
+    tables: UInt32Array
+    begins: Int64Array  # the first time of each block
+
+
+def _of_chunk(part: Blocks) -> _Piece:
+    data, descriptors = part.chunk.payloads(part.rows, part.positions)
+    fields = descriptors.reshape(-1, kernel_blocks.DESCRIPTOR_FIELDS)
+    # The next chunk's bytes will take the place of these.
+    return _Piece(data.copy(), fields, part.chunk.tables, part.chunk.time_min[part.rows])
+
+
+def _of_recent(rows: Readings) -> _Piece:
+    """The blocks of recent writes, which are sorted."""
+    firsts = series_starts(rows.series)
+    starts = _codec.split_blocks(np.append(firsts, len(rows)))
+    encoded = _codec.encode_blocks(rows.times, rows.values, rows.qualities, starts)
+    fields = np.zeros((starts.size - 1, kernel_blocks.DESCRIPTOR_FIELDS), np.int64)
+    fields[:, kernel_blocks.SLOT] = rows.series[starts[:-1]]
+    fields[:, kernel_blocks.COUNT] = np.diff(starts)
+    columns = (encoded.times, encoded.values, encoded.qualities)
+    for k, (column, before) in enumerate(zip(columns, _before([c.data.size for c in columns]), strict=True)):
+        ends = before + np.cumsum(column.sizes)
+        fields[:, kernel_blocks.TIMES_OFFSET + 2 * k] = ends - column.sizes
+        fields[:, kernel_blocks.TIMES_END + 2 * k] = ends
+    slack = np.zeros(_codec.SLACK_SIZE, np.uint8)
+    data = np.concatenate([*(column.data for column in columns), slack])
+    tables = _codec.decode_tables(encoded.models, encoded.model_count)
+    return _Piece(data, fields, tables, rows.times[starts[:-1]])
+
+
+def _before(sizes: list[int]) -> list[int]:
+    """How much stands before each of some pieces."""
+    return [sum(sizes[:k]) for k in range(len(sizes))]
