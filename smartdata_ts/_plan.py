@@ -69,6 +69,21 @@ class Plan:
             elif within.any():
                 yield chunk, rows[within], positions[within]
 
+    def chunk_ends(self) -> Int64Array:
+        """Where a range of positions is to end, lest it has readings of two chunks; and the last one's end.
+
+        History, which is little, is left out of account.
+        """
+        ends = np.array([self.counts.size])
+        are_present = np.array([not part.chunk.is_history for part in self.blocks], np.bool_)
+        firsts, lasts = self.positions_first[are_present], self.positions_last[are_present]
+        order = np.argsort(firsts, kind="stable")
+        firsts, lasts = firsts[order], lasts[order]
+        if (firsts[1:] < lasts[:-1]).any():  # most ranges have readings of several chunks whatever is done
+            return ends
+        # A series may end one chunk and begin the next: it is a range of its own.
+        return np.unique(np.concatenate([firsts, lasts + 1, ends]))
+
     def spans(self) -> tuple[Int64Array, Int64Array]:
         """Each position's first and last time within the plan's span; first > last where there is none."""
         firsts = np.full(self.ids.size, TIME_MAX)

@@ -222,7 +222,7 @@ def usable(values: Float64Array, qualities: UInt8Array) -> np.ndarray:
 def ranges(plan: Plan, reading_count_max: int) -> Iterator[tuple[int, int]]:
     """Ranges of positions of at most so many readings; a longer series is a range of its own."""
     before = np.concatenate([[0], np.cumsum(plan.counts)])
-    cuts = _chunk_ends(plan)
+    cuts = plan.chunk_ends()
     first = 0
     while first < plan.counts.size:
         end = int(np.searchsorted(before, before[first] + reading_count_max, "right")) - 1
@@ -230,17 +230,6 @@ def ranges(plan: Plan, reading_count_max: int) -> Iterator[tuple[int, int]]:
         end = max(min(end, int(cuts[cut])), first + 1)
         yield first, end
         first = end
-
-
-def _chunk_ends(plan: Plan) -> Int64Array:
-    """Where a range is to end, lest it has readings of two chunks that must be copied behind each other."""
-    ends = np.array([plan.counts.size])
-    order = np.argsort(plan.positions_first, kind="stable")
-    firsts, lasts = plan.positions_first[order], plan.positions_last[order]
-    if (firsts[1:] < lasts[:-1]).any():  # most ranges have readings of several chunks whatever is done
-        return ends
-    # A series may end one chunk and begin the next: it is a range of its own.
-    return np.unique(np.concatenate([firsts, lasts + 1, ends]))
 
 
 def _read(

@@ -194,9 +194,11 @@ def _slices_by_cells(plan: Plan, calendar: Calendar | Edges, keep_empty: bool) -
         lasts[:] = plan.time_max if plan.time_max < TIME_MAX else lasts.max()
     span_max = _SLICE_CELLS * calendar.usual_width_us
     edges = np.zeros(2, np.int64)
+    cuts = plan.chunk_ends()
     first = 0
     while first < plan.ids.size:
-        width = min(_SLICE_CELLS, plan.ids.size - first)
+        cut = int(cuts[np.searchsorted(cuts, first, "right")])
+        width = min(_SLICE_CELLS, cut - first)
         while True:
             end = first + width
             low, high = int(firsts[first:end].min()), int(lasts[first:end].max())
