@@ -30,7 +30,7 @@ AGGREGATES = {
 
 # Cells of a slice stay in the second-level cache; a batch is large enough for large pages.
 _SLICE_CELLS = 32_768
-_BATCH_CELLS = 262_144
+_BATCH_CELLS = 131_072
 
 # A slice, and the edges of the buckets that it needs.
 _Part = tuple[Slice, Int64Array]
