@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from smartdata_ts import _codec
 from smartdata_ts._calendar import Calendar
-from smartdata_ts._chunk_file import ChunkFile, write_chunk
+from smartdata_ts._chunk_file import ChunkFile, encode_chunk
 from smartdata_ts._readings import Readings, fold
 from smartdata_ts._versions import Versions
 from smartdata_ts.kernels import blocks as kernel_blocks
@@ -47,7 +47,7 @@ def starts(readings: Readings) -> np.ndarray:
 def chunk(readings: Readings, tmp_path_factory: pytest.TempPathFactory) -> ChunkFile:
     """The readings in a chunk file."""
     path = tmp_path_factory.mktemp("chunk") / "bench.arrow"
-    write_chunk(path, Versions.of(readings, 1), str)
+    path.write_bytes(encode_chunk(Versions.of(readings, 1), str))
     return ChunkFile(path)
 
 

@@ -16,6 +16,8 @@ from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt32Array,
 from .blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
+    QUALITIES_END,
+    QUALITIES_OFFSET,
     SLOT,
     VALUES_END,
     VALUES_OFFSET,
@@ -25,6 +27,7 @@ from .blocks import (
 )
 from .entropy import MALFORMED
 from .floats import EXPONENT_MAX, PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
+from .integers import read_integers
 from .sums import two_sum
 
 CELL_COUNT = 0
@@ -45,7 +48,8 @@ CONTROL_TIME_MIN = 0
 CONTROL_TIME_MAX = 1
 CONTROL_SQUARES = 2
 CONTROL_NO_SUMS = 3  # not 0: nothing that is made of a sum is asked for
-CONTROL_FIELDS = 4
+CONTROL_COMMIT = 4  # what is later is not known
+CONTROL_FIELDS = 5
 
 # What `options` hold before the aggregates.
 EMIT_KEEP_EMPTY = 0
@@ -95,17 +99,100 @@ def reduce_blocks(
         times = control[CONTROL_FIELDS : CONTROL_FIELDS + count]
         integers = control[CONTROL_FIELDS + room : CONTROL_FIELDS + room + count]
         block_values = values[:count]
-        own_tables = tables_of(descriptor, tables)
-        if read_times(data, descriptor, own_tables, times) == MALFORMED:
-            return -1 - block
-        exponent = read_floats(
-            data, descriptor[VALUES_OFFSET], descriptor[VALUES_END], own_tables, integers, block_values
-        )
+        exponent = _read(data, descriptor, tables_of(descriptor, tables), times, integers, block_values)
         if exponent == MALFORMED:
             return -1 - block
         row = descriptor[SLOT] * (edges.size - 1)
         reduced += _reduce_series(times, integers, exponent, block_values, edges, control, row, cells)
     return reduced
+
+
+@inner
+def _read(data, descriptor, tables, times, integers, values):
+    """Decode a block's times, and its values as `read_floats` does; return what that returns."""
+    if read_times(data, descriptor, tables, times) == MALFORMED:
+        return MALFORMED
+    return read_floats(data, descriptor[VALUES_OFFSET], descriptor[VALUES_END], tables, integers, values)
+
+
+@kernel
+def reduce_known_blocks(
+    data: UInt8Array,
+    descriptors: Int64Array,
+    tables: UInt32Array,
+    edges: Int64Array,
+    control: Int64Array,
+    values: Float64Array,
+    rest: Int64Array,
+    cells: Float64Array,
+) -> int:
+    """Add what a commit knew of every block to its series' cells, and hide what of the rest that supersedes.
+
+    As `reduce_blocks`; but a descriptor's QUALITIES_ fields say where the block's commits stand (in no
+    bytes where all its readings are known), and `control` has room for those of the largest block too.
+    `rest` holds the slots, the times and the commits of other readings, sorted by slot and time: at times
+    of which a block has a known reading, its commits become -1.
+    """
+    reduced = 0
+    room = (control.size - CONTROL_FIELDS) // 3
+    for block in range(descriptors.size // DESCRIPTOR_FIELDS):
+        descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
+        count = descriptor[COUNT]
+        if not 1 <= count <= min(room, values.size):
+            return -1 - block
+        times = control[CONTROL_FIELDS : CONTROL_FIELDS + count]
+        integers = control[CONTROL_FIELDS + room : CONTROL_FIELDS + room + count]
+        own_tables = tables_of(descriptor, tables)
+        exponent = _read(data, descriptor, own_tables, times, integers, values[:count])
+        if exponent == MALFORMED:
+            return -1 - block
+        offset, end = descriptor[QUALITIES_OFFSET], descriptor[QUALITIES_END]
+        known = count
+        if offset != end:
+            commits = control[CONTROL_FIELDS + 2 * room : CONTROL_FIELDS + 2 * room + count]
+            if read_integers(data, offset, end, own_tables, commits) == MALFORMED:
+                return -1 - block
+            known = _keep_known(commits, control[CONTROL_COMMIT], times, integers, values)
+        if known == 0:
+            continue
+        _hide_superseded(rest, descriptor[SLOT], times[:known])
+        row = descriptor[SLOT] * (edges.size - 1)
+        reduced += _reduce_series(
+            times[:known], integers[:known], exponent, values[:known], edges, control, row, cells
+        )
+    return reduced
+
+
+@inner
+def _keep_known(commits, commit, times, integers, values):
+    """Move the readings up to a commit to the front; return their count."""
+    known = 0
+    while known < commits.size and commits[known] <= commit:
+        known += 1
+    for i in range(known + 1, commits.size):
+        if commits[i] <= commit:
+            times[known] = times[i]
+            integers[known] = integers[i]
+            values[known] = values[i]
+            known += 1
+    return known
+
+
+@inner
+def _hide_superseded(rest, slot, times):
+    """Make the commits of those of the rest -1 that are of a slot and of one of the increasing times."""
+    size = rest.size // 3
+    slots = rest[:size]
+    rest_times = rest[size : 2 * size]
+    first = first_at_or_after(slots, slot)
+    end = first + first_at_or_after(slots[first:], slot + 1)
+    at = 0
+    for i in range(first + first_at_or_after(rest_times[first:end], times[0]), end):
+        at += first_at_or_after(times[at:], rest_times[i])
+        if at == times.size:
+            return
+        if times[at] == rest_times[i]:
+            rest[2 * size + i] = -1
 
 
 @kernel

@@ -11,11 +11,13 @@ unverified.
 """
 
 import base64
+import os
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -91,6 +93,9 @@ _GAP_MAX = 4096
 _PAYLOAD_SIZE_MAX = 2**31 - 1  # of a column: Arrow's offsets are int32
 
 
+_PIECE_SIZE = 1 << 20  # of a file, as the checksum in its name takes it
+_CHECKSUM_IN_NAME = re.compile(r"-([0-9a-f]{16})-[0-9a-f]{8}\.arrow")
+
 _THIN_SIZE_MIN = 4096  # fewer are not worth the look
 _SCRATCH_SIZE_MAX = 1 << 22  # kept for a thread's next slice: fresh memory costs more than the copy
 _scratch = threading.local()
@@ -136,10 +141,8 @@ def _scratch_of(size: int) -> UInt8Array:
     return kept[:size]
 
 
-def write_chunk(
-    path: Path, versions: Versions, key_of: Callable[[int], str], sync: bool = True, is_history: bool = False
-) -> int:
-    """Encode readings into a chunk file at `path`, durable on return; returns its size in bytes.
+def encode_chunk(versions: Versions, key_of: Callable[[int], str], is_history: bool = False) -> UInt8Array:
+    """The bytes of a chunk file of readings.
 
     The readings are sorted by series and time, each (series, time) once; `key_of` tells a series' key.
     """
@@ -152,12 +155,27 @@ def write_chunk(
     columns["commit_max"] = np.maximum.reduceat(commits, starts[:-1])
     keys = text_array([key_of(series) for series in columns["series"].tolist()])
     batch = _record_batch(columns, keys, encoded, is_history)
+    file = pa.BufferOutputStream()
+    with pa.ipc.new_file(file, batch.schema) as writer:
+        writer.write_batch(batch)
+    return np.frombuffer(file.getvalue(), np.uint8)
 
-    def write(file: BinaryIO) -> None:
-        with pa.ipc.new_file(file, batch.schema) as writer:
-            writer.write_batch(batch)
 
-    return _disk.write_durably(path, write, sync)
+def name_chunk(data: UInt8Array, year: int) -> str:
+    """A new name for a file of these bytes, which tells their checksum."""
+    pieces = (data[first : first + _PIECE_SIZE] for first in range(0, data.size, _PIECE_SIZE))
+    return f"{year}-{_digest(pieces):016x}-{os.urandom(4).hex()}.arrow"
+
+
+def is_as_named(path: Path) -> bool | None:
+    """Whether a file's bytes have the checksum that its name tells; None where it tells none.
+
+    Raises StoreError where the file cannot be read.
+    """
+    told = _CHECKSUM_IN_NAME.search(path.name)
+    if told is None:
+        return None
+    return _digest(_disk.pieces_of(path, _scratch_of(_PIECE_SIZE))) == int(told[1], 16)
 
 
 def _summaries(readings: Readings, starts: Int64Array, extremes: Float64Array) -> dict[str, np.ndarray]:
@@ -206,20 +224,28 @@ def _record_batch(
         "smartdata_ts.readings": "history" if is_history else "present",
         "smartdata_ts.models": base64.b64encode(encoded.models).decode(),
         "smartdata_ts.model_count": str(encoded.model_count),
-        "smartdata_ts.checksum": f"{_digest(encoded.models, columns, _text_bytes(keys)):016x}",
+        "smartdata_ts.checksum": f"{_digest(_summary_bytes(encoded.models, columns, keys)):016x}",
     }
     return pa.record_batch([arrays[field.name] for field in SCHEMA], schema=SCHEMA.with_metadata(metadata))
 
 
-def _digest(models: bytes, columns: dict[str, np.ndarray], keys: UInt8Array) -> int:
-    """The chained checksum of the models, of the bytes of all summary columns in their order, and of keys."""
+def _digest(parts: Iterable[UInt8Array]) -> int:
+    """The chained checksum of parts."""
     digest = np.zeros(1, np.uint64)
     zero = np.zeros(1, np.int64)
-    parts = [np.frombuffer(models, np.uint8), *(columns[name].view(np.uint8) for name in _SUMMARY_TYPES)]
-    parts.append(keys)
     for part in parts:
         digest_ranges(part, zero, np.full(1, part.size), digest)
     return int(digest[0])
+
+
+def _summary_bytes(
+    models: bytes, columns: dict[str, np.ndarray], keys: pa.StringArray
+) -> Iterable[UInt8Array]:
+    """What the checksum of the summaries is of: the models, the columns in their order, and the keys."""
+    yield np.frombuffer(models, np.uint8)
+    for name in _SUMMARY_TYPES:
+        yield columns[name].view(np.uint8)
+    yield _text_bytes(keys)
 
 
 def _text_bytes(keys: pa.StringArray) -> UInt8Array:
@@ -290,7 +316,8 @@ class ChunkFile:
         ]
         models = base64.b64decode(metadata[b"smartdata_ts.models"], validate=True)
         self.is_history = metadata[b"smartdata_ts.readings"] == b"history"
-        if _digest(models, columns, _text_bytes(self.keys)) != int(metadata[b"smartdata_ts.checksum"], 16):
+        told = int(metadata[b"smartdata_ts.checksum"], 16)
+        if _digest(_summary_bytes(models, columns, self.keys)) != told:
             raise ValueError("the checksum of its summaries is wrong")
         model_count = int(metadata[b"smartdata_ts.model_count"])
         if not 0 <= model_count <= _MODEL_COUNT_MAX:
@@ -364,10 +391,13 @@ class ChunkFile:
         """The count of blocks."""
         return int(self.series.size)
 
-    def payloads(self, rows: Int64Array, slots: Int64Array) -> tuple[UInt8Array, Int64Array]:
+    def payloads(
+        self, rows: Int64Array, slots: Int64Array, with_commits: bool = False
+    ) -> tuple[UInt8Array, Int64Array]:
         """The verified bytes of the blocks `rows`, and what the kernels need to read each for its slot.
 
-        The bytes are good until this thread asks any chunk again.
+        The bytes are good until this thread asks any chunk again. With commits, the QUALITIES_ fields tell
+        of these instead.
         """
         found = self._verified(rows)
         fields = np.zeros((rows.size, DESCRIPTOR_FIELDS), np.int64)
@@ -376,7 +406,7 @@ class ChunkFile:
         for column, first, end in (
             (_TIMES, TIMES_OFFSET, TIMES_END),
             (_VALUES, VALUES_OFFSET, VALUES_END),
-            (_QUALITIES, QUALITIES_OFFSET, QUALITIES_END),
+            (_COMMITS if with_commits else _QUALITIES, QUALITIES_OFFSET, QUALITIES_END),
         ):
             fields[:, first] = found.firsts[column]
             fields[:, end] = found.ends[column]

@@ -5,16 +5,16 @@ readings carries easily and a month does not.
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, ChunkRow
-from smartdata_ts._chunk_file import write_chunk
+from smartdata_ts._chunk_file import encode_chunk, name_chunk
 from smartdata_ts._readings import series_starts
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts._versions import Versions, fold_versions, layers
@@ -38,7 +38,8 @@ class ChunkOutput:
         self._directory = directory
         self._keys_of = keys_of
         self._keys: dict[int, str] = {}
-        self._names: list[str] = []  # whether complete or not
+        self._count = 0
+        self._names: list[str] = []  # of those encoded
         self._pending: list[Future[ChunkRow]] = []
         self._rows: list[ChunkRow] = []
         self._pool: ThreadPoolExecutor | None = None
@@ -46,10 +47,11 @@ class ChunkOutput:
 
     def __len__(self) -> int:
         """The count of chunks, those not yet complete included."""
-        return len(self._names)
+        return self._count
 
     def names(self) -> list[str]:
-        """The names of all files, whether complete or not."""
+        """The names of all files so far."""
+        self._settle(0)
         return list(self._names)
 
     def add(self, versions: Versions, is_history: bool = False) -> None:
@@ -62,26 +64,29 @@ class ChunkOutput:
         for year, part in by_year(versions):
             for first in range(0, len(part), CHUNK_READINGS_MAX):
                 piece = part.select(slice(first, first + CHUNK_READINGS_MAX))
-                name = self._new_name(year)
+                self._count += 1
                 self._settle(self._pieces_held - 1)
-                self._pending.append(self._pool.submit(self._encode, name, piece, is_history))
+                self._pending.append(self._pool.submit(self._encode, year, piece, is_history))
 
     def add_again(self, versions: Versions, chunk: ChunkRow) -> ChunkRow:
         """Encode what is left of a chunk's readings into one that takes its place."""
         self._learn_keys(versions.readings.series)
-        return self._encode(self._new_name(year_of(chunk.time_min)), versions, chunk.is_history)
-
-    def _new_name(self, year: int) -> str:
-        name = f"{year}-{os.urandom(8).hex()}.arrow"
-        self._names.append(name)
-        return name
+        self._count += 1
+        return self._encode(year_of(chunk.time_min), versions, chunk.is_history)
 
     def _learn_keys(self, series: Int32Array) -> None:
         new = [number for number in distinct(series) if number not in self._keys]
         self._keys.update(zip(new, self._keys_of(np.array(new, np.int64)), strict=True))
 
-    def _encode(self, name: str, versions: Versions, is_history: bool) -> ChunkRow:
-        size = write_chunk(self._directory / name, versions, self._keys.__getitem__, is_history=is_history)
+    def _encode(self, year: int, versions: Versions, is_history: bool) -> ChunkRow:
+        data = encode_chunk(versions, self._keys.__getitem__, is_history)
+        name = name_chunk(data, year)
+        self._names.append(name)  # before there is a file, so that none is forgotten
+
+        def write(file: BinaryIO) -> None:
+            file.write(data.data)
+
+        size = _disk.write_durably(self._directory / name, write)
         readings = versions.readings
         return ChunkRow(
             name=name,

@@ -212,6 +212,27 @@ def end_of(path: Path, size: int) -> bytes:
             os.close(descriptor)
 
 
+def pieces_of(path: Path, room: np.ndarray) -> Iterator[np.ndarray]:
+    """All of a file in pieces of the size of `room`, which each of them takes, the last being smaller."""
+    with errors_of(path, "read"):
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "no file")
+            while size := _fill(descriptor, room):
+                yield room[:size]
+        finally:
+            os.close(descriptor)
+
+
+def _fill(descriptor: int, room: np.ndarray) -> int:
+    """Read until there is no more room, or no more to read."""
+    size = 0
+    while size < room.size and (count := os.readv(descriptor, [room[size:].data])):
+        size += count
+    return size
+
+
 def names_in(directory: Path) -> list[str]:
     """The names of all that is in a directory, sorted."""
     with errors_of(directory, "listed"):

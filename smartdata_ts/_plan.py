@@ -39,6 +39,7 @@ class Plan:
     counts: Int64Array  # readings per position, an upper bound
     wanted: np.ndarray | None  # bool per quality code; None: all are
     settled: dict[ChunkFile, np.ndarray]  # bool per block, of some chunks: see _settled
+    separate: np.ndarray  # bool per position, of the past: see make_plan
 
     @property
     def qualities(self) -> list[int] | None:
@@ -138,9 +139,12 @@ def make_plan(
         wanted[list(qualities)] = True
         tangled |= _mixed(wanted, ids.size, blocks, head)
     settled = {}
+    separate = np.zeros(ids.size, np.bool_)
     if snapshot.as_of is not None and snapshot.is_whole and wanted is None and tangled.any():
         present = snapshot.present_blocks(ids, time_min, time_max)
         settled = _settled(snapshot.as_of, ids, present, head)
+        # No two of these hold a reading of one time. What they hold that the commit knew, it knew as it is.
+        separate = ~_overlaps(ids.size, [part for part in blocks if not part.chunk.is_history], head)[0]
     ends = np.array([(part.positions[0], part.positions[-1]) for part in blocks], np.int64).reshape(-1, 2)
     return Plan(
         snapshot,
@@ -157,6 +161,7 @@ def make_plan(
         counts,
         wanted,
         settled,
+        separate,
     )
 
 

@@ -75,26 +75,28 @@ def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
     return fold([*pieces, head]).readings
 
 
-def read_unsettled(plan: Plan, part: Slice) -> Readings:
-    """The merged readings of a slice's tangled series, without those of settled blocks; NaN is none."""
-    if not plan.settled:
-        return read_slice(plan, part, plan.tangled)
-    rest = overlay_all(_past_parts(plan, part, plan.tangled, _settled_spans(plan, part)))
-    # Whoever reduces skips NaN: it need not be moved out of the way.
-    rest.readings.values[rest.commits < 0] = np.nan
-    return rest.readings
+def read_unsettled(plan: Plan, part: Slice, known: np.ndarray) -> Versions:
+    """The versions of a slice's tangled series as of a commit, but for those of settled blocks.
+
+    Nor has it those of any blocks of the present of the positions in `known`. Of hidden ones the commit is
+    negative.
+    """
+    return overlay_all(_past_parts(plan, part, plan.tangled, known))
 
 
 def _read_past(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
     """What a slice was as of a commit."""
-    return without_hidden(overlay_all(_past_parts(plan, part, only, None))).readings
+    return without_hidden(overlay_all(_past_parts(plan, part, only))).readings
 
 
-def _past_parts(plan: Plan, part: Slice, only: np.ndarray | None, spans: _Spans | None) -> Iterator[Versions]:
-    """All that a slice is made of, where `spans` of settled blocks are given all else; unknown is hidden."""
+def _past_parts(
+    plan: Plan, part: Slice, only: np.ndarray | None, known: np.ndarray | None = None
+) -> Iterator[Versions]:
+    """All that a slice is made of, or, as `read_unsettled` has it, a part; unknown versions are hidden."""
     as_of = plan.snapshot.as_of
     assert as_of is not None
-    for blocks in _blocks_in(plan, part, only, is_rest=spans is not None):
+    spans = None if known is None else _settled_spans(plan, part)
+    for blocks in _blocks_in(plan, part, only, known):
         versions = _decode_known(plan, part, blocks)
         _hide_unknown(as_of, plan, part, versions)
         if blocks.chunk.is_history:
@@ -161,12 +163,16 @@ def _hide_unknown(as_of: AsOf, plan: Plan, part: Slice, versions: Versions) -> N
             commits[first:end][within & (commits[first:end] < deletion.commit)] = -1
 
 
-def _blocks_in(plan: Plan, part: Slice, only: np.ndarray | None, is_rest: bool = False) -> Iterator[Blocks]:
-    """The blocks of a slice, or the rest, without settled ones; positions being those less part.first."""
+def _blocks_in(
+    plan: Plan, part: Slice, only: np.ndarray | None, known: np.ndarray | None = None
+) -> Iterator[Blocks]:
+    """The blocks of a slice, or, as `read_unsettled` has it, the rest; positions are less part.first."""
     for chunk, rows, positions in plan.blocks_in(part):
         wanted = np.ones(rows.size, np.bool_) if only is None else only[positions]
-        if is_rest:
+        if known is not None:
             wanted &= ~plan.settled_in(chunk, rows)
+            if not chunk.is_history:
+                wanted &= ~known[positions]
         if wanted.any():
             yield Blocks(chunk, rows[wanted], positions[wanted] - part.first)
 

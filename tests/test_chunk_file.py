@@ -28,12 +28,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartdata_ts import _chunk_file
-from smartdata_ts._chunk_file import ChunkFile, write_chunk
+from smartdata_ts._chunk_file import ChunkFile, encode_chunk, is_as_named, name_chunk
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._readings import Readings
 from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels.blocks import read_blocks
+from smartdata_ts.kernels.checksum import digest_ranges
 
 reader = example_reader()
 
@@ -42,9 +43,9 @@ def key_of(series: int) -> str:
     return f"wm-{series}"
 
 
-def write_plain(path: Path, readings: Readings, sync: bool = False) -> int:
+def write_plain(path: Path, readings: Readings) -> int:
     """As readings of one commit."""
-    return write_chunk(path, Versions.of(readings, 3), key_of, sync)
+    return path.write_bytes(encode_chunk(Versions.of(readings, 3), key_of))
 
 
 def small_readings() -> Readings:
@@ -107,7 +108,7 @@ def read_by_example(path: Path) -> tuple[Readings, list[int]]:
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "small.arrow"
-    write_plain(path, small_readings(), sync=True)
+    write_plain(path, small_readings())
     return path
 
 
@@ -130,7 +131,7 @@ def test_readings_come_back_by_the_library_and_by_the_example(tmp_path_factory, 
     commit = st.integers(1, 2**62) | st.integers(1, 3)
     drawn = data.draw(st.lists(commit, min_size=1, max_size=len(readings)))
     commits = np.resize(np.array(drawn, np.int64), len(readings))
-    assert write_chunk(path, Versions(readings, commits), key_of, sync=False) == path.stat().st_size
+    path.write_bytes(encode_chunk(Versions(readings, commits), key_of))
     chunk = ChunkFile(path)
     assert_same(read_all(chunk), readings)
     assert commits_in(chunk) == commits.tolist()
@@ -140,13 +141,50 @@ def test_readings_come_back_by_the_library_and_by_the_example(tmp_path_factory, 
     assert found_commits == commits.tolist()
 
 
+@pytest.mark.parametrize("size", [1, 1 << 20, (1 << 20) + 1, 5 << 19])
+def test_a_name_tells_whether_the_bytes_are_those_that_got_it(tmp_path, size):
+    data = np.random.default_rng(size).integers(0, 256, size, np.uint8)
+    path = tmp_path / name_chunk(data, 2024)
+    # docs/format.md: of each mebibyte, seeded with that of the one before
+    checksum = np.zeros(1, np.uint64)
+    for first in range(0, size, 1 << 20):
+        end = min(first + (1 << 20), size)
+        digest_ranges(data, np.array([first]), np.array([end]), checksum)
+    assert path.name.startswith(f"2024-{int(checksum[0]):016x}-")
+    assert name_chunk(data, 2024) != path.name
+    path.write_bytes(data)
+    assert is_as_named(path) is True
+    for place in {0, size // 2, size - 1}:
+        wounded = data.copy()
+        wounded[place] ^= 1
+        path.write_bytes(wounded)
+        assert is_as_named(path) is False
+    path.write_bytes(data[:-1])
+    assert is_as_named(path) is False
+    path.write_bytes(bytes(data) + b"\0")
+    assert is_as_named(path) is False
+    other = path.rename(tmp_path / "2024-0123456789abcdef.arrow")
+    assert is_as_named(other) is None
+
+
+def test_what_is_no_file_has_no_checksum(tmp_path):
+    path = tmp_path / name_chunk(np.zeros(1, np.uint8), 2024)
+    os.mkfifo(path)
+    with pytest.raises(StoreError, match="cannot be read"):
+        is_as_named(path)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(StoreError, match="cannot be read"):
+        is_as_named(path)
+
+
 def test_commits_cost_a_byte_only_where_a_block_has_several(tmp_path):
     readings = small_readings()
     one = write_plain(tmp_path / "one.arrow", readings)
     commits = np.where(readings.series == 4, readings.times % 2, 3)
-    several = write_chunk(tmp_path / "several.arrow", Versions(readings, commits), key_of)
-    assert one < several < one + 100
-    batch = pa.ipc.open_file(tmp_path / "several.arrow").get_batch(0)
+    several = encode_chunk(Versions(readings, commits), key_of)
+    assert one < several.size < one + 100
+    batch = pa.ipc.open_file(several).get_batch(0)
     assert [len(payload) > 0 for payload in batch["commits"].to_pylist()] == [False, True, False]
 
 

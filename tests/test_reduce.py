@@ -11,8 +11,19 @@ from encoded_blocks import INT64_MAX, INT64_MIN, decimals, double_of, encode, ex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartdata_ts import _codec
 from smartdata_ts._codec import BLOCK_READINGS_MAX
-from smartdata_ts.kernels.blocks import DESCRIPTOR_FIELDS, SLOT
+from smartdata_ts.kernels.blocks import (
+    COUNT,
+    DESCRIPTOR_FIELDS,
+    QUALITIES_END,
+    QUALITIES_OFFSET,
+    SLOT,
+    TIMES_END,
+    TIMES_OFFSET,
+    VALUES_END,
+    VALUES_OFFSET,
+)
 from smartdata_ts.kernels.reduce import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
@@ -23,6 +34,7 @@ from smartdata_ts.kernels.reduce import (
     AGGREGATE_STD,
     AGGREGATE_SUM,
     CELL_FIELDS,
+    CONTROL_COMMIT,
     CONTROL_FIELDS,
     CONTROL_NO_SUMS,
     CONTROL_SQUARES,
@@ -31,6 +43,7 @@ from smartdata_ts.kernels.reduce import (
     emit_cells,
     reduce_blocks,
     reduce_columns,
+    reduce_known_blocks,
 )
 
 AGGREGATES = [
@@ -52,7 +65,7 @@ class Reduction:
         self.edges = np.asarray(edges, np.int64)
         self.slot_count = slot_count
         self.cells = np.zeros(slot_count * (self.edges.size - 1) * CELL_FIELDS)
-        self.control = np.zeros(CONTROL_FIELDS + 2 * BLOCK_READINGS_MAX, np.int64)
+        self.control = np.zeros(CONTROL_FIELDS + 3 * BLOCK_READINGS_MAX, np.int64)
         self.control[:2] = span
         self.control[CONTROL_SQUARES] = 1
 
@@ -298,6 +311,73 @@ def test_regular_readings_in_regular_buckets_with_gaps(step):
         reduction = Reduction(edges)
         getattr(reduction, form)(times, values)
         assert_rows(reduction.rows(), naive(times, values, edges))
+
+
+def known_blocks(times, values, commits, starts):
+    """Blocks, and, in the place of their qualities, their commits: in no bytes where a block has but one."""
+    columns = (np.asarray(times, np.int64), np.asarray(values, np.float64), np.zeros(len(times), np.uint8))
+    starts = np.asarray(starts, np.int64)
+    encoded = _codec.encode_blocks(*columns, starts, np.asarray(commits, np.int64))
+    descriptors = np.zeros((starts.size - 1, DESCRIPTOR_FIELDS), np.int64)
+    descriptors[:, COUNT] = np.diff(starts)
+    base = 0
+    for column, first, end in (
+        (encoded.times, TIMES_OFFSET, TIMES_END),
+        (encoded.values, VALUES_OFFSET, VALUES_END),
+        (encoded.commits, QUALITIES_OFFSET, QUALITIES_END),
+    ):
+        descriptors[:, end] = base + np.cumsum(column.sizes)
+        descriptors[:, first] = descriptors[:, end] - column.sizes
+        base += column.data.size
+    data = [encoded.times.data, encoded.values.data, encoded.commits.data, np.zeros(8, np.uint8)]
+    return np.concatenate(data), descriptors, _codec.decode_tables(encoded.models, encoded.model_count)
+
+
+def reduce_known(reduction, blocks, commit, rest) -> int:
+    data, descriptors, tables = blocks
+    reduction.control[CONTROL_COMMIT] = commit
+    scratch = np.empty(BLOCK_READINGS_MAX)
+    given = (data, descriptors.reshape(-1), tables, reduction.edges, reduction.control, scratch, rest)
+    return reduce_known_blocks(*given, reduction.cells)
+
+
+@examples(100)
+@given(st.data(), readings(any_value))
+def test_what_a_commit_knew_of_blocks_is_reduced_and_hides_what_it_superseded(data, columns):
+    times, values = np.asarray(columns[0]), np.asarray(columns[1], np.float64)
+    size = len(times)
+    edges = data.draw(bucket_edges(times))
+    commits = data.draw(st.lists(st.integers(1, 4), min_size=size, max_size=size))
+    starts = [0, *sorted(data.draw(st.sets(st.integers(1, size - 1), max_size=3)) if size > 1 else []), size]
+    commit = data.draw(st.integers(1, 4))
+    blocks = known_blocks(times, values, commits, starts)
+    is_known = np.array(commits) <= commit
+    # A block of one commit is given only where that is known.
+    given = [block for block in range(len(starts) - 1) if is_known[starts[block] : starts[block + 1]].any()]
+    near = [time - 1 if time > 0 else time + 1 for time in times.tolist()]
+    others = data.draw(st.lists(st.sampled_from([*times.tolist(), *near]), max_size=9))
+    places = sorted({(slot, time) for time in others for slot in (0, 1)})
+    rest = np.array(
+        [*(slot for slot, _ in places), *(time for _, time in places), *[1] * len(places)], np.int64
+    )
+    reduction = Reduction(edges, slot_count=2)
+    count = reduce_known(reduction, (blocks[0], blocks[1][given].copy(), blocks[2]), commit, rest)
+    buckets = naive(times[is_known], values[is_known], edges)
+    assert count == sum(edges[0] <= time < edges[-1] for time in times[is_known])
+    assert_rows(reduction.rows(), buckets)
+    known = set(times[is_known].tolist())
+    hidden = [commit < 0 for commit in rest[2 * len(places) :].tolist()]
+    assert hidden == [slot == 0 and time in known for slot, time in places]
+
+
+def test_commits_that_cannot_be_decoded_are_told():
+    times, values = np.arange(50) * 10, np.arange(50) / 10
+    data, descriptors, tables = known_blocks(times, values, np.arange(50) % 3, [0, 20, 50])
+    descriptors[1, QUALITIES_END] = descriptors[1, QUALITIES_OFFSET] + 1
+    nothing = np.empty(0, np.int64)
+    assert reduce_known(Reduction([0, 500]), (data, descriptors, tables), 1, nothing) == -2
+    descriptors[0, COUNT] = BLOCK_READINGS_MAX + 1
+    assert reduce_known(Reduction([0, 500]), (data, descriptors, tables), 1, nothing) == -1
 
 
 def test_a_malformed_block_is_named():

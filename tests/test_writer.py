@@ -83,7 +83,7 @@ def test_a_chunk_that_cannot_be_written_leaves_nothing(
         store.write(readings("a", 900))
         threads = threading.enumerate()
         with monkeypatch.context() as patch:
-            fail_at(patch, _chunk_output, "write_chunk", call)
+            fail_at(patch, _chunk_output, "encode_chunk", call)
             with pytest.raises(OSError, match="No space left"):
                 write_in_parts(store, 4)
         assert threading.enumerate() == threads

@@ -76,6 +76,11 @@ class Series(Connection):
         """(id, key) of every series."""
         return self._typed("SELECT id, key FROM series", (SERIES, TEXT))
 
+    def unknown_series(self, ids: Int64Array) -> list[int]:
+        """Those of some ids that no series has."""
+        sql = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM series)"
+        return [number for (number,) in self._rows(sql, (json.dumps(ids.tolist()),))]
+
     def add_series(self, keys: Sequence[str]) -> Int64Array:
         """Create series with new keys, ids in the keys' order; returns their ids."""
         first = self.series_id_max() + 1
@@ -163,7 +168,8 @@ class Series(Connection):
 
     def check_series(self) -> None:
         """Raise CorruptCatalogError where an id, a fact or a tag is of another type than its column."""
-        self._typed("SELECT min(id), max(id) FROM series", (SERIES.or_null(), SERIES.or_null()))
+        ends = "SELECT (SELECT min(id) FROM series), (SELECT max(id) FROM series)"
+        self._typed(ends, (SERIES.or_null(), SERIES.or_null()))
         # To DISTINCT 1 and 1.0 are one, unless their types are told.
         types = ", ".join(f"typeof({name})" for name in SERIES_FACTS)
         kinds = [*(FACTS[name] for name in SERIES_FACTS), *(TEXT for _ in SERIES_FACTS)]

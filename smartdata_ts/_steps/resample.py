@@ -11,7 +11,7 @@ from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._readings import Readings
-from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_unsettled
+from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice, read_unsettled
 from smartdata_ts._series_blocks import head_in
 from smartdata_ts._steps import shares
 from smartdata_ts.kernels import reduce as kernel_reduce
@@ -107,7 +107,7 @@ class _Scratch:
         self.options = np.array(
             [0] * kernel_reduce.EMIT_FIELDS + [AGGREGATES[name] for name in self.columns], np.int64
         )
-        self.control = np.zeros(kernel_reduce.CONTROL_FIELDS + 2 * BLOCK_READINGS_MAX, np.int64)
+        self.control = np.zeros(kernel_reduce.CONTROL_FIELDS + 3 * BLOCK_READINGS_MAX, np.int64)
         self.control[kernel_reduce.CONTROL_SQUARES] = "std" in aggregates
         self.control[kernel_reduce.CONTROL_NO_SUMS] = not {"sum", "mean", "std"} & set(aggregates)
         self.values = np.empty(BLOCK_READINGS_MAX)
@@ -239,7 +239,16 @@ def _reduce(
         )
         if status < 0:
             raise chunk.corrupt(int(chosen[-1 - status]), "its payload cannot be decoded")
-    loose = list(_loose_readings(plan, part, tangled))
+    loose = []
+    head = head_in(plan, part)
+    head = head.select(~tangled[head.series])
+    if len(head):
+        loose.append(head)
+    if tangled.any():
+        past = bool(plan.settled)
+        loose.append(
+            _reduce_past(plan, part, edges, scratch, cells) if past else read_slice(plan, part, plan.tangled)
+        )
     for readings in loose:
         kernel_reduce.reduce_columns(
             readings.series, readings.times, readings.values, edges, scratch.control, cells
@@ -247,11 +256,39 @@ def _reduce(
     return loose
 
 
-def _loose_readings(plan: Plan, part: Slice, tangled: np.ndarray) -> Iterator[Readings]:
-    """What cannot be reduced from blocks: the head's readings, and the merged ones of tangled series."""
-    head = head_in(plan, part)
-    head = head.select(~tangled[head.series])
-    if len(head):
-        yield head
-    if tangled.any():
-        yield read_unsettled(plan, part)
+def _reduce_past(
+    plan: Plan, part: Slice, edges: Int64Array, scratch: _Scratch, cells: Float64Array
+) -> Readings:
+    """Add what a commit knew of the unsettled blocks of series whose blocks do not overlap.
+
+    Returns what else there is of tangled series: mostly history, which is little.
+    """
+    as_of = plan.snapshot.as_of
+    assert as_of is not None
+    # Which of a block's readings are estimates is counted with those of all the block, or one by one.
+    known = plan.tangled & plan.separate & ("estimated_share" not in scratch.aggregates)
+    rest = read_unsettled(plan, part, known)
+    readings = rest.readings
+    columns = np.concatenate([readings.series, readings.times, rest.commits])
+    scratch.control[kernel_reduce.CONTROL_COMMIT] = as_of.commit
+    for chunk, rows, positions in plan.blocks_in(part):
+        wanted = known[positions] & ~plan.settled_in(chunk, rows) & (not chunk.is_history)
+        if not wanted.any():
+            continue
+        chosen = rows[wanted]
+        data, descriptors = chunk.payloads(chosen, positions[wanted] - part.first, with_commits=True)
+        status = kernel_reduce.reduce_known_blocks(
+            data,
+            descriptors,
+            chunk.tables,
+            edges,
+            scratch.control,
+            scratch.values,
+            columns,
+            cells,
+        )
+        if status < 0:
+            raise chunk.corrupt(int(chosen[-1 - status]), "its payload cannot be decoded")
+    # Whoever reduces skips NaN: what is hidden need not be moved out of the way.
+    readings.values[columns[2 * len(rest) :] < 0] = np.nan
+    return readings

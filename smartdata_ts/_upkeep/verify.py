@@ -1,6 +1,12 @@
-"""Verification: every byte that is believed is held to its checksum, and the catalog to the chunks."""
+"""Verification: every byte is held to a checksum, and the catalog to the chunks.
+
+A chunk's name tells the checksum of the file, and the catalog's row of it, which has one of its own, the
+name. Where both are right, and all else in the catalog, the chunk is what was written with its row. Where
+something is wrong, or a file is older than such names, the chunks are looked into, to tell what it is.
+"""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,10 +14,12 @@ import numpy as np
 from smartdata_ts import _disk
 from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._catalog import Catalog, ChunkRow
-from smartdata_ts._chunk_file import ChunkFile
+from smartdata_ts._chunk_file import ChunkFile, is_as_named
 from smartdata_ts._scan import decode_versions
 from smartdata_ts._snapshot import Blocks, ChunkFiles, unpack_head
 from smartdata_ts.errors import CorruptChunkError, StoreError
+
+_THREAD_COUNT = 2
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,6 @@ class VerifyReport:
     """What was verified, and what is wrong."""
 
     chunks: int
-    blocks: int
     readings: int  # in chunks and head, the history's included
     bytes: int
     orphans: int  # files that nothing refers to; harmless, and swept by a compaction
@@ -33,54 +40,43 @@ class VerifyReport:
 
 def verify(catalog: Catalog, files: ChunkFiles, deep: bool) -> VerifyReport:
     """Verify the store as of the newest commit; `deep` decodes every reading too."""
-    problems = [*catalog.problems(), *_unreadable_tables(catalog)]
+    problems: list[str] = []
     try:
         state = catalog.state(with_history=True)
         head = unpack_head(state.head)
-        known = dict(catalog.series_names())
+        rows = state.chunks + state.history
+        with ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-verify") as pool:
+            of_catalog = pool.submit(_of_catalog, catalog)
+            are_as_named = list(pool.map(lambda row: _is_as_named(row, files), rows))
+        problems += of_catalog.result()
+        if deep or problems:
+            doubtful = list(zip(rows, are_as_named, strict=True))
+        else:
+            doubtful = [pair for pair in zip(rows, are_as_named, strict=True) if not pair[1]]
+        keys = dict(catalog.series_names()) if doubtful else {}
+        for row, is_named in doubtful:
+            problems += _of_chunk(row, files, keys, is_named, deep)
+        unknown = catalog.unknown_series(np.unique(head.readings.series))
     except StoreError as problem:
-        return VerifyReport(0, 0, 0, 0, 0, list(dict.fromkeys([*problems, str(problem)])))
-    rows = state.chunks + state.history
-    blocks = size = 0
-    for row in rows:
-        own_blocks, own_size, found = _of_chunk(row, files, known, deep)
-        blocks += own_blocks
-        size += own_size
-        problems += found
+        problems = [*(problems or _of_catalog(catalog)), str(problem)]
+        return VerifyReport(0, 0, 0, 0, list(dict.fromkeys(problems)))
     problems += [
         f"the head holds readings of series id {number}, which the catalog does not know"
-        for number in sorted(set(np.unique(head.readings.series).tolist()) - known.keys())
+        for number in unknown
     ]
     named = {row.name for row in rows}
     return VerifyReport(
         chunks=len(named),
-        blocks=blocks,
         readings=sum(row.reading_count for row in rows) + len(head),
-        bytes=size,
+        bytes=sum(row.size for row in rows),
         orphans=sum(name not in named for name in _disk.names_in(files.directory)),
         problems=problems,
     )
 
 
-def _of_chunk(
-    row: ChunkRow, files: ChunkFiles, keys: dict[int, str], deep: bool
-) -> tuple[int, int, list[str]]:
-    """A chunk's count of blocks, its size, and what is wrong with it."""
-    try:
-        # Opened anew: what a handle has open was verified when it opened it.
-        chunk = files.open_anew(row.name)
-    except StoreError as problem:
-        return 0, 0, [str(problem)]
-    problems = list(_against_catalog(row, chunk, keys))
-    try:
-        problems += _damaged_blocks(chunk, deep)
-    except CorruptChunkError as problem:  # it shrank meanwhile
-        problems.append(str(problem))
-    return chunk.block_count, chunk.size, problems
-
-
-def _unreadable_tables(catalog: Catalog) -> Iterator[str]:
-    """What the catalog cannot tell, of that which no chunk tells."""
+def _of_catalog(catalog: Catalog) -> list[str]:
+    """What is wrong with the catalog's file, and what it cannot tell of that which no chunk tells."""
+    problems = list(catalog.problems())
     for read in (
         catalog.commit_rows,
         catalog.snapshot_rows,
@@ -91,7 +87,36 @@ def _unreadable_tables(catalog: Catalog) -> Iterator[str]:
         try:
             read()
         except StoreError as problem:
-            yield str(problem)
+            problems.append(str(problem))
+    return problems
+
+
+def _is_as_named(row: ChunkRow, files: ChunkFiles) -> bool | None:
+    """Whether a chunk's file is that of its name; None where the name does not tell."""
+    path = files.directory / row.name
+    try:
+        # The size first: a file may have become any.
+        return _disk.size_of_file(path) == row.size and is_as_named(path)
+    except StoreError:
+        return False
+
+
+def _of_chunk(
+    row: ChunkRow, files: ChunkFiles, keys: dict[int, str], is_named: bool | None, deep: bool
+) -> list[str]:
+    """What is wrong with a chunk."""
+    try:
+        # Opened anew: what a handle has open was verified when it opened it.
+        chunk = files.open_anew(row.name)
+        problems = [*_against_catalog(row, chunk, keys), *_damaged_blocks(chunk, deep)]
+    except StoreError as problem:  # it may have shrunk meanwhile
+        return [str(problem)]
+    if is_named is False and not problems:
+        problems.append(
+            f"{chunk.path}: a byte has changed of those on which no reading depends. Restore the file from "
+            "a backup."
+        )
+    return problems
 
 
 def _against_catalog(row: ChunkRow, chunk: ChunkFile, keys: dict[int, str]) -> Iterator[str]:

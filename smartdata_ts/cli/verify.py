@@ -29,8 +29,8 @@ def verify(store: Path, deep: bool) -> int:
     for problem in report.problems:
         click.echo(problem)
     click.echo(
-        f"{'sound' if report.is_sound else 'DAMAGED'}: {report.readings:,} readings, {report.blocks:,} blocks"
-        f" in {report.chunks:,} chunks, {report.bytes:,} bytes; {len(report.problems)} problems, "
+        f"{'sound' if report.is_sound else 'DAMAGED'}: {report.readings:,} readings in "
+        f"{report.chunks:,} chunks, {report.bytes:,} bytes; {len(report.problems)} problems, "
         f"{report.orphans} orphaned files"
     )
     return 0 if report.is_sound else 1

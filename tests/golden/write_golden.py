@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smartdata_ts._chunk_file import write_chunk
+from smartdata_ts._chunk_file import encode_chunk
 from smartdata_ts._readings import Readings
 from smartdata_ts._versions import Versions
 
@@ -107,4 +107,4 @@ if __name__ == "__main__":
     target = Path(__file__).parent / "chunk-v1.arrow"
     if target.exists():
         sys.exit(f"{target} is there; it is never written again")
-    write_chunk(target, golden_versions(), golden_key)
+    target.write_bytes(encode_chunk(golden_versions(), golden_key))
