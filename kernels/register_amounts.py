@@ -83,7 +83,7 @@ def fold_registers(
     """
     if not _are_registers(bounds, meters, times, values, qualities):
         return MALFORMED
-    if not has_places(bounds, meters, edges, control, columns):
+    if not has_places(meters[: bounds.size - 1], edges, control, columns):
         return MALFORMED
     return _reduce(bounds, meters, (times, values, qualities), edges, control, columns, True)
 
@@ -117,8 +117,8 @@ def target_of(edges, control, columns, is_folding):
 
 
 @inner
-def has_places(bounds, meters, edges, control, columns):
-    """Whether there is a place for whatever a fold may make of these meters."""
+def has_places(slots, edges, control, columns):
+    """Whether there is a place for whatever a fold may make of meters of these slots."""
     slot_count = control.size - FOLD_FIELDS
     if edges.size < 2 or slot_count < 0 or control[KEEP_EMPTY] != 0:
         return False
@@ -129,8 +129,8 @@ def has_places(bounds, meters, edges, control, columns):
     for slot in range(slot_count):
         if not 0 <= control[FOLD_FIELDS + slot] < columns.size // ((edges.size - 1) * place_size):
             return False
-    for m in range(bounds.size - 1):
-        if not 0 <= meters[m] < slot_count:
+    for slot in slots:
+        if not 0 <= slot < slot_count:
             return False
     return True
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._jit import Float64Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
 from .amounts import EMIT_ESTIMATED, MALFORMED, has_room
-from .blocks import COUNT, DESCRIPTOR_FIELDS, read_block
+from .blocks import COUNT, DESCRIPTOR_FIELDS, first_at_or_after, read_block
 from .qualities import is_reading
 from .register_amounts import (
     METER_FIELDS,
@@ -24,7 +24,13 @@ from .register_amounts import (
 
 MALFORMED_BLOCK = -2  # less the block's number
 
-# Words of scratch for each reading of the largest meter: its columns, then what register_amounts needs.
+# What is told of each meter but the first of its slot, behind the METER_FIELDS of all: when it took the place
+# of the one before (an int64), what that one's register showed then, and what its own did.
+EXCHANGE_TIME, EXCHANGE_FINAL, EXCHANGE_INITIAL = range(METER_FIELDS, METER_FIELDS + 3)
+BLOCK_METER_FIELDS = METER_FIELDS + 3
+
+# Words of scratch for each reading of the largest meter, and for two more: its columns, then what
+# register_amounts needs.
 BLOCK_SCRATCH_FIELDS = 3 + SCRATCH_FIELDS
 
 
@@ -41,10 +47,10 @@ def reduce_register_blocks(
 ) -> int:
     """What reduce_registers makes of the readings of blocks, all but those that are not usable.
 
-    Meter m, which has a slot for itself, has the blocks bounds[m] to bounds[m + 1], of which each begins
-    behind the one before; `data`, `descriptors` and `tables` are those of read_blocks. The scratch in
-    `meters` is BLOCK_SCRATCH_FIELDS words for each reading of the largest. Returns the row count,
-    MALFORMED, or -2 - b where block b is malformed.
+    Meter m is read from the blocks bounds[2 m] to bounds[2 m + 1], of which each begins behind the one
+    before; meters of one slot follow each other, and have the same blocks. `data`, `descriptors` and
+    `tables` are those of read_blocks, `meters` has BLOCK_METER_FIELDS of each meter and then the scratch.
+    Returns the row count, MALFORMED, or -2 - b where block b is malformed.
     """
     if not has_room(edges, control, columns) or not _are_meters(descriptors, bounds, meters):
         return MALFORMED
@@ -63,31 +69,40 @@ def fold_register_blocks(
     columns: Float64Array,
 ) -> int:
     """What fold_registers makes of the readings of blocks; all else is as of reduce_register_blocks."""
-    if not _are_meters(descriptors, bounds, meters) or not has_places(
-        bounds, meters, edges, control, columns
-    ):
+    if not _are_meters(descriptors, bounds, meters):
+        return MALFORMED
+    if not has_places(meters[: bounds.size // 2], edges, control, columns):
         return MALFORMED
     return _reduce((data, descriptors, tables), bounds, meters, edges, control, columns, True)
 
 
 @inner
 def _are_meters(descriptors, bounds, meters):
-    meter_count = bounds.size - 1
-    if meter_count < 0 or meters.size < METER_FIELDS * meter_count:
+    meter_count = bounds.size // 2
+    if bounds.size != 2 * meter_count or meters.size < BLOCK_METER_FIELDS * meter_count:
         return False
-    if bounds[0] < 0 or bounds[meter_count] > descriptors.size // DESCRIPTOR_FIELDS:
-        return False
+    times = _field(meters, EXCHANGE_TIME, meter_count).view(np.int64)
     for m in range(meter_count):
-        if bounds[m] > bounds[m + 1]:
+        if not 0 <= bounds[2 * m] <= bounds[2 * m + 1] <= descriptors.size // DESCRIPTOR_FIELDS:
+            return False
+        if m > 1 and meters[m - 2] == meters[m - 1] == meters[m] and times[m - 1] >= times[m]:
             return False
     return True
 
 
 @inner
+def _field(meters, field, meter_count):
+    return meters[field * meter_count : (field + 1) * meter_count]
+
+
+@inner
 def _reduce(blocks, bounds, meters, edges, control, columns, is_folding):
-    meter_count = bounds.size - 1
-    scratch = meters[METER_FIELDS * meter_count :].view(np.int64)
+    meter_count = bounds.size // 2
+    slots = meters[:meter_count]
+    scratch = meters[BLOCK_METER_FIELDS * meter_count :].view(np.int64)
     room = scratch.size // BLOCK_SCRATCH_FIELDS
+    if room < 2:
+        return MALFORMED
     readings = (
         scratch[:room],
         scratch[room : 2 * room].view(np.float64),
@@ -96,19 +111,80 @@ def _reduce(blocks, bounds, meters, edges, control, columns, is_folding):
     scratch = scratch[3 * room :]
     wants_estimates = control[1 + EMIT_ESTIMATED] >= 0
     to = target_of(edges, control, columns, is_folding)
-    row = 0
+    bucket, row, cell = -1, 0, NOTHING
+    first, behind = 0, 0
     for m in range(meter_count):
-        count = _read_meter(blocks, bounds[m], bounds[m + 1], readings, scratch)
-        if count < 0:
-            return count
-        of_meter = (readings[0][:count], readings[1][:count], readings[2][:count])
-        rows = intervals_of(of_meter, factors(meters, m, meter_count), wants_estimates, scratch)
-        slot = np.int64(meters[m])
-        bucket, row, cell = add_rows(rows, edges, wants_estimates, (slot, -1, row, NOTHING), to)
-        row = close((slot, bucket, row, cell), edges.size - 1, to)
+        slot = np.int64(slots[m])
+        is_last = m + 1 == meter_count or slots[m + 1] != slots[m]
+        if m == 0 or slots[m] != slots[m - 1]:
+            # An exchange puts one reading before these, or behind them.
+            count = _read_meter(
+                blocks, bounds[2 * m], bounds[2 * m + 1], _part(readings, 1, room - 1), scratch
+            )
+            if count < 0:
+                return count
+            first, behind = 1, 1 + count
+        exchange = _exchange_of(meters, m + 1, meter_count) if not is_last else _NO_EXCHANGE
+        end, taken = (behind, _NO_READING) if is_last else _end_with(readings, first, behind, exchange)
+        rows = intervals_of(
+            _part(readings, first, end), factors(meters, m, meter_count), wants_estimates, scratch
+        )
+        bucket, row, cell = add_rows(rows, edges, wants_estimates, (slot, bucket, row, cell), to)
+        if is_last:
+            row = close((slot, bucket, row, cell), edges.size - 1, to)
+            bucket, cell = -1, NOTHING
+        else:
+            first = _begin_with(readings, end, behind, exchange, taken)
         if row == MALFORMED:
             return MALFORMED
     return row
+
+
+_NO_EXCHANGE = (0, 0.0, 0.0)
+_NO_READING = (0, 0.0, 0)
+
+
+@inner
+def _part(readings, first, end):
+    times, values, qualities = readings
+    return times[first:end], values[first:end], qualities[first:end]
+
+
+@inner
+def _exchange_of(meters, m, meter_count):
+    """When a meter took the place of the one before, what that showed then, and what this one did."""
+    return (
+        _field(meters, EXCHANGE_TIME, meter_count).view(np.int64)[m],
+        _field(meters, EXCHANGE_FINAL, meter_count)[m],
+        _field(meters, EXCHANGE_INITIAL, meter_count)[m],
+    )
+
+
+@inner
+def _end_with(readings, first, behind, exchange):
+    """Put the old meter's last reading behind its others; the end of these, and what stood in its place."""
+    times, values, qualities = readings
+    time, final, _ = exchange
+    at = first + first_at_or_after(times[first:behind], time)
+    taken = (times[at], values[at], np.int64(qualities[at]))
+    times[at], values[at], qualities[at] = time, final, 0
+    return at + 1, taken
+
+
+@inner
+def _begin_with(readings, end, behind, exchange, taken):
+    """Put back what was taken, and the new meter's first reading before its others; return where these begin.
+
+    What the series has at that very instant is one of the two, which the exchange tells better.
+    """
+    times, values, qualities = readings
+    time, _, initial = exchange
+    taken_time, taken_value, taken_quality = taken
+    is_replaced = end - 1 < behind and taken_time == time
+    times[end - 1], values[end - 1], qualities[end - 1] = taken_time, taken_value, taken_quality
+    first = end - 1 if is_replaced else end - 2
+    times[first], values[first], qualities[first] = time, initial, 0
+    return first
 
 
 @inner

@@ -19,10 +19,19 @@ one_meter_a_slot = meters_with_readings.map(
 )
 
 
-def facts_of(meters: list, largest: int, fields: int) -> np.ndarray:
-    facts = np.array([meter[:3] for meter in meters]).T
-    units = np.repeat([1.0, 1000.0], len(meters))
-    return np.concatenate([*facts, units, np.full(fields * largest, np.nan)])
+Exchange = tuple[int, float, float]  # time, final, initial
+
+
+def facts_of(meters: list, scratch_size: int, exchanges: list[Exchange] | None = None) -> np.ndarray:
+    """What kernels are told; with exchanges, one a meter, of which a slot's first one is not looked at."""
+    facts = [*np.array([meter[:3] for meter in meters]).T, *np.repeat([[1.0], [1000.0]], len(meters), axis=1)]
+    if exchanges is not None:
+        times, finals, initials = zip(*exchanges, strict=True)
+        facts += [np.array(times, np.int64).view(np.float64), np.array(finals), np.array(initials)]
+    return np.concatenate([*facts, np.full(scratch_size, np.nan)])
+
+
+NO_EXCHANGE = (INT64_MIN, np.nan, np.nan)
 
 
 def fold_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -72,15 +81,77 @@ def test_blocks_are_reduced_as_their_readings_are(
     columns = (times[usable], values[usable], qualities[usable])
     own = np.searchsorted(meter_of[usable], slots)
     control, expected = room_for(len(meters), edges.size - 1)
-    facts = facts_of(meters, 30, register_amounts.SCRATCH_FIELDS)
+    facts = facts_of(meters, 30 * register_amounts.SCRATCH_FIELDS)
     count = kernel(own, facts, *columns, edges, control, expected)
 
     blocks = encode(times, values, qualities, starts)
     of_blocks = np.searchsorted(meter_of[starts[:-1]], slots)
     found_control, found = room_for(len(meters), edges.size - 1)
-    facts = facts_of(meters, 30, register_blocks.BLOCK_SCRATCH_FIELDS)
+    facts = facts_of(meters, 32 * register_blocks.BLOCK_SCRATCH_FIELDS, [NO_EXCHANGE] * len(meters))
     payloads = (blocks.data, blocks.descriptors, blocks.tables)
-    assert block_kernel(*payloads, of_blocks, facts, edges, found_control, found) == count >= 0
+    pairs = np.repeat(of_blocks, 2)[1:-1]
+    assert block_kernel(*payloads, pairs, facts, edges, found_control, found) == count >= 0
+    np.testing.assert_array_equal(found_control, control)
+    np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
+
+
+@st.composite
+def exchanged_series(draw) -> tuple[list, list, list[Exchange]]:
+    """Some slots' readings (times, values), and each slot's meters with the exchanges they came with."""
+    readings, meters, exchanges = [], [], []
+    for slot in range(draw(st.integers(1, 3))):
+        times = sorted(draw(st.sets(st.integers(0, 60), max_size=20)))
+        values = [draw(st.integers(0, 50)) / 2 for _ in times]
+        readings.append((times, values))
+        for number, time in enumerate([INT64_MIN, *sorted(draw(st.sets(st.integers(-5, 65), max_size=4)))]):
+            meters.append(
+                (float(slot), draw(st.sampled_from([0.0, 100.0])), draw(st.sampled_from([1.0, 10.0])))
+            )
+            registers = (draw(st.integers(0, 50)) / 2, draw(st.integers(0, 50)) / 2)
+            exchanges.append((time, *registers) if number else NO_EXCHANGE)
+    return readings, meters, exchanges
+
+
+def split_at_exchanges(readings: list, meters: list, exchanges: list[Exchange]) -> list[list]:
+    """Each meter's readings (time, value), with what an exchange tells of its begin and of its end."""
+    found = []
+    for m, meter in enumerate(meters):
+        begin, _, initial = exchanges[m]
+        last = m + 1 == len(meters) or meters[m + 1][0] != meter[0]
+        end, final, _ = (INT64_MAX, 0.0, 0.0) if last else exchanges[m + 1]
+        own = [row for row in zip(*readings[int(meter[0])], strict=True) if begin < row[0] < end]
+        before = [] if begin == INT64_MIN else [(begin, initial)]
+        found.append([*before, *own, *([] if last else [(end, final)])])
+    return found
+
+
+@examples(200)
+@given(exchanged_series(), st.integers(1, 20), st.integers(1, 30), st.sampled_from(list(KERNELS)))
+def test_exchanged_meters_are_reduced_as_their_readings_are(series, block_size, width, block_kernel) -> None:
+    readings, meters, exchanges = series
+    slot_count = len(readings)
+    assume(any(times for times, _ in readings))
+    edges = np.arange(-10, 70 + width, width)
+    kernel, room_for = KERNELS[block_kernel]
+    split = split_at_exchanges(readings, meters, exchanges)
+    times, values = np.array([row for rows in split for row in rows] or np.empty((0, 2))).T
+    columns = (times.astype(np.int64), values.copy(), np.zeros(times.size, np.uint8))
+    own = np.cumsum([0, *map(len, split)])
+    control, expected = room_for(slot_count, edges.size - 1)
+    count = kernel(
+        own, facts_of(meters, 30 * register_amounts.SCRATCH_FIELDS), *columns, edges, control, expected
+    )
+
+    ends = np.cumsum([0, *(len(times) for times, _ in readings)]).tolist()
+    starts = sorted({k for a, b in itertools.pairwise(ends) for k in range(a, b, block_size)})
+    all_times, all_values = (np.concatenate([np.array(row[k]) for row in readings]) for k in (0, 1))
+    blocks = encode(all_times, all_values, starts=[*starts, ends[-1]])
+    of_slots = np.searchsorted(starts, ends)
+    pairs = np.array([of_slots[[int(meter[0]), int(meter[0]) + 1]] for meter in meters]).ravel()
+    found_control, found = room_for(slot_count, edges.size - 1)
+    facts = facts_of(meters, 22 * register_blocks.BLOCK_SCRATCH_FIELDS, exchanges)
+    payloads = (blocks.data, blocks.descriptors, blocks.tables)
+    assert block_kernel(*payloads, pairs, facts, edges, found_control, found) == count >= 0
     np.testing.assert_array_equal(found_control, control)
     np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
 
@@ -91,10 +162,11 @@ def two_blocks() -> Blocks:
     return encode(times, np.arange(8) * 1.5, starts=[0, 4, 8])
 
 
-def status_of(blocks: Blocks, kernel, scratch: int = 8, **change) -> int:
+def status_of(blocks: Blocks, kernel, scratch: int = 10, **change) -> int:
     given = {"bounds": [0, 2], "edges": [0, 40, 80], "slots": 1} | change
     control, columns = KERNELS[kernel][1](1, 2)
-    facts = facts_of([(0.0, 0.0, 1.0)], scratch, register_blocks.BLOCK_SCRATCH_FIELDS)
+    meter = (0.0, 0.0, 1.0)
+    facts = facts_of([meter], scratch * register_blocks.BLOCK_SCRATCH_FIELDS, [NO_EXCHANGE])
     facts[0] = change.get("slot", 0.0)
     payloads = (blocks.data, blocks.descriptors, blocks.tables)
     return kernel(*payloads, np.array(given["bounds"]), facts, np.array(given["edges"]), control, columns)
@@ -121,7 +193,7 @@ def test_blocks_that_are_malformed_are_told(kernel) -> None:
     twice = two_blocks()
     twice.descriptors.reshape(2, -1)[1] = twice.descriptors.reshape(2, -1)[0]
     assert status_of(twice, kernel) == MALFORMED_BLOCK - 1
-    assert status_of(two_blocks(), kernel, scratch=7) == MALFORMED_BLOCK - 1
+    assert status_of(two_blocks(), kernel, scratch=9) == MALFORMED_BLOCK - 1
 
 
 @both
@@ -131,7 +203,8 @@ def test_blocks_that_are_malformed_are_told(kernel) -> None:
         {"bounds": [0, 3]},
         {"bounds": [-1, 2]},
         {"bounds": [2, 1]},
-        {"bounds": []},
+        {"bounds": [0, 1, 2]},
+        {"scratch": 1},
         {"bounds": [0] * 99},
         {"edges": [4]},
         {"bounds": [0, INT64_MAX]},
@@ -139,7 +212,6 @@ def test_blocks_that_are_malformed_are_told(kernel) -> None:
     ],
 )
 def test_what_does_not_fit_is_malformed(kernel, change) -> None:
-    change = {name: np.array(value, np.int64) for name, value in change.items()}
     assert status_of(two_blocks(), kernel, **change) == amounts.MALFORMED
 
 
@@ -147,6 +219,18 @@ def test_what_does_not_fit_is_malformed(kernel, change) -> None:
 def test_a_slot_that_has_no_place_is_malformed(slot: float) -> None:
     kernel = register_blocks.fold_register_blocks
     assert status_of(two_blocks(), kernel, slot=slot) == amounts.MALFORMED
+
+
+@both
+@pytest.mark.parametrize("times", [(5, 5), (5, 4), (INT64_MAX, INT64_MIN)])
+def test_exchanges_out_of_order_are_malformed(kernel, times: tuple[int, int]) -> None:
+    blocks = two_blocks()
+    exchanges = [NO_EXCHANGE, *((time, 1.0, 0.0) for time in times)]
+    facts = facts_of([(0.0, 0.0, 1.0)] * 3, 10 * register_blocks.BLOCK_SCRATCH_FIELDS, exchanges)
+    payloads = (blocks.data, blocks.descriptors, blocks.tables)
+    control, columns = KERNELS[kernel][1](1, 2)
+    bounds = np.array([0, 2] * 3)
+    assert kernel(*payloads, bounds, facts, np.array([0, 40, 80]), control, columns) == amounts.MALFORMED
 
 
 @both

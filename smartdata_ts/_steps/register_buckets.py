@@ -15,10 +15,10 @@ from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._series_blocks import SeriesBlocks
 from smartdata_ts._steps.buckets import Buckets, Reduce
 from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meter_facts, meters_of
-from smartdata_ts._steps.frame import Context, Frame, Step, usable
+from smartdata_ts._steps.frame import Context, Exchange, Frame, Step, usable
 from smartdata_ts._time_zone import DAY_US
 from smartdata_ts.kernels import register_amounts, register_blocks
-from smartdata_ts.kernels._jit import Float64Array, Int64Array
+from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
 
 # The span of some series' intervals, and what gives their readings to a kernel.
 Opened = tuple[tuple[int, int], Reduce]
@@ -50,7 +50,7 @@ class RegisterBuckets:
         return self.buckets.reduced(frame.first, frame.end, span, context, reduce)
 
     def run_blocks(self, first: int, end: int, blocks: SeriesBlocks, context: Context) -> Frame | None:
-        """The same of blocks; None where the series are not all registers that never were exchanged."""
+        """The same of blocks; None where the series are not all registers."""
         kernel = register_blocks.reduce_register_blocks
         opened = self.opened_blocks(first, end, blocks, context, kernel)
         return None if opened is None else self.buckets.reduced(first, end, opened[0], context, opened[1])
@@ -83,25 +83,29 @@ class RegisterBuckets:
     def opened_blocks(
         self, first: int, end: int, blocks: SeriesBlocks, context: Context, kernel: Callable[..., int]
     ) -> Opened | None:
-        """The same of blocks; the span is that of the readings, usable or not."""
-        kinds = set(context.facts.kinds[first:end])
-        slots_of, moduli, multipliers, exchanges = meter_facts(first, end, context)
-        if self._counts or not kinds <= {"register", None} or exchanges:
+        """The same of blocks; the span is that of the readings, usable or not, and of the exchanges."""
+        if self._counts or not set(context.facts.kinds[first:end]) <= {"register", None}:
             return None
-        facts = np.vstack([slots_of, moduli, multipliers, self._factors(first, end, context)])
+        slots_of, moduli, multipliers, exchanges = meter_facts(first, end, context)
+        factors = self._factors(first, end, context)[:, slots_of]
+        facts = np.vstack([slots_of, moduli, multipliers, factors, _told_by(exchanges, slots_of)])
         loaded = blocks.load()
-        scratch_size = register_blocks.BLOCK_SCRATCH_FIELDS * int(loaded.counts.max())
+        # An exchange's two readings may come on top.
+        scratch_size = register_blocks.BLOCK_SCRATCH_FIELDS * (int(loaded.counts.max()) + 2)
         payloads = (loaded.data, loaded.descriptors, loaded.tables)
+        bounds = np.stack([loaded.bounds[slots_of], loaded.bounds[slots_of + 1]], axis=1)
 
         def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
-            own = _with_scratch(facts[:, slots], slots.start, scratch_size, context)
-            bounds = loaded.bounds[slots.start : slots.stop + 1]
-            status = kernel(*payloads, bounds, own, edges, control, columns)
+            low, high = np.searchsorted(slots_of, (slots.start, slots.stop))
+            own = _with_scratch(facts[:, low:high], slots.start, scratch_size, context)
+            status = kernel(*payloads, bounds[low:high].ravel(), own, edges, control, columns)
             if status <= register_blocks.MALFORMED_BLOCK:
                 raise loaded.corrupt(register_blocks.MALFORMED_BLOCK - status)
             return status
 
-        return blocks.span, reduce
+        times = [exchange.time for _, exchange in exchanges]
+        low, high = blocks.span
+        return (min([low, *times]), max([high, *times])), reduce
 
     def _factors(self, first: int, end: int, context: Context) -> Float64Array:
         """By what each slot's amounts are multiplied, and then divided, to have the unit that is wanted."""
@@ -109,6 +113,17 @@ class RegisterBuckets:
             return np.ones((2, end - first))
         known = conversions_of(first, end, context, self.consumption.unit)
         return np.array([[each.numerator for each in known], [each.denominator for each in known]])
+
+
+def _told_by(exchanges: list[tuple[int, Exchange]], slots_of: Int32Array) -> Float64Array:
+    """What kernels are told of the exchange that each meter but a slot's first came with."""
+    is_later = np.zeros(slots_of.size, np.bool_)
+    is_later[1:] = slots_of[1:] == slots_of[:-1]
+    told = np.zeros((3, slots_of.size))
+    told[0].view(np.int64)[is_later] = [exchange.time for _, exchange in exchanges]
+    told[1, is_later] = [exchange.final for _, exchange in exchanges]
+    told[2, is_later] = [exchange.initial for _, exchange in exchanges]
+    return told
 
 
 def _with_scratch(facts: np.ndarray, first_slot: int, scratch_size: int, context: Context) -> Float64Array:
