@@ -24,10 +24,11 @@ from .register_amounts import (
 
 MALFORMED_BLOCK = -2  # less the block's number
 
-# What is told of each meter but the first of its slot, behind the METER_FIELDS of all: when it took the place
-# of the one before (an int64), what that one's register showed then, and what its own did.
-EXCHANGE_TIME, EXCHANGE_FINAL, EXCHANGE_INITIAL = range(METER_FIELDS, METER_FIELDS + 3)
-BLOCK_METER_FIELDS = METER_FIELDS + 3
+# What is told of each meter behind METER_FIELDS: the first and the last time of which its readings are taken
+# (int64s, as all times here); and, unless it is the first of its slot, when it took the place of the one
+# before, what that one's register showed then, and what its own did.
+FIRST_TIME, LAST_TIME, EXCHANGE_TIME, EXCHANGE_FINAL, EXCHANGE_INITIAL = range(METER_FIELDS, METER_FIELDS + 5)
+BLOCK_METER_FIELDS = METER_FIELDS + 5
 
 # Words of scratch for each reading of the largest meter, and for two more: its columns, then what
 # register_amounts needs.
@@ -123,7 +124,7 @@ def _reduce(blocks, bounds, meters, edges, control, columns, is_folding):
             )
             if count < 0:
                 return count
-            first, behind = 1, 1 + count
+            first, behind = _within(readings[0][1 : 1 + count], meters, m, meter_count)
         exchange = _exchange_of(meters, m + 1, meter_count) if not is_last else _NO_EXCHANGE
         end, taken = (behind, _NO_READING) if is_last else _end_with(readings, first, behind, exchange)
         rows = intervals_of(
@@ -142,6 +143,17 @@ def _reduce(blocks, bounds, meters, edges, control, columns, is_folding):
 
 _NO_EXCHANGE = (0, 0.0, 0.0)
 _NO_READING = (0, 0.0, 0)
+
+
+@inner
+def _within(times, meters, m, meter_count):
+    """Where in the columns, which begin one before `times`, the readings begin and end that are taken."""
+    low = _field(meters, FIRST_TIME, meter_count).view(np.int64)[m]
+    high = _field(meters, LAST_TIME, meter_count).view(np.int64)[m]
+    end = times.size
+    if end > 0 and times[end - 1] > high:
+        end = first_at_or_after(times, high + 1)
+    return 1 + first_at_or_after(times[:end], low), 1 + end
 
 
 @inner

@@ -362,6 +362,7 @@ class ChunkFile:
         self.time_min: Int64Array = columns["time_min"]
         self.time_max: Int64Array = columns["time_max"]
         self.count: Int32Array = columns["count"]
+        self.value_first: Float64Array = columns["value_first"]
         self.value_last: Float64Array = columns["value_last"]
         self.quality_min: UInt8Array = _thin(columns["quality_min"])
         self.quality_max: UInt8Array = _thin(columns["quality_max"])

@@ -42,6 +42,7 @@ METHODS = ("", "constant", "previous", "next", "linear", "profile", "conserve", 
 
 RANKS: UInt8Array = STATUS_RANKS[np.arange(256) & 15]
 IS_READING = RANKS > 0  # of every code: neither rejected nor missing
+_UNUSABLE_BELOW = np.append(0, np.cumsum(~IS_READING))  # how many codes below each are of no reading
 
 _SYSTEMS = ("elhub", "espi", "iec61968")
 
@@ -185,6 +186,12 @@ def winners(on_conflict: str) -> UInt8Array:
     else:
         wins = np.zeros((256, 256))
     return wins.astype(np.uint8).reshape(-1)
+
+
+def are_readings(lowest: UInt8Array, highest: UInt8Array) -> npt.NDArray[np.bool_]:
+    """Of each range of codes whether all are of readings."""
+    alike: npt.NDArray[np.bool_] = _UNUSABLE_BELOW[lowest] == _UNUSABLE_BELOW[highest.astype(np.int64) + 1]
+    return alike
 
 
 def worse_of(left: UInt8Array, right: UInt8Array) -> UInt8Array:

@@ -26,6 +26,7 @@ class SeriesBlocks:
     slot_count: int
     chunks: list[Blocks]  # `positions` are slots
     recent: Readings  # `series` are slots
+    taken: tuple[int, int]  # times, inclusive: what of the blocks lies outside is not asked for
 
     @property
     def piece_count(self) -> int:
@@ -36,11 +37,6 @@ class SeriesBlocks:
     def reading_count(self) -> int:
         """Of all blocks, and the recent ones."""
         return sum(int(part.chunk.count[part.rows].sum()) for part in self.chunks) + len(self.recent)
-
-    def are_within(self, time_min: int, time_max: int) -> bool:
-        """Whether no reading is outside of a span; some must be within it."""
-        low, high = self.span
-        return time_min <= low <= high <= time_max
 
     @property
     def span(self) -> tuple[int, int]:
@@ -106,7 +102,8 @@ def series_blocks(plan: Plan, part: Slice) -> SeriesBlocks | None:
         return None
     found = plan.blocks_in(part)
     chunks = [Blocks(chunk, rows, positions - part.first) for chunk, rows, positions in found]
-    blocks = SeriesBlocks(part.end - part.first, chunks, head_in(plan, part))
+    taken = (part.time_min, part.time_max)
+    blocks = SeriesBlocks(part.end - part.first, chunks, head_in(plan, part), taken)
     return None if len(blocks.recent) > _RECENT_SHARE_MAX * blocks.reading_count else blocks
 
 

@@ -22,11 +22,17 @@ one_meter_a_slot = meters_with_readings.map(
 Exchange = tuple[int, float, float]  # time, final, initial
 
 
-def facts_of(meters: list, scratch_size: int, exchanges: list[Exchange] | None = None) -> np.ndarray:
+def facts_of(
+    meters: list,
+    scratch_size: int,
+    exchanges: list[Exchange] | None = None,
+    taken: tuple[int, int] = (INT64_MIN, INT64_MAX),
+) -> np.ndarray:
     """What kernels are told; with exchanges, one a meter, of which a slot's first one is not looked at."""
     facts = [*np.array([meter[:3] for meter in meters]).T, *np.repeat([[1.0], [1000.0]], len(meters), axis=1)]
     if exchanges is not None:
         times, finals, initials = zip(*exchanges, strict=True)
+        facts += [*np.repeat([taken], len(meters), axis=0).T.copy().view(np.float64)]
         facts += [np.array(times, np.int64).view(np.float64), np.array(finals), np.array(initials)]
     return np.concatenate([*facts, np.full(scratch_size, np.nan)])
 
@@ -112,28 +118,39 @@ def exchanged_series(draw) -> tuple[list, list, list[Exchange]]:
     return readings, meters, exchanges
 
 
-def split_at_exchanges(readings: list, meters: list, exchanges: list[Exchange]) -> list[list]:
+def split_at_exchanges(
+    readings: list, meters: list, exchanges: list[Exchange], taken: tuple[int, int]
+) -> list[list]:
     """Each meter's readings (time, value), with what an exchange tells of its begin and of its end."""
     found = []
     for m, meter in enumerate(meters):
         begin, _, initial = exchanges[m]
         last = m + 1 == len(meters) or meters[m + 1][0] != meter[0]
         end, final, _ = (INT64_MAX, 0.0, 0.0) if last else exchanges[m + 1]
-        own = [row for row in zip(*readings[int(meter[0])], strict=True) if begin < row[0] < end]
+        rows = zip(*readings[int(meter[0])], strict=True)
+        own = [row for row in rows if begin < row[0] < end and taken[0] <= row[0] <= taken[1]]
         before = [] if begin == INT64_MIN else [(begin, initial)]
         found.append([*before, *own, *([] if last else [(end, final)])])
     return found
 
 
 @examples(200)
-@given(exchanged_series(), st.integers(1, 20), st.integers(1, 30), st.sampled_from(list(KERNELS)))
-def test_exchanged_meters_are_reduced_as_their_readings_are(series, block_size, width, block_kernel) -> None:
+@given(
+    exchanged_series(),
+    st.integers(1, 20),
+    st.integers(1, 30),
+    st.tuples(st.integers(-5, 40) | st.just(INT64_MIN), st.integers(10, 65) | st.just(INT64_MAX)),
+    st.sampled_from(list(KERNELS)),
+)
+def test_exchanged_meters_are_reduced_as_their_readings_are(
+    series, block_size, width, taken, block_kernel
+) -> None:
     readings, meters, exchanges = series
     slot_count = len(readings)
     assume(any(times for times, _ in readings))
     edges = np.arange(-10, 70 + width, width)
     kernel, room_for = KERNELS[block_kernel]
-    split = split_at_exchanges(readings, meters, exchanges)
+    split = split_at_exchanges(readings, meters, exchanges, taken)
     times, values = np.array([row for rows in split for row in rows] or np.empty((0, 2))).T
     columns = (times.astype(np.int64), values.copy(), np.zeros(times.size, np.uint8))
     own = np.cumsum([0, *map(len, split)])
@@ -149,7 +166,7 @@ def test_exchanged_meters_are_reduced_as_their_readings_are(series, block_size, 
     of_slots = np.searchsorted(starts, ends)
     pairs = np.array([of_slots[[int(meter[0]), int(meter[0]) + 1]] for meter in meters]).ravel()
     found_control, found = room_for(slot_count, edges.size - 1)
-    facts = facts_of(meters, 22 * register_blocks.BLOCK_SCRATCH_FIELDS, exchanges)
+    facts = facts_of(meters, 22 * register_blocks.BLOCK_SCRATCH_FIELDS, exchanges, taken)
     payloads = (blocks.data, blocks.descriptors, blocks.tables)
     assert block_kernel(*payloads, pairs, facts, edges, found_control, found) == count >= 0
     np.testing.assert_array_equal(found_control, control)

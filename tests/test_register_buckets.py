@@ -62,6 +62,8 @@ def test_blocks_are_not_turned_into_columns(tmp_path: Path, monkeypatch: pytest.
         assert amounts.resample("1d", "sum").aggregate("sum").to_arrow()["sum"].to_pylist() == [12.0]
         within = store.query(start="1969-12-31", end="1970-01-02").consumption()
         assert within.resample("1d", "sum").to_arrow()["sum"].to_pylist() == [4.0] * 3
+        part = store.query(start=np.datetime64(30 * 60, "s"), end=np.datetime64(2 * HOUR, "us")).consumption()
+        assert part.resample("1d", "sum").to_arrow()["sum"].to_pylist() == [1.0] * 3
         store.exchange("b", at=np.datetime64(HOUR + 1, "us"), final=4.0, initial=3.0)
         assert amounts.resample("1d", "sum").to_arrow()["sum"].to_pylist() == [4.0, 5.0, 4.0]
         # The day after the last reading, of which nothing but the exchange tells.
@@ -71,7 +73,7 @@ def test_blocks_are_not_turned_into_columns(tmp_path: Path, monkeypatch: pytest.
         assert sum(table["sum"].to_pylist()) == 4.0 + 5.0 + 6.0
 
 
-@pytest.mark.parametrize("case", ["recent", "span", "expected", "quality", "replaced", "flow"])
+@pytest.mark.parametrize("case", ["recent", "unsure", "expected", "quality", "replaced", "flow"])
 def test_what_blocks_alone_do_not_tell_becomes_columns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
@@ -81,7 +83,11 @@ def test_what_blocks_alone_do_not_tell_becomes_columns(
         if case in ("recent", "replaced"):
             time = 4 * HOUR if case == "recent" else HOUR
             store.write({"series": "a", "time": [time], "value": [5.0 if case == "recent" else 2.0]})
-        elif case == "span":
+        elif case == "unsure":  # whether the reading behind the span counts
+            store.write(
+                {"series": "a", "time": [5 * HOUR], "value": [5.0], "quality": [7]}, quality="quality"
+            )
+            store.compact()
             amounts = store.query(end=np.datetime64(2 * HOUR, "us")).consumption()
         elif case == "expected":
             names = ("sum", "expected_count")

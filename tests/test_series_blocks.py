@@ -8,7 +8,7 @@ import pytest
 
 import smartdata_ts as sd
 from smartdata_ts import _scan, _series_blocks
-from smartdata_ts._plan import TIME_MAX, TIME_MIN, Slice
+from smartdata_ts._plan import Slice
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels import blocks as kernel_blocks
 
@@ -111,9 +111,5 @@ def test_a_span_is_that_of_all_blocks_and_of_what_is_recent(years: sd.Store) -> 
     both, one, none = found
     assert both.span == (0, 3 * YEAR)
     assert one.span == (0, YEAR + 39 * HOUR)
-    assert both.are_within(0, 3 * YEAR)
-    assert not both.are_within(1, 3 * YEAR)
-    assert not both.are_within(0, 3 * YEAR - 1)
     assert (both.piece_count, one.piece_count, none.piece_count) == (3, 2, 0)
     assert (both.reading_count, one.reading_count, none.reading_count) == (161, 80, 0)
-    assert not none.are_within(TIME_MIN, TIME_MAX)

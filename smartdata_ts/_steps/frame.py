@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
-from smartdata_ts._quality import IS_READING
+from smartdata_ts._quality import IS_READING, are_readings
 from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice
 from smartdata_ts._series_blocks import SeriesBlocks, series_blocks
@@ -128,7 +128,7 @@ class Step(Protocol):
 
 @runtime_checkable
 class BlockStep(Step, Protocol):
-    """A step that can take some series' blocks as well as their readings."""
+    """A step that can take some series' blocks as well as their readings, and needs neighbours."""
 
     def run_blocks(self, first: int, end: int, blocks: SeriesBlocks, context: Context) -> Frame | None:
         """What `run` makes of the readings of these series, all of them; None where it cannot."""
@@ -157,8 +157,8 @@ def frame_batches(
     def run(part: tuple[int, int]) -> Result | None:
         frame = None
         if block_step is not None:
-            blocks = series_blocks(plan, Slice(*part, TIME_MIN, TIME_MAX))
-            if blocks is not None and blocks.are_within(*span):
+            blocks = _blocks(plan, part, span, (firsts, lasts))
+            if blocks is not None:
                 frame = block_step.run_blocks(*part, blocks, context)
         if frame is None:
             frame = _read(plan, part, span, (firsts, lasts) if steps[0].needs_neighbours else None)
@@ -241,6 +241,28 @@ def _read(
     if all_spans is not None and _lacks(part, span, all_spans, readings):
         readings = read_slice(plan, Slice(*part, TIME_MIN, TIME_MAX))
     return Frame(*part, readings.series, readings.times, None, readings.values, readings.qualities)
+
+
+def _blocks(
+    plan: Plan, part: tuple[int, int], span: tuple[int, int], all_spans: tuple[Int64Array, Int64Array]
+) -> SeriesBlocks | None:
+    """The blocks of what `_read` reads of some series; None where summaries do not tell what that is."""
+    blocks = series_blocks(plan, Slice(*part, *_widened(plan, part, span)))
+    if blocks is None or not len(blocks.chunks):
+        return None
+    firsts, lasts = (ends[part[0] : part[1]] for ends in all_spans)
+    lacks_before, lacks_behind = firsts < span[0], lasts > span[1]
+    recent = blocks.recent
+    good = usable(recent.values, recent.qualities)
+    lacks_before[recent.series[good & (recent.times < span[0])]] = False
+    lacks_behind[recent.series[good & (recent.times > span[1])]] = False
+    for own in blocks.chunks:
+        chunk, rows, slots = own.chunk, own.rows, own.positions
+        good = are_readings(chunk.quality_min[rows], chunk.quality_max[rows])
+        before = good & (chunk.time_min[rows] < span[0]) & np.isfinite(chunk.value_first[rows])
+        behind = good & (chunk.time_max[rows] > span[1]) & np.isfinite(chunk.value_last[rows])
+        lacks_before[slots[before]] = lacks_behind[slots[behind]] = False
+    return None if lacks_before.any() or lacks_behind.any() else blocks
 
 
 def _widened(plan: Plan, part: tuple[int, int], span: tuple[int, int]) -> tuple[int, int]:

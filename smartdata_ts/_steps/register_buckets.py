@@ -88,7 +88,8 @@ class RegisterBuckets:
             return None
         slots_of, moduli, multipliers, exchanges = meter_facts(first, end, context)
         factors = self._factors(first, end, context)[:, slots_of]
-        facts = np.vstack([slots_of, moduli, multipliers, factors, _told_by(exchanges, slots_of)])
+        taken = np.repeat(np.array([blocks.taken]).T, slots_of.size, axis=1).view(np.float64)
+        facts = np.vstack([slots_of, moduli, multipliers, factors, taken, _told_by(exchanges, slots_of)])
         loaded = blocks.load()
         # An exchange's two readings may come on top.
         scratch_size = register_blocks.BLOCK_SCRATCH_FIELDS * (int(loaded.counts.max()) + 2)
