@@ -152,10 +152,14 @@ class Series(Connection):
                 " WHERE name = ? AND value IN (SELECT value FROM json_each(?)))"
             )
             parameters += [name, json.dumps(list(values), ensure_ascii=False)]
+        where = " AND ".join(conditions)
+        return self._keys_in(f"(SELECT id, key, checksum FROM series WHERE {where} ORDER BY key)", parameters)
+
+    def _keys_in(self, rows: str, parameters: Sequence[object] = ()) -> tuple[Int64Array, pa.StringArray]:
+        """Ids and keys of rows of series, held to their checksums."""
         sql = (
             "SELECT group_concat(id), group_concat(length(CAST(key AS BLOB))), group_concat(key, ''),"
-            " group_concat(CAST(checksum AS INTEGER))"
-            f" FROM (SELECT id, key, checksum FROM series WHERE {' AND '.join(conditions)} ORDER BY key)"
+            f" group_concat(CAST(checksum AS INTEGER)) FROM {rows}"
         )
         ((id_list, sizes, text, checksums),) = self._rows(sql, parameters)
         ids, found = _integers(id_list), _strings(_integers(sizes), text or "")
@@ -165,6 +169,10 @@ class Series(Connection):
                 "backup, or salvage it."
             )
         return ids, found
+
+    def check_keys(self) -> None:
+        """Raise CorruptCatalogError where a key is not what was written."""
+        self._keys_in("series")
 
     def check_series(self) -> None:
         """Raise CorruptCatalogError where an id, a fact or a tag is of another type than its column."""

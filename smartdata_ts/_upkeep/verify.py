@@ -82,7 +82,7 @@ def _of_catalog(catalog: Catalog) -> list[str]:
         catalog.snapshot_rows,
         catalog.retention,
         catalog.check_series,
-        lambda: catalog.select_series(None, {}),
+        catalog.check_keys,
     ):
         try:
             read()
