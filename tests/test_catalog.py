@@ -126,6 +126,65 @@ def test_state_tells_chunks_and_head_in_order(catalog: Catalog) -> None:
     assert catalog.state().head == ()
 
 
+def test_a_head_that_is_asked_for_again_and_again_is_the_one_of_now(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Catalog(tmp_path, True, 1.0)
+    rows_read: list[int] = []
+    read = Catalog._head_rows
+    monkeypatch.setattr(
+        Catalog,
+        "_head_rows",
+        lambda self, behind: rows_read.append(len(read(self, behind))) or read(self, behind),
+    )
+
+    def write(commit: int, *blobs: bytes, clears: bool = False) -> None:
+        with catalog.transaction():
+            catalog.add_commit(commit, None, 1)
+            if clears:
+                catalog.clear_head()
+            for blob in blobs:
+                catalog.add_head(commit, 1, blob)
+
+    write(1, b"1")
+    write(2, b"2", b"3")
+    assert reader.state().head == (b"1", b"2", b"3")
+    write(3, b"4")
+    assert reader.state().head == (b"1", b"2", b"3", b"4")
+    assert reader.state().head == (b"1", b"2", b"3", b"4")
+    assert rows_read == [3, 1, 0]
+    # As many anew, under the same ids.
+    write(4, b"5", b"6", b"7", b"8", clears=True)
+    assert reader.state().head == (b"5", b"6", b"7", b"8")
+    with catalog.transaction():
+        catalog.add_commit(5, None, 1)
+        catalog.merge_head(5)
+        assert catalog.state().head == (b"5678",)
+        assert reader.state().head == (b"5", b"6", b"7", b"8")
+    assert reader.state().head == catalog.state().head == (b"5678",)
+    with pytest.raises(ZeroDivisionError), catalog.transaction():  # what is not committed is not remembered
+        catalog.add_commit(6, None, 1)
+        catalog.add_head(6, 1, b"undone")
+        assert catalog.state().head == (b"5678", b"undone")
+        _ = 1 // 0
+    write(6, b"9")
+    assert reader.state().head == catalog.state().head == (b"5678", b"9")
+    write(7, clears=True)
+    assert reader.state().head == catalog.state().head == ()
+    reader.close()
+
+
+def test_a_head_that_rots_behind_what_is_known_is_told_of(catalog: Catalog) -> None:
+    with catalog.transaction():
+        catalog.add_commit(1, None, 1)
+        catalog.add_head(1, 1, b"1")
+    assert catalog.state().head == (b"1",)
+    catalog._execute("UPDATE head SET data = x'00'")
+    assert catalog.state().head == (b"1",)  # as it was when it was sound
+    with pytest.raises(CorruptCatalogError, match="recent readings"):
+        catalog.state(with_history=True)
+
+
 def test_ids_by_the_thousand_in_the_order_asked_for(catalog: Catalog) -> None:
     keys = [f"wm-{k:05}" for k in range(20_000)]
     with catalog.transaction():

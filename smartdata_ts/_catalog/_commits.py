@@ -30,6 +30,8 @@ _CHUNK_COLUMNS = (
 class Commits(Connection):
     """What has been committed."""
 
+    _known_head: tuple[tuple[int, int, bytes], ...] = ()  # id, commit and data of its rows when last read
+
     # -- commits, chunks, head
 
     def last_commit(self) -> int:
@@ -46,7 +48,7 @@ class Commits(Connection):
                 last = self._commit_rows("ORDER BY id DESC LIMIT 1")
                 commit, _, _, reading_count = last[0] if last else (0, 0, None, 0)
                 chunks = self.chunk_rows(is_history=False)
-                head = self._head_blobs()
+                head = self._head_blobs() if nested or with_history else self._head_blobs_again()
                 self._check_seals()
                 history = self.chunk_rows(is_history=True) if with_history else ()
                 deletions = self._deletions() if with_history else ()
@@ -60,10 +62,27 @@ class Commits(Connection):
             raise StoreFormatError(f"{self._path}: names a chunk {name!r}, which is no file of this store")
 
     def _head_blobs(self) -> tuple[bytes, ...]:
-        rows = self._typed("SELECT data, checksum FROM head ORDER BY id", (BYTES, INTEGER))
-        if not all(_is_sound(data, checksum) for data, checksum in rows):
+        return tuple(data for _, _, data in self._head_rows(-(2**63)))
+
+    def _head_blobs_again(self) -> tuple[bytes, ...]:
+        """The same, for who asks after every commit: rows that were read and committed before are not read.
+
+        Rows are added, or all are removed: while the last one known stands, so do those before it. After
+        a removal its id is given anew, but to a row of a later commit.
+        """
+        known = self._known_head
+        if known and self._rows("SELECT commit_id FROM head WHERE id = ?", known[-1][:1]) != [known[-1][1:2]]:
+            known = ()
+        self._known_head = known + self._head_rows(known[-1][0] if known else -(2**63))
+        return tuple(data for _, _, data in self._known_head)
+
+    def _head_rows(self, behind: int) -> tuple[tuple[int, int, bytes], ...]:
+        """(id, commit, data) of the head's rows behind an id."""
+        sql = "SELECT id, commit_id, data, checksum FROM head WHERE id > ? ORDER BY id"
+        rows = self._typed(sql, (INTEGER, COUNT, BYTES, INTEGER), (behind,))
+        if not all(_is_sound(data, checksum) for _, _, data, checksum in rows):
             raise CorruptCatalogError(self._damaged("recent readings in its table head"))
-        return tuple(data for data, _ in rows)
+        return tuple((number, commit, data) for number, commit, data, _ in rows)
 
     def _check_seals(self) -> None:
         """Raise CorruptCatalogError where a row of the chunks' or the head's is missing, or out of place."""
