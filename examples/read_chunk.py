@@ -16,7 +16,7 @@ import pyarrow as pa
 
 WORD = (1 << 64) - 1
 STATE_COUNT = 2048
-Model = list[tuple[int, int, int]]  # per state: bits to read, token, base of the next state
+Model = dict[int, int]  # the frequency of each token
 
 
 def read_chunk(path: str) -> Iterator[tuple[str, list[int], list[float], list[int], list[int]]]:
@@ -41,8 +41,8 @@ def open_chunk(path: str) -> tuple[pa.RecordBatch, list[Model]]:
     with pa.memory_map(path) as source:
         batch = pa.ipc.open_file(source).get_batch(0)
     metadata = {name.decode(): text.decode() for name, text in batch.schema.metadata.items()}
-    if metadata["smartdata_ts.format"] != "chunk" or metadata["smartdata_ts.version"] != "1":
-        raise ValueError("not a chunk of format version 1")
+    if metadata["smartdata_ts.format"] != "chunk" or metadata["smartdata_ts.version"] not in ("1", "2"):
+        raise ValueError("not a chunk of format version 1 or 2")
     packed = base64.b64decode(metadata["smartdata_ts.models"])
     digest = xxh64(packed, 0)
     summaries = [column for column in batch.columns if column.type not in (pa.string(), pa.binary())]
@@ -113,7 +113,9 @@ def read_integers(data: Bytes, count: int, models: list[Model]) -> list[int]:
     if codec == 0:  # LINEAR
         residuals = read_exceptions(data, count)
     elif codec == 1:  # ENTROPY
-        residuals = read_residuals(data, count, models[data.byte()])
+        residuals = read_residuals(data, count, decode_table(models[data.byte()]))
+    elif codec == 3:  # PREFIX, since version 2
+        residuals = read_prefixed(data, count, prefix_codes(models[data.byte()]))
     else:
         raise ValueError("an integer codec is unknown")
     values = []
@@ -137,11 +139,11 @@ def read_exceptions(data: Bytes, count: int) -> list[int]:
     return residuals
 
 
-def read_residuals(data: Bytes, count: int, model: Model) -> list[int]:
+def read_residuals(data: Bytes, count: int, table: list[tuple[int, int, int]]) -> list[int]:
     states = [data.bits(16) for _ in range(4)]
     residuals = []
     for i in range(count):
-        state_bits, token, base = model[states[i % 4]]
+        state_bits, token, base = table[states[i % 4]]
         states[i % 4] = base + data.bits(state_bits)
         if token < 256:
             residuals.append(token - 64)
@@ -153,6 +155,31 @@ def read_residuals(data: Bytes, count: int, model: Model) -> list[int]:
     if any(states):
         raise ValueError("an entropy code does not end as it should")
     return residuals
+
+
+def read_prefixed(data: Bytes, count: int, codes: dict[tuple[int, int], int]) -> list[int]:
+    sizes = [data.varint() for _ in range(4)]
+    escape_count, width = data.varint(), data.byte()
+    length = (count + 3) // 4
+    tokens: list[int] = []
+    for k, size in enumerate(sizes):
+        begin = data.bit
+        for _ in range(k * length, min((k + 1) * length, count)):
+            code, bits = 0, 0
+            while (code, bits) not in codes:
+                if bits == 11:
+                    raise ValueError("a prefix code is unknown")
+                code |= data.bits(1) << bits
+                bits += 1
+            tokens.append(codes[code, bits])
+        if data.bit > begin + 8 * size:
+            raise ValueError("a stream is longer than it says")
+        data.bit = begin + 8 * size
+    escapes = [unzigzag(data.bits(width)) for _ in range(escape_count)]
+    data.align()
+    if tokens.count(255) != escape_count:
+        raise ValueError("escapes are not as many as tokens say")
+    return [escapes.pop(0) if token == 255 else token - 64 for token in tokens]
 
 
 def read_floats(data: Bytes, count: int, models: list[Model]) -> list[float]:
@@ -201,11 +228,22 @@ def read_models(packed: bytes, model_count: int) -> list[Model]:
         while sum(frequencies.values()) < STATE_COUNT:
             token += 1 + data.varint()
             frequencies[token] = data.varint()
-        models.append(decode_table(frequencies))
+        models.append(frequencies)
     return models
 
 
-def decode_table(frequencies: dict[int, int]) -> Model:
+def prefix_codes(frequencies: Model) -> dict[tuple[int, int], int]:
+    """The token of each code, which is told by its bits and their count."""
+    codes = {}
+    slot = 0
+    for token in sorted(frequencies, key=lambda token: (-frequencies[token], token)):
+        bits = 12 - frequencies[token].bit_length()
+        codes[int(f"{slot:011b}"[::-1], 2), bits] = token
+        slot += frequencies[token]
+    return codes
+
+
+def decode_table(frequencies: Model) -> list[tuple[int, int, int]]:
     tokens = [0] * STATE_COUNT
     state = 0
     for token in sorted(frequencies):

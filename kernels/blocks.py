@@ -19,7 +19,8 @@ from ._jit import (
     inner,
     kernel,
 )
-from .entropy import MALFORMED, STATE_COUNT, TOKEN_COUNT, split_residual
+from .bits import bit_length, zigzag
+from .entropy import MALFORMED, TOKEN_COUNT, split_residual
 from .floats import (
     PLAIN_VALUES,
     plan_floats,
@@ -31,14 +32,18 @@ from .integers import (
     ENTROPY,
     LINEAR,
     PLAN_CODEC,
+    PLAN_ESCAPE_WIDTH,
     PLAN_FIELD_COUNT,
     PLAN_MODEL,
     PLAN_SIZE,
+    PREFIX,
     linear_bits,
     plan_integers,
     read_integers,
     write_integers,
 )
+from .models import TABLE_SIZE
+from .prefix import ESCAPE, token_of
 from .qualities import read_qualities, write_qualities
 
 SLOT = 0
@@ -55,6 +60,8 @@ DESCRIPTOR_FIELDS = 9
 # Costs are in 1/64 of a bit; a token that a model lacks costs more than any block can save.
 COST_UNIT = 64
 COST_UNKNOWN = 1 << 24
+STATES_BITS = 64
+PREFIX_HEAD_BITS = 80
 
 
 @inner
@@ -115,46 +122,70 @@ def choose_models(
     starts: Int64Array,
     plans: Int64Array,
     costs: Int64Array,
+    prefix_first: int,
     counts: Int64Array,
 ) -> int:
     """Give every entropy-coded block its cheapest model, or make it LINEAR where that is as short.
 
-    `costs` is models x TOKEN_COUNT; `counts` is TOKEN_COUNT x 2 of zeroed scratch. Returns the count
-    of blocks that stay entropy-coded.
+    `costs` is models x TOKEN_COUNT, of which those from `prefix_first` on are for prefix codes; `counts` is
+    TOKEN_COUNT x 2 of zeroed scratch. Returns the count of blocks that stay coded by a model.
     """
     kept = 0
     for block in range(starts.size - 1):
         plan = _plan_of(plans, block)
         if plan[PLAN_CODEC] != ENTROPY:
             continue
-        used_count = 0
-        raw_bit_count = 0
-        for i in range(starts[block], starts[block + 1]):
-            token, raw_bits, _ = split_residual(residuals[i])
-            raw_bit_count += raw_bits
-            if counts[token] == 0:
-                counts[TOKEN_COUNT + used_count] = token
-                used_count += 1
-            counts[token] += 1
-        best_cost = np.int64(-1)
+        used_count, raw_bit_count, escape_bit_count = _count_tokens(
+            residuals[starts[block] : starts[block + 1]], plan, counts
+        )
+        best_bits, best_price = np.int64(0), np.int64(-1)
         for model in range(costs.size // TOKEN_COUNT):
             cost = np.int64(0)
             for k in range(used_count):
                 token = counts[TOKEN_COUNT + k]
                 cost += counts[token] * costs[model * TOKEN_COUNT + token]
-            if best_cost < 0 or cost < best_cost:
-                best_cost = cost
+            bits = cost // COST_UNIT
+            is_prefix = model >= prefix_first
+            bits += PREFIX_HEAD_BITS + escape_bit_count if is_prefix else STATES_BITS + raw_bit_count
+            # A prefix code decodes twice as fast, which is worth a thirty-second of its size.
+            price = bits - bits // 32 if is_prefix else bits
+            if best_price < 0 or price < best_price:
+                best_bits, best_price = bits, price
                 plan[PLAN_MODEL] = model
+                plan[PLAN_CODEC] = PREFIX if is_prefix else ENTROPY
         for k in range(used_count):
             counts[counts[TOKEN_COUNT + k]] = 0
-        # LINEAR decodes several times faster, which is worth 1/8 bit a reading, and has no states.
+        # LINEAR decodes several times faster, which is worth 1/8 bit a reading.
         reading_count = starts[block + 1] - starts[block]
-        spared = 64 + reading_count // 8
-        if linear_bits(plan) <= best_cost // COST_UNIT + raw_bit_count + spared:
+        if linear_bits(plan) <= best_bits + reading_count // 8:
             plan[PLAN_CODEC] = LINEAR
         else:
             kept += 1
     return kept
+
+
+@inner
+def _count_tokens(residuals, plan, counts):
+    """Count a block's tokens, and list those that are used; plan what its escapes take in a prefix code.
+
+    Returns how many are used, and the bits that stand raw in an entropy code, and apart in a prefix code.
+    """
+    used_count = 0
+    raw_bit_count = 0
+    escape_count = 0
+    code_max = np.uint64(0)
+    for i in range(residuals.size):
+        token, raw_bits, _ = split_residual(residuals[i])
+        raw_bit_count += raw_bits
+        if token_of(residuals[i]) == ESCAPE:
+            escape_count += 1
+            code_max = max(code_max, zigzag(residuals[i]))
+        if counts[token] == 0:
+            counts[TOKEN_COUNT + used_count] = token
+            used_count += 1
+        counts[token] += 1
+    plan[PLAN_ESCAPE_WIDTH] = bit_length(code_max)
+    return used_count, raw_bit_count, escape_count * plan[PLAN_ESCAPE_WIDTH]
 
 
 @kernel
@@ -245,9 +276,9 @@ def summarize_values(values: Float64Array, starts: Int64Array, summaries: Float6
 def tables_of(descriptor, tables):
     """The decode tables of a block's own chunk, and of those behind; none where it has none."""
     first = descriptor[FIRST_MODEL]
-    if not 0 <= first <= tables.size // STATE_COUNT:
+    if not 0 <= first <= tables.size // TABLE_SIZE:
         return tables[:0]
-    return tables[first * STATE_COUNT :]
+    return tables[first * TABLE_SIZE :]
 
 
 @inner

@@ -6,7 +6,7 @@ A residual r becomes a token and some raw bits:
     token 256 + 2k          r in [2^k, 2^(k+1)), r - 2^k in k raw bits
     token 257 + 2k          -r in [2^k, 2^(k+1)), r + 2^(k+1) - 1 in k raw bits     (k <= 44)
 
-A model is one frequency a token, summing to 2,048. Models are shared by the blocks of a chunk. Four
+A model (models.py) is one frequency a token, summing to 2,048. Four
 states take turns, residual i using state i % 4, and share one bit stream: for each residual the low
 bits of its state, then its raw bits. One word of the stream feeds four residuals without raw bits.
 Measured on one core (Zen 4): 770 M residuals/s without raw bits, 575 M with a quarter of them
@@ -18,15 +18,13 @@ where raw bits follow, 20-31 the base of the next state.
 
 import numpy as np
 
-from ._jit import Int64Array, UInt8Array, UInt16Array, UInt32Array, inner, kernel
+from ._jit import Int64Array, UInt16Array, inner, kernel
 from .bits import (
     append_bits,
     bit_length,
     flush_bits,
     load_word,
     low_bits,
-    read_varint,
-    write_varint,
 )
 
 STATE_COUNT_LOG2 = 11
@@ -120,70 +118,54 @@ def _nudge(counts, frequencies, first, change):
 
 
 @inner
-def _spread(frequencies, first, table):
+def _spread(frequencies, table):
     """Deal the tokens of one model over the states, in FSE's steps; `table` gets the token of each state."""
     state = 0
     for t in range(TOKEN_COUNT):
-        for _ in range(np.int64(frequencies[first + t])):
+        for _ in range(np.int64(frequencies[t])):
             table[state] = t
             state = (state + (STATE_COUNT >> 1) + (STATE_COUNT >> 3) + 3) & (STATE_COUNT - 1)
 
 
-@kernel
-def build_decode_tables(frequencies: UInt16Array, occurrences: Int64Array, tables: UInt32Array) -> int:
-    """Fill models x STATE_COUNT entries; `occurrences` is TOKEN_COUNT of scratch.
+@inner
+def fill_states(frequencies, occurrences, table):
+    """Fill the STATE_COUNT entries of one model; `occurrences` is TOKEN_COUNT of scratch.
 
-    Returns OK, or MALFORMED where a model's frequencies do not sum to STATE_COUNT.
+    The frequencies sum to STATE_COUNT, and none is of a token above TOKEN_MAX.
     """
-    for model in range(frequencies.size // TOKEN_COUNT):
-        first = model * TOKEN_COUNT
-        total = np.int64(0)
-        for t in range(TOKEN_COUNT):
-            occurrences[t] = frequencies[first + t]
-            total += occurrences[t]
-            if occurrences[t] > 0 and t > TOKEN_MAX:
-                return MALFORMED
-        if total != STATE_COUNT:
-            return MALFORMED
-        table = tables[model * STATE_COUNT : (model + 1) * STATE_COUNT]
-        _spread(frequencies, first, table)
-        for state in range(STATE_COUNT):
-            token = np.int64(table[state])
-            occurrence = occurrences[token]
-            occurrences[token] += 1
-            state_bits = STATE_COUNT_LOG2 + 1 - bit_length(occurrence)
-            base = (occurrence << state_bits) - STATE_COUNT
-            entry = state_bits | (token << 8) | (base << 20)
-            if token_raw_bits(token) > 0:
-                entry |= 1 << 17
-            table[state] = entry
-    return OK
+    for t in range(TOKEN_COUNT):
+        occurrences[t] = frequencies[t]
+    _spread(frequencies, table)
+    for state in range(STATE_COUNT):
+        token = np.int64(table[state])
+        occurrence = occurrences[token]
+        occurrences[token] += 1
+        state_bits = STATE_COUNT_LOG2 + 1 - bit_length(occurrence)
+        base = (occurrence << state_bits) - STATE_COUNT
+        entry = state_bits | (token << 8) | (base << 20)
+        if token_raw_bits(token) > 0:
+            entry |= 1 << 17
+        table[state] = entry
 
 
-@kernel
-def build_encode_tables(
-    frequencies: UInt16Array, scratch: UInt32Array, symbols: Int64Array, states: UInt16Array
-) -> int:
-    """Fill what `encode_residuals` needs; returns OK.
+@inner
+def fill_symbols(frequencies, offset, scratch, symbols, states):
+    """Fill one model's `symbols`, pairs of a token's frequency and the offset of its states, and `states`.
 
-    `symbols` is models x TOKEN_COUNT x 2: the frequency and the offset of the token's states;
-    `states` is models x STATE_COUNT; `scratch` is STATE_COUNT long.
+    The model's states begin at `offset` of all; `scratch` is STATE_COUNT long.
     """
-    for model in range(frequencies.size // TOKEN_COUNT):
-        first = model * TOKEN_COUNT
-        offset = model * STATE_COUNT
-        for t in range(TOKEN_COUNT):
-            symbols[2 * (first + t)] = frequencies[first + t]
-            symbols[2 * (first + t) + 1] = offset
-            offset += np.int64(frequencies[first + t])
-        _spread(frequencies, first, scratch)
-        for state in range(STATE_COUNT):
-            symbol = 2 * (first + np.int64(scratch[state]))
-            states[symbols[symbol + 1]] = state
-            symbols[symbol + 1] += 1
-        for t in range(TOKEN_COUNT):
-            symbols[2 * (first + t) + 1] -= symbols[2 * (first + t)]
-    return OK
+    behind = np.int64(offset)
+    for t in range(TOKEN_COUNT):
+        symbols[2 * t] = frequencies[t]
+        symbols[2 * t + 1] = behind
+        behind += np.int64(frequencies[t])
+    _spread(frequencies, scratch)
+    for state in range(STATE_COUNT):
+        symbol = 2 * np.int64(scratch[state])
+        states[symbols[symbol + 1]] = state
+        symbols[symbol + 1] += 1
+    for t in range(TOKEN_COUNT):
+        symbols[2 * t + 1] -= symbols[2 * t]
 
 
 @inner
@@ -350,40 +332,3 @@ def decode_residuals(data, offset, end, table, start, step, values):
     if behind > end or (a | b | c | d) != np.uint64(0):
         return MALFORMED
     return behind
-
-
-@kernel
-def decode_frequencies(data: UInt8Array, frequencies: UInt16Array) -> int:
-    """Read models written by `encode_frequencies` into models x TOKEN_COUNT; returns OK or MALFORMED."""
-    offset = 0
-    for i in range(frequencies.size):
-        frequencies[i] = 0
-    for model in range(frequencies.size // TOKEN_COUNT):
-        total = 0
-        token = -1
-        while total < STATE_COUNT:
-            gap, offset = read_varint(data, offset, data.size)
-            frequency, offset = read_varint(data, offset, data.size)
-            if offset < 0 or gap >= np.uint64(TOKEN_MAX - token):
-                return MALFORMED
-            if not np.uint64(1) <= frequency <= np.uint64(STATE_COUNT - total):
-                return MALFORMED
-            token += np.int64(gap) + 1
-            total += np.int64(frequency)
-            frequencies[model * TOKEN_COUNT + token] = frequency
-    return OK if offset == data.size else MALFORMED
-
-
-@kernel
-def encode_frequencies(frequencies: UInt16Array, data: UInt8Array) -> int:
-    """Write (tokens skipped, frequency) as varints, model after model; return the byte count."""
-    offset = 0
-    for model in range(frequencies.size // TOKEN_COUNT):
-        behind_last = 0
-        for token in range(TOKEN_COUNT):
-            frequency = frequencies[model * TOKEN_COUNT + token]
-            if frequency > 0:
-                offset = write_varint(data, offset, np.uint64(token - behind_last))
-                offset = write_varint(data, offset, np.uint64(frequency))
-                behind_last = token + 1
-    return offset

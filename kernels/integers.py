@@ -1,4 +1,4 @@
-"""One block of an int64 column: planned, then written in one of three ways, each self-describing.
+"""One block of an int64 column: planned, then written in one of four ways, each self-describing.
 
     byte 0          codec; bit 4 set where values sum up (carry)
     LINEAR  0       varints zigzag(start), zigzag(step), unit, exception count; then, where there are
@@ -7,6 +7,9 @@
     ENTROPY 1       varints zigzag(start), zigzag(step), unit; model number (a byte); four states of
                     two bytes; the bit stream of entropy.py
     RAW     2       eight bytes a value
+    PREFIX  3       varints zigzag(start), zigzag(step), unit; model number (a byte); varints of the sizes
+                    of four streams and of the count of escapes; the bits of one (a byte); the streams of
+                    prefix.py; the escapes' bit stream
 
     value[i] = (carry ? value[i-1] : 0) + step + unit * residual[i],  value[-1] = start
 
@@ -34,14 +37,22 @@ from .entropy import (
     DIRECT_MIN,
     MALFORMED,
     RESIDUAL_MAX,
-    STATE_COUNT,
     decode_residuals,
     encode_residuals,
+)
+from .models import TABLE_SIZE, state_table, window_table
+from .prefix import (
+    ESCAPE_BITS_MAX,
+    decode_tokens,
+    encode_tokens,
+    sum_escaped_tokens,
+    sum_tokens,
 )
 
 LINEAR = 0
 ENTROPY = 1
 RAW = 2
+PREFIX = 3
 CARRY_FLAG = 16
 
 # What a plan holds of one block of one column, int64 each.
@@ -59,7 +70,8 @@ PLAN_SCORE = 10  # the sum of the residuals' bit lengths, for grouping blocks by
 PLAN_ODD_COUNT = 11  # doubles kept apart; see floats.py
 PLAN_MODEL = 12
 PLAN_SIZE = 13  # bytes written
-PLAN_FIELD_COUNT = 14
+PLAN_ESCAPE_WIDTH = 14  # of a prefix code
+PLAN_FIELD_COUNT = 15
 
 _SAMPLE_COUNT = 512
 
@@ -217,6 +229,10 @@ def write_integers(source, residuals, plan, symbols, states, codes, data, offset
     if codec == ENTROPY:
         data[offset] = plan[PLAN_MODEL]
         return encode_residuals(residuals, plan[PLAN_MODEL], symbols, states, codes, data, offset + 1)
+    if codec == PREFIX:
+        data[offset] = plan[PLAN_MODEL]
+        width = plan[PLAN_ESCAPE_WIDTH]
+        return encode_tokens(residuals, plan[PLAN_MODEL], symbols, width, data, offset + 1)
     offset = write_varint(data, offset, np.uint64(plan[PLAN_EXCEPTION_COUNT]))
     if plan[PLAN_EXCEPTION_COUNT] == 0:
         return offset
@@ -270,14 +286,62 @@ def read_integers(data, offset, end, tables, values):
     if codec == LINEAR:
         return _read_linear(data, offset, end, carry, unzigzag(start), unzigzag(step), np.int64(unit), values)
     model = np.int64(data[offset])
-    if codec != ENTROPY or (model + 1) * STATE_COUNT > tables.size:
+    if (codec != ENTROPY and codec != PREFIX) or (model + 1) * TABLE_SIZE > tables.size:
         return MALFORMED
-    table = tables[model * STATE_COUNT : (model + 1) * STATE_COUNT]
+    if codec == PREFIX:
+        line = (carry, unzigzag(start), unzigzag(step), np.int64(unit))
+        return _read_prefix(data, offset + 1, end, window_table(tables, model), line, values)
+    table = state_table(tables, model)
     if carry != 0 and unit == np.uint64(1):
         return decode_residuals(data, offset + 1, end, table, unzigzag(start), unzigzag(step), values)
     behind = decode_residuals(data, offset + 1, end, table, np.int64(0), np.int64(0), values)
     _derive(values, carry, unzigzag(start), unzigzag(step), np.int64(unit))
     return behind
+
+
+@inner
+def _read_prefix(data, offset, end, table, line, values):
+    """Decode tokens into the last bytes of `values`, and make the values of them, from the first on."""
+    tokens = values.view(np.uint8)[7 * values.size :]
+    escapes = open_tokens(data, offset, end, table, tokens)
+    _, position, width, escape_count = escapes
+    if position < 0:
+        return MALFORMED
+    carry, start, step, unit = line
+    if escape_count == 0:
+        sum_tokens(tokens, carry, start, step, unit, values)
+    elif sum_escaped_tokens(tokens, escapes, carry, start, step, unit, values) != escape_count:
+        return MALFORMED
+    return (position + escape_count * width + 7) >> 3
+
+
+@inner
+def open_tokens(data, offset, end, table, tokens):
+    """Decode the tokens of a block; return its escapes: (data, position, width, count).
+
+    The position is that of the first one's first bit, and -1 where the block is malformed.
+    """
+    malformed = (data, -1, 0, 0)
+    size_a, offset = read_varint(data, offset, end)
+    size_b, offset = read_varint(data, offset, end)
+    size_c, offset = read_varint(data, offset, end)
+    size_d, offset = read_varint(data, offset, end)
+    escape_count, offset = read_varint(data, offset, end)
+    if not 0 <= offset < end or table[0] == 0:
+        return malformed
+    width = np.int64(data[offset])
+    offset += 1
+    room = np.uint64(end - offset)
+    # Each compared for itself, so that no sum of hostile sizes wraps.
+    if max(max(size_a, size_b), max(size_c, size_d)) > room or escape_count > np.uint64(tokens.size):
+        return malformed
+    behind = offset + np.int64(size_a + size_b + size_c + size_d)
+    if width > ESCAPE_BITS_MAX or behind + ((np.int64(escape_count) * width + 7) >> 3) > end:
+        return malformed
+    offset_b = offset + np.int64(size_a)
+    offset_c = offset_b + np.int64(size_b)
+    decode_tokens(data, (offset, offset_b, offset_c, offset_c + np.int64(size_c)), end, table, tokens)
+    return data, behind << 3, width, np.int64(escape_count)
 
 
 @inner

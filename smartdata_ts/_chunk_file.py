@@ -43,7 +43,8 @@ from smartdata_ts.kernels.blocks import (
 )
 from smartdata_ts.kernels.checksum import digest_ranges
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_READ_VERSIONS = ("1", "2")
 
 _TIME = pa.timestamp("us", tz="UTC")
 _FIELDS = [
@@ -351,9 +352,9 @@ class ChunkFile:
         return columns, keys, np.stack(offsets)
 
     def _check_version(self, version: str) -> None:
-        if version != str(FORMAT_VERSION):
+        if version not in _READ_VERSIONS:
             raise StoreFormatError(
-                f"{self.path}: chunk format version {version}; this release reads version {FORMAT_VERSION}. "
+                f"{self.path}: chunk format version {version}; this release reads up to {FORMAT_VERSION}. "
                 "Upgrade smartdata_ts."
             )
 

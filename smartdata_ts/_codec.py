@@ -1,6 +1,6 @@
 """The airlock to the block kernels: allocates, calls them, and turns what they find into exceptions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,22 +15,29 @@ from smartdata_ts.kernels._jit import (
     UInt32Array,
 )
 from smartdata_ts.kernels.entropy import (
+    DIRECT_COUNT,
     MALFORMED,
     STATE_COUNT,
     TOKEN_COUNT,
-    build_decode_tables,
-    build_encode_tables,
-    decode_frequencies,
-    encode_frequencies,
     normalize_counts,
 )
 from smartdata_ts.kernels.integers import (
     ENTROPY,
     PLAN_CODEC,
     PLAN_FIELD_COUNT,
+    PLAN_MODEL,
     PLAN_SCORE,
     PLAN_SIZE,
+    PREFIX,
 )
+from smartdata_ts.kernels.models import (
+    TABLE_SIZE,
+    build_decode_tables,
+    build_encode_tables,
+    decode_frequencies,
+    encode_frequencies,
+)
+from smartdata_ts.kernels.prefix import ESCAPE, normalize_prefix_counts
 
 BLOCK_READINGS_MAX = 8192
 # Kernels read whole words, so that bytes must stand behind the last payload; in a chunk file the
@@ -38,7 +45,10 @@ BLOCK_READINGS_MAX = 8192
 SLACK_SIZE = 8
 
 _MODEL_READINGS = 131_072  # readings for one model more: its bytes must pay for themselves
-_MODEL_COUNT_MAX = 12
+_MODEL_COUNT_MAX = 6
+# What a group's prefix code may take of what its entropy code would: it decodes twice as fast.
+_PREFIX_SIZE_MAX = 1 + 1 / 32
+_RAW_BITS = np.maximum(np.arange(TOKEN_COUNT) - DIRECT_COUNT, 0) >> 1
 
 
 @dataclass(frozen=True)
@@ -92,13 +102,13 @@ def encode_blocks(
     scratch = np.empty(BLOCK_READINGS_MAX, np.int64)
     kernel_blocks.plan_values(values, starts, scratch, value_plans.residuals, value_plans.fields)
     mixed = _MixedCommits(commits, starts)
-    frequencies = _train(time_plans, value_plans, *mixed.plans)
-    models = _EncodeModels(frequencies)
+    columns = (time_plans, value_plans, *mixed.plans)
+    models = _chosen(_train(*columns), columns)
     summaries = np.empty(3 * time_plans.block_count)
     kernel_blocks.summarize_values(values, starts, summaries)
     return EncodedBlocks(
-        models=_pack_frequencies(frequencies),
-        model_count=frequencies.size // TOKEN_COUNT,
+        models=_pack_frequencies(models.frequencies),
+        model_count=models.frequencies.size // TOKEN_COUNT,
         times=_write(kernel_blocks.write_time_blocks, times, time_plans, models),
         values=_write(kernel_blocks.write_value_blocks, values, value_plans, models),
         qualities=_write_qualities(qualities, starts),
@@ -108,9 +118,9 @@ def encode_blocks(
 
 
 def decode_tables(models: bytes, model_count: int) -> UInt32Array:
-    """The decode tables (models x STATE_COUNT) of a chunk's models; CorruptChunkError if they are none."""
+    """The decode tables (models x TABLE_SIZE) of a chunk's models; CorruptChunkError if they are none."""
     frequencies = np.empty(model_count * TOKEN_COUNT, np.uint16)
-    tables = np.empty(model_count * STATE_COUNT, np.uint32)
+    tables = np.empty(model_count * TABLE_SIZE, np.uint32)
     packed = np.frombuffer(models, np.uint8)
     if (
         decode_frequencies(packed, frequencies) == MALFORMED
@@ -131,6 +141,12 @@ class _Plans:
 
     def field(self, index: int) -> Int64Array:
         return self.fields[index::PLAN_FIELD_COUNT]
+
+    def is_coded(self) -> np.ndarray:
+        """Which blocks need a model."""
+        codecs = self.field(PLAN_CODEC)
+        coded: np.ndarray = (codecs == ENTROPY) | (codecs == PREFIX)
+        return coded
 
     def groups(self) -> Int64Array:
         """Number each block by likeness: the mean bit length of its residuals, in groups of like weight."""
@@ -174,22 +190,50 @@ class _MixedCommits:
 
 
 class _EncodeModels:
-    """The tables that the encoder needs of every model, and each token's cost in it."""
+    """The frequencies of models, those of prefix codes behind the others, and the tables of encoders."""
 
-    def __init__(self, frequencies: UInt16Array) -> None:
+    def __init__(self, frequencies: UInt16Array, prefix_first: int) -> None:
         model_count = frequencies.size // TOKEN_COUNT
+        self.frequencies = frequencies
         self.symbols = np.empty(2 * frequencies.size, np.int64)
         self.states = np.empty(model_count * STATE_COUNT, np.uint16)
-        build_encode_tables(frequencies, np.empty(STATE_COUNT, np.uint32), self.symbols, self.states)
-        with np.errstate(divide="ignore"):
-            bits = np.log2(STATE_COUNT) - np.log2(frequencies.astype(np.float64))
-        unit = kernel_blocks.COST_UNIT
-        self.costs = np.where(frequencies > 0, np.rint(np.minimum(bits, 64) * unit), 0).astype(np.int64)
-        self.costs[frequencies == 0] = kernel_blocks.COST_UNKNOWN
+        scratch = np.empty(STATE_COUNT, np.uint32)
+        build_encode_tables(frequencies, prefix_first, scratch, self.symbols, self.states)
 
 
-def _train(*columns: _Plans) -> UInt16Array:
-    """One model a group of like blocks, as frequencies (models x TOKEN_COUNT); at least one model."""
+def _chosen(trained: tuple[UInt16Array, UInt16Array], columns: Sequence[_Plans]) -> _EncodeModels:
+    """Give every block its cheapest model, of entropy codes and of prefix codes; those that any block has."""
+    frequencies = np.concatenate(trained).reshape(-1, TOKEN_COUNT)
+    prefix_first = trained[0].size // TOKEN_COUNT
+    costs = _costs(frequencies)
+    # All that a prefix code does not code directly has the token of escapes.
+    costs[prefix_first:, ESCAPE:] = costs[prefix_first:, ESCAPE : ESCAPE + 1]
+    counts = np.zeros(2 * TOKEN_COUNT, np.int64)
+    is_used = np.zeros(frequencies.shape[0], np.bool_)
+    for plans in columns:
+        planned = (plans.residuals, plans.starts, plans.fields)
+        kernel_blocks.choose_models(*planned, costs.reshape(-1), prefix_first, counts)
+        is_used[plans.field(PLAN_MODEL)[plans.is_coded()]] = True
+    for plans in columns:
+        models = plans.field(PLAN_MODEL)
+        models[plans.is_coded()] = (np.cumsum(is_used) - 1)[models[plans.is_coded()]]
+    return _EncodeModels(frequencies[is_used].reshape(-1), int(is_used[:prefix_first].sum()))
+
+
+def _costs(frequencies: UInt16Array) -> Int64Array:
+    """What each token costs, in COST_UNITs of a bit."""
+    with np.errstate(divide="ignore"):
+        bits = np.log2(STATE_COUNT) - np.log2(frequencies.astype(np.float64))
+    costs: Int64Array = np.rint(np.minimum(bits, 64) * kernel_blocks.COST_UNIT).astype(np.int64)
+    costs[frequencies == 0] = kernel_blocks.COST_UNKNOWN
+    return costs
+
+
+def _train(*columns: _Plans) -> tuple[UInt16Array, UInt16Array]:
+    """One model a group of like blocks, as frequencies (models x TOKEN_COUNT).
+
+    Of entropy codes, then of prefix codes: a group gets the latter where that is nearly as short.
+    """
     counts = []
     for plans in columns:
         groups = plans.groups()
@@ -198,11 +242,30 @@ def _train(*columns: _Plans) -> UInt16Array:
         counts.append(column.reshape(-1, TOKEN_COUNT))
     used = np.concatenate(counts)
     used = used[used.any(axis=1)]
-    if used.shape[0] == 0:
-        return np.empty(0, np.uint16)
-    frequencies = np.empty(used.size, np.uint16)
-    assert normalize_counts(np.ascontiguousarray(used).reshape(-1), frequencies) != MALFORMED
-    return frequencies
+    entropy = _normalized(normalize_counts, used)
+    bytewise = used.copy()
+    bytewise[:, ESCAPE] = used[:, ESCAPE:].sum(axis=1)
+    bytewise[:, ESCAPE + 1 :] = 0
+    prefix = _normalized(normalize_prefix_counts, bytewise)
+    entropy_bits = _bits_of(used, entropy) + (used * _RAW_BITS).sum(axis=1)
+    escape_bits = bytewise[:, ESCAPE] * (used.astype(np.bool_) * (_RAW_BITS + 2)).max(axis=1, initial=0)
+    is_prefix = _bits_of(bytewise, prefix) + escape_bits <= entropy_bits * _PREFIX_SIZE_MAX
+    return entropy[~is_prefix].reshape(-1), prefix[is_prefix].reshape(-1)
+
+
+def _normalized(normalize: Callable[[Int64Array, UInt16Array], int], counts: Int64Array) -> UInt16Array:
+    """The frequencies of models of these token counts, in their shape."""
+    frequencies = np.empty(counts.size, np.uint16)
+    status = normalize(np.ascontiguousarray(counts).reshape(-1), frequencies)
+    assert status != MALFORMED
+    return frequencies.reshape(counts.shape)
+
+
+def _bits_of(counts: Int64Array, frequencies: UInt16Array) -> Int64Array:
+    """What each model's tokens take, without what stands raw."""
+    costs = _costs(frequencies)
+    bits: Int64Array = (counts * np.where(counts > 0, costs, 0)).sum(axis=1) // kernel_blocks.COST_UNIT
+    return bits
 
 
 def _pack_frequencies(frequencies: UInt16Array) -> bytes:
@@ -216,9 +279,7 @@ def _write(
     plans: _Plans,
     models: _EncodeModels,
 ) -> PayloadColumn:
-    """Choose each block's model and write one column with the kernel given."""
-    counts = np.zeros(2 * TOKEN_COUNT, np.int64)
-    kernel_blocks.choose_models(plans.residuals, plans.starts, plans.fields, models.costs, counts)
+    """Write one column with the kernel given."""
     # Room for the worst case, which the system lends only where it is written: eight bytes a reading
     # with eight more for an odd double, nine of low bits and states, and the headers.
     room = 18 * source.size + 96 * plans.block_count + SLACK_SIZE

@@ -17,7 +17,7 @@ INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 IS_PYTHON = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 BLOCK_SIZE_MAX = 300 if IS_PYTHON else _codec.BLOCK_READINGS_MAX
-GOLDEN = Path(__file__).parent / "golden" / "chunk-v1.arrow"
+GOLDEN = [Path(__file__).parent / "golden" / f"chunk-v{version}.arrow" for version in (1, 2)]
 
 
 def examples(count: int) -> settings:

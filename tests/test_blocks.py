@@ -32,6 +32,7 @@ from smartdata_ts.kernels.blocks import (
     read_integer_blocks,
     summarize_values,
 )
+from smartdata_ts.kernels.models import TABLE_SIZE
 
 HOUR = 3_600_000_000
 
@@ -222,8 +223,8 @@ def test_a_model_that_the_chunk_lacks_is_malformed(model_count):
     times, values, codes = list(sample_blocks())[2]
     blocks = encode(times, values, codes)
     assert blocks.model_count >= 1
-    blocks.tables = blocks.tables[: model_count * 2048]
-    for head in (1, 17):
+    blocks.tables = blocks.tables[: model_count * TABLE_SIZE]
+    for head in (1, 17, 3, 19):
         blocks.data[0] = head
         blocks.data[1:4] = 0
         blocks.data[4] = model_count

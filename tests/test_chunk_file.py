@@ -188,23 +188,30 @@ def test_commits_cost_a_byte_only_where_a_block_has_several(tmp_path):
     assert [len(payload) > 0 for payload in batch["commits"].to_pylist()] == [False, True, False]
 
 
-def test_the_golden_chunk_decodes_forever():
-    chunk = ChunkFile(GOLDEN)
-    assert_same(read_all(chunk), golden_readings())
-    assert commits_in(chunk) == golden_versions().commits.tolist()
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_golden_chunks_decode_forever(version):
+    chunk = ChunkFile(GOLDEN[version - 1])
+    assert_same(read_all(chunk), golden_readings(version))
+    assert commits_in(chunk) == golden_versions(version).commits.tolist()
     assert set(chunk.keys.to_pylist()) == {golden_key(series) for series in chunk.series.tolist()}
 
 
-def test_the_golden_chunk_decodes_without_the_library():
-    readings, commits = read_by_example(GOLDEN)
-    assert_same(readings, golden_readings())
-    assert commits == golden_versions().commits.tolist()
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_golden_chunks_decode_without_the_library(version):
+    readings, commits = read_by_example(GOLDEN[version - 1])
+    assert_same(readings, golden_readings(version))
+    assert commits == golden_versions(version).commits.tolist()
+
+
+def test_the_golden_chunk_of_version_2_has_what_came_with_it():
+    payloads = pa.ipc.open_file(GOLDEN[1]).get_batch(0)["values"].to_pylist()
+    assert [payload[3] for payload in payloads] == [19, 19, 3]  # prefix codes of sums, and of levels
 
 
 def test_the_example_prints_every_reading_and_does_not_know_the_library():
     code = "import sys, runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); "
     code += "assert not [name for name in sys.modules if name.startswith(('smartdata_ts', 'numba'))]"
-    command = [sys.executable, "-c", code, str(reader.__file__), str(GOLDEN)]
+    command = [sys.executable, "-c", code, str(reader.__file__), str(GOLDEN[0])]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     assert len(lines) == len(golden_readings())
     assert lines[-1] == "Målar-2147483647 1735689600000000 -12.34 0 7"
@@ -321,7 +328,7 @@ def with_metadata(table: pa.Table, **changes: str | None) -> pa.Table:
     return table.replace_schema_metadata({key: text for key, text in metadata.items() if text is not None})
 
 
-@pytest.mark.parametrize("version", ["2", "0", "99", "1.1", "one", ""])
+@pytest.mark.parametrize("version", ["3", "0", "99", "1.1", "one", ""])
 def test_an_unknown_version_is_refused_with_a_way_out(path, version):
     rewrite(path, lambda table: with_metadata(table, version=version))
     with pytest.raises(StoreFormatError, match="Upgrade smartdata_ts"):

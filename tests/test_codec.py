@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from smartdata_ts._codec import BLOCK_READINGS_MAX, decode_tables, encode_blocks, split_blocks
 from smartdata_ts.errors import CorruptChunkError
+from smartdata_ts.kernels.models import TABLE_SIZE
 
 ALP_FLOATS = Path(__file__).parents[2] / "shared/data/alp_floats"
 needs_alp_floats = pytest.mark.skipif(not ALP_FLOATS.is_dir(), reason="the ALP paper's columns are not here")
@@ -34,7 +35,7 @@ def test_series_are_cut_into_few_blocks_of_like_size(sizes):
 
 def test_what_is_no_model_is_refused():
     models = encode(np.cumsum(np.random.default_rng(1).integers(1, 99, 200)), np.zeros(200))
-    assert decode_tables(models.models, models.model_count).size == 2048 * models.model_count
+    assert decode_tables(models.models, models.model_count).size == TABLE_SIZE * models.model_count
     for content, count in [
         (models.models, models.model_count + 1),
         (models.models, 0),

@@ -16,14 +16,17 @@ from smartdata_ts.kernels.entropy import (
     STATE_COUNT,
     TOKEN_COUNT,
     TOKEN_MAX,
-    build_decode_tables,
-    build_encode_tables,
-    decode_frequencies,
     decode_residuals,
-    encode_frequencies,
     encode_residuals,
     normalize_counts,
     split_residual,
+)
+from smartdata_ts.kernels.models import (
+    TABLE_SIZE,
+    build_decode_tables,
+    build_encode_tables,
+    decode_frequencies,
+    encode_frequencies,
 )
 
 residuals = st.one_of(
@@ -69,14 +72,14 @@ def counts_of(values: np.ndarray) -> np.ndarray:
 
 
 def decode_table(frequencies: np.ndarray) -> np.ndarray:
-    table = np.empty(STATE_COUNT, np.uint32)
+    table = np.empty(TABLE_SIZE, np.uint32)
     assert build_decode_tables(frequencies, np.empty(TOKEN_COUNT, np.int64), table) == OK
-    return table
+    return table[:STATE_COUNT]
 
 
 def encoded(values: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
     symbols, states = np.empty(2 * TOKEN_COUNT, np.int64), np.empty(STATE_COUNT, np.uint16)
-    build_encode_tables(frequencies, np.empty(STATE_COUNT, np.uint32), symbols, states)
+    build_encode_tables(frequencies, 1, np.empty(STATE_COUNT, np.uint32), symbols, states)
     data = np.zeros(8 * values.size + 24, np.uint8)
     size = encode(values, symbols, states, np.empty(2 * values.size, np.uint64), data)
     return data[:size]
@@ -220,13 +223,14 @@ def test_every_flipped_bit_of_a_model_is_told_or_gives_a_table_that_holds():
         flipped = packed[:size].copy()
         flipped[at // 8] ^= 1 << at % 8
         back = np.empty_like(frequencies)
-        tables = np.zeros(2 * STATE_COUNT, np.uint32)
+        tables = np.zeros(2 * TABLE_SIZE, np.uint32)
         if (
             decode_frequencies(flipped, back) == OK
             and build_decode_tables(back, np.empty(TOKEN_COUNT, np.int64), tables) == OK
         ):
             assert back.reshape(2, -1).sum(axis=1).tolist() == [STATE_COUNT] * 2
-            bits, bases = tables & 255, tables >> 20
+            states = tables.reshape(2, -1)[:, :STATE_COUNT]
+            bits, bases = states & 255, states >> 20
             assert np.all(bases + (1 << bits) <= STATE_COUNT)
             decoded(data, tables[:STATE_COUNT], 8)
 
@@ -237,7 +241,7 @@ def test_random_bytes_are_no_model_or_one_that_holds(data):
     frequencies = np.empty(2 * TOKEN_COUNT, np.uint16)
     assert decode_frequencies(np.frombuffer(data, np.uint8), frequencies) in (OK, MALFORMED)
     frequencies[:8] = np.frombuffer(data.ljust(16, b"\7")[:16], np.uint16)  # mostly no sum of 2,048
-    tables = np.zeros(2 * STATE_COUNT, np.uint32)
+    tables = np.zeros(2 * TABLE_SIZE, np.uint32)
     assert build_decode_tables(frequencies, np.empty(TOKEN_COUNT, np.int64), tables) in (OK, MALFORMED)
 
 

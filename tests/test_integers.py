@@ -183,7 +183,9 @@ def test_entropy_coded_times_of_few_readings_come_back(count):
     rng = np.random.default_rng(count)
     lengths = [200, count, 200]
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    times = np.concatenate([np.cumsum(rng.integers(1, 30, length)) for length in lengths])
+    # Of all magnitudes, of which a prefix code would escape most.
+    steps = [1 << rng.integers(0, 20, length) for length in lengths]
+    times = np.concatenate([np.cumsum(of_block) for of_block in steps])
     blocks = assert_round_trip(times, np.zeros(times.size), None, starts)
     assert blocks.payload(0, 0)[0] == ENTROPY | CARRY_FLAG
 

@@ -1,4 +1,4 @@
-"""How the golden chunk of format version 1 was written, once. Never run again: see README.md."""
+"""How the golden chunk of each format version was written, once. Never run again: see README.md."""
 
 import sys
 from pathlib import Path
@@ -13,8 +13,8 @@ HOUR = 3_600_000_000
 START = 1_735_689_600_000_000  # 2025-01-01
 
 
-def golden_readings() -> Readings:
-    """Seven series that take every codec and form: what the golden chunk holds."""
+def golden_readings(version: int = 1) -> Readings:
+    """Series that take every codec and form of a version: what its golden chunk holds."""
     parts = [
         _register(),
         _register_with_odd_values(),
@@ -24,16 +24,17 @@ def golden_readings() -> Readings:
         _constant(),
         _one_reading(),
     ]
+    ids = [1, 2, 5, 8, 9, 70_000, 2**31 - 1]
+    if version == 2:  # what has come with it: prefix codes, with and without escapes, of sums and of levels
+        parts, ids = [_register_of_a_town(), _register_that_jumps(), _gauge()], [2, 5, 9]
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    series = np.repeat(
-        np.array([1, 2, 5, 8, 9, 70_000, 2**31 - 1], np.int32), [part[0].size for part in parts]
-    )
+    series = np.repeat(np.array(ids, np.int32), [part[0].size for part in parts])
     return Readings(series, columns[0], columns[1], columns[2])
 
 
-def golden_versions() -> Versions:
+def golden_versions(version: int = 1) -> Versions:
     """The readings with their commits: of one, of a few, and of many."""
-    readings = golden_readings()
+    readings = golden_readings(version)
     commits = np.where(readings.series == 2, 7 + _noise(len(readings), 5) % 3, 7)
     commits[readings.series == 5] = 9 + np.arange((readings.series == 5).sum()) // 24
     return Versions(readings, commits)
@@ -78,6 +79,24 @@ def _register_with_odd_values():
     return START + np.arange(count) * HOUR + jitter, values, (_noise(count, 6) % 5).astype(np.uint8)
 
 
+def _register_of_a_town():
+    steps = 1 + (_noise(700, 12) % 100 == 0)
+    use = _noise(700, 13) % 6 + _noise(700, 14) % 6 + _noise(700, 15) % 6
+    return START + np.cumsum(steps) * HOUR, np.cumsum(use) / 1000, np.zeros(700, np.uint8)
+
+
+def _register_that_jumps():
+    """Steps of which some escape the prefix code, upwards and downwards."""
+    use = _noise(500, 16) % 5 + _noise(500, 17) % 5
+    use[[40, 41, 300]] = 5_000, -5_000, 70_000
+    return START + np.arange(500) * HOUR, np.cumsum(use) / 100, np.zeros(500, np.uint8)
+
+
+def _gauge():
+    levels = 200 + sum(_noise(401, seed) % 11 for seed in (18, 19, 20))
+    return START + np.arange(401) * HOUR, levels / 10, np.zeros(401, np.uint8)
+
+
 def _gauge_in_single_precision():
     values = (_noise(100, 7) % 10_000 / np.float64(777)).astype(np.float32).astype(np.float64)
     return START + np.arange(100) * HOUR // 4, values, np.zeros(100, np.uint8)
@@ -104,7 +123,8 @@ def _one_reading():
 
 
 if __name__ == "__main__":
-    target = Path(__file__).parent / "chunk-v1.arrow"
+    version = int(sys.argv[1])
+    target = Path(__file__).parent / f"chunk-v{version}.arrow"
     if target.exists():
         sys.exit(f"{target} is there; it is never written again")
-    target.write_bytes(encode_chunk(golden_versions(), golden_key))
+    target.write_bytes(encode_chunk(golden_versions(version), golden_key))
