@@ -16,6 +16,7 @@ from smartdata_ts._chunk_file import ChunkFile, encode_chunk
 from smartdata_ts._readings import Readings, fold
 from smartdata_ts._versions import Versions
 from smartdata_ts.kernels import blocks as kernel_blocks
+from smartdata_ts.kernels import cells as kernel_cells
 from smartdata_ts.kernels import reduce as kernel_reduce
 from smartdata_ts.kernels.checksum import digest_ranges
 
@@ -74,7 +75,7 @@ def test_reduce_blocks_by_day(benchmark: BenchmarkFixture, readings: Readings, c
     control = np.zeros(kernel_reduce.CONTROL_FIELDS + 2 * _codec.BLOCK_READINGS_MAX, np.int64)
     control[:2] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     values = np.empty(_codec.BLOCK_READINGS_MAX)
-    cells = np.zeros(METERS * (edges.size - 1) * kernel_reduce.CELL_FIELDS)
+    cells = np.zeros(METERS * (edges.size - 1) * kernel_cells.CELL_FIELDS)
     data, wanted = payloads(chunk)
     count = benchmark(kernel_reduce.reduce_blocks, data, wanted, chunk.tables, edges, control, values, cells)
     assert count == len(readings)

@@ -25,53 +25,44 @@ from .blocks import (
     read_times,
     tables_of,
 )
+from .cells import (
+    CELL_FIELDS,
+    EMIT_ROW,
+    EMIT_SLOT,
+    EXACT_MANTISSA_MAX,
+    INTEGER_POWERS,
+    TOTAL_MAX,
+    add_decimal,
+    add_double,
+    bucket_at,
+    can_rescale,
+    emit_slot,
+    merge_run,
+)
 from .entropy import MALFORMED
-from .floats import EXPONENT_MAX, PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
+from .floats import PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
+from .growth import (
+    GROWTH_FIELDS,
+    NO_GROWTH,
+    SPAN_TIME_MAX,
+    SPAN_TIME_MIN,
+    add_growth,
+    emit_growth,
+    merge_growth,
+)
 from .integers import read_integers
 from .sums import two_sum
 
-CELL_COUNT = 0
-CELL_SUM = 1
-CELL_MIN = 2
-CELL_MAX = 3
-CELL_FIRST = 4
-CELL_LAST = 5
-CELL_SUM_ERROR = 6
-CELL_SQUARES = 7  # sum of squared deviations from the mean, where asked for
-CELL_FIRST_TIME = 8
-CELL_LAST_TIME = 9
-CELL_SCALE = 10  # an int64: 1 + e where CELL_SUM is the int64 m of m / 10^e, 0 where it is a double
-CELL_FIELDS = 11
-
 # What `control` holds before its integer scratch.
-CONTROL_TIME_MIN = 0
-CONTROL_TIME_MAX = 1
+CONTROL_TIME_MIN = SPAN_TIME_MIN
+CONTROL_TIME_MAX = SPAN_TIME_MAX
 CONTROL_SQUARES = 2
 CONTROL_NO_SUMS = 3  # not 0: nothing that is made of a sum is asked for
 CONTROL_COMMIT = 4  # what is later is not known
 CONTROL_FIELDS = 5
 
-# What `options` hold before the aggregates.
-EMIT_KEEP_EMPTY = 0
-EMIT_ROW = 1
-EMIT_SLOT = 2
-EMIT_FIELDS = 3
-
 # So many mantissas below so large a bound sum up within an int64.
 _EXACT_COUNT_MAX = 8192
-_EXACT_MANTISSA_MAX = np.int64(1) << np.int64(49)
-# Two totals below this add up within an int64.
-_TOTAL_MAX = np.int64(1) << np.int64(62)
-_INTEGER_POWERS = np.array([10**k for k in range(EXPONENT_MAX + 1)])
-
-AGGREGATE_COUNT = 0
-AGGREGATE_SUM = 1
-AGGREGATE_MIN = 2
-AGGREGATE_MAX = 3
-AGGREGATE_MEAN = 4
-AGGREGATE_FIRST = 5
-AGGREGATE_LAST = 6
-AGGREGATE_STD = 7
 
 
 @kernel
@@ -91,20 +82,106 @@ def reduce_blocks(
     """
     reduced = 0
     room = (control.size - CONTROL_FIELDS) // 2
+    bucket_count = edges.size - 1
+    scratch = control[CONTROL_FIELDS:]
+    columns = (scratch[:room], scratch[room : 2 * room], values)
     for block in range(descriptors.size // DESCRIPTOR_FIELDS):
         descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
-        count = descriptor[COUNT]
-        if not 1 <= count <= min(room, values.size):
+        own_tables = tables_of(descriptor, tables)
+        first_cell = descriptor[SLOT] * bucket_count * CELL_FIELDS
+        of_slot = cells[first_cell : first_cell + bucket_count * CELL_FIELDS]
+        counted = _reduce_block(data, descriptor, own_tables, columns, edges, control, of_slot)
+        if counted == MALFORMED:
             return -1 - block
-        times = control[CONTROL_FIELDS : CONTROL_FIELDS + count]
-        integers = control[CONTROL_FIELDS + room : CONTROL_FIELDS + room + count]
-        block_values = values[:count]
-        exponent = _read(data, descriptor, tables_of(descriptor, tables), times, integers, block_values)
-        if exponent == MALFORMED:
-            return -1 - block
-        row = descriptor[SLOT] * (edges.size - 1)
-        reduced += _reduce_series(times, integers, exponent, block_values, edges, control, row, cells)
+        reduced += counted
     return reduced
+
+
+@kernel
+def resample_blocks(
+    data: UInt8Array,
+    descriptors: Int64Array,
+    tables: UInt32Array,
+    edges: Int64Array,
+    options: Int64Array,
+    scratch: Int64Array,
+    slots: Int32Array,
+    columns: Float64Array,
+) -> int:
+    """Write what reduce_blocks and then emit_cells would, of blocks by slot and time; no cell is kept empty.
+
+    `options` are CONTROL_FIELDS, then those of emit_cells. `scratch` has room for the times, mantissas and
+    values of the largest block, and, zeroed before and behind, for a slot's growth and cells. Returns the row
+    behind the last one written, or -1 - b where block b is malformed.
+    """
+    bucket_count = edges.size - 1
+    room = (scratch.size - (GROWTH_FIELDS + CELL_FIELDS) * bucket_count) // 3
+    columns_of = (scratch[:room], scratch[room : 2 * room], scratch[2 * room : 3 * room].view(np.float64))
+    growth = scratch[3 * room : 3 * room + GROWTH_FIELDS * bucket_count]
+    cells = scratch[scratch.size - CELL_FIELDS * bucket_count :].view(np.float64)
+    emitted = options[CONTROL_FIELDS:]
+    row = emitted[EMIT_ROW]
+    block_count = descriptors.size // DESCRIPTOR_FIELDS
+    # A slot's blocks grow as long as they can; what does not, and all behind it, goes to cells.
+    grown, has_cells = NO_GROWTH, False
+    for block in range(block_count):
+        descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
+        own_tables = tables_of(descriptor, tables)
+        slot = descriptor[SLOT]
+        added = False
+        if not has_cells and _may_grow(descriptor, columns_of, options):
+            grown, added = add_growth(data, descriptor, own_tables, columns_of, edges, options, grown, growth)
+        if not added:
+            merge_growth(grown, edges, growth, cells)
+            grown, has_cells = NO_GROWTH, True
+            if _reduce_decoded(data, descriptor, own_tables, columns_of, edges, options, cells) == MALFORMED:
+                cells[:] = 0.0
+                return -1 - block
+        if block + 1 == block_count or descriptors[(block + 1) * DESCRIPTOR_FIELDS + SLOT] != slot:
+            at = (emitted[EMIT_SLOT] + slot, row)
+            if has_cells:
+                row = emit_slot(cells, edges, emitted, at, slots, columns)
+            else:
+                row = emit_growth(grown, growth, edges, emitted, at, slots, columns)
+            grown, has_cells = NO_GROWTH, False
+    return row
+
+
+@inner
+def _may_grow(descriptor, columns, control):
+    """Whether a block fits the scratch, and nothing is asked for that takes all of its readings."""
+    times, _, values = columns
+    return 1 <= descriptor[COUNT] <= min(times.size, values.size) and control[CONTROL_SQUARES] == 0
+
+
+@inner
+def _reduce_block(data, descriptor, tables, columns, edges, control, cells):
+    """Add a block's readings to its slot's cells; return the count of those within the span, or MALFORMED."""
+    # What grows is kept in room that the values' doubles would take: they are not made then.
+    _, _, values = columns
+    growth_size = GROWTH_FIELDS * (edges.size - 1)
+    if growth_size <= values.size and _may_grow(descriptor, columns, control):
+        growth = values.view(np.int64)[:growth_size]
+        growth[:] = 0
+        grown, added = add_growth(data, descriptor, tables, columns, edges, control, NO_GROWTH, growth)
+        if added:
+            merge_growth(grown, edges, growth, cells)
+            return descriptor[COUNT]
+    return _reduce_decoded(data, descriptor, tables, columns, edges, control, cells)
+
+
+@inner
+def _reduce_decoded(data, descriptor, tables, columns, edges, control, cells):
+    """The same of any block."""
+    times, integers, values = columns
+    count = descriptor[COUNT]
+    if not 1 <= count <= min(times.size, values.size):
+        return MALFORMED
+    times, integers, values = times[:count], integers[:count], values[:count]
+    exponent = _read(data, descriptor, tables, times, integers, values)
+    if exponent == MALFORMED:
+        return MALFORMED
+    return _reduce_series(times, integers, exponent, values, edges, control, 0, cells)
 
 
 @inner
@@ -237,7 +314,7 @@ def _reduce_series(times, integers, exponent, values, edges, control, row, cells
         end = first_at_or_after(times[:end], control[CONTROL_TIME_MAX] + 1)
     if i >= end:
         return 0
-    bucket = _bucket_of(edges, times[i], 0)
+    bucket = bucket_at(edges, times[i], 0)
     usual_length = 1
     while i < end:
         run_length = _run_length(times, i, end, edges[bucket + 1], usual_length)
@@ -252,24 +329,8 @@ def _reduce_series(times, integers, exponent, values, edges, control, row, cells
             _merge_integers(run_times, run, exponent, run_values, control, cell)
         i += run_length
         if i < end:
-            bucket = _bucket_of(edges, times[i], bucket + 1)
+            bucket = bucket_at(edges, times[i], bucket + 1)
     return end - first
-
-
-@inner
-def _bucket_of(edges, time, guess):
-    """The bucket that holds `time`, which lies within the edges; mostly the next one."""
-    if edges[guess] <= time < edges[guess + 1]:
-        return guess
-    low = guess
-    high = edges.size - 1
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if edges[middle] <= time:
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 @inner
@@ -299,7 +360,7 @@ def _merge_integers(times, run, exponent, values, control, cell):
         total += mantissa
         low = min(low, mantissa)
         high = max(high, mantissa)
-    if run.size > _EXACT_COUNT_MAX or low <= -_EXACT_MANTISSA_MAX or high >= _EXACT_MANTISSA_MAX:
+    if run.size > _EXACT_COUNT_MAX or low <= -EXACT_MANTISSA_MAX or high >= EXACT_MANTISSA_MAX:
         unscale(run, exponent, values)
         _merge_floats(times, values, control, cell)
         return
@@ -311,7 +372,7 @@ def _merge_integers(times, run, exponent, values, control, cell):
             deviation = np.float64(run[k]) - mean
             squares += deviation * deviation
         squares = squares / power / power
-    _merge_cell(
+    merge_run(
         cell,
         np.float64(run.size),
         np.float64(total) / power,
@@ -323,7 +384,7 @@ def _merge_integers(times, run, exponent, values, control, cell):
         times[0],
         times[times.size - 1],
     )
-    _add_decimal(cell, run.size, total, exponent)
+    add_decimal(cell, run.size, total, exponent)
 
 
 @inner
@@ -359,7 +420,7 @@ def _merge_floats(times, values, control, cell):
         for k in range(i, end):
             if not np.isnan(values[k]):
                 squares += (values[k] - mean) * (values[k] - mean)
-    _merge_cell(
+    merge_run(
         cell,
         np.float64(count),
         total + error,
@@ -372,9 +433,9 @@ def _merge_floats(times, values, control, cell):
         times[end - 1],
     )
     if exponent >= 0:
-        _add_decimal(cell, count, mantissa, exponent)
+        add_decimal(cell, count, mantissa, exponent)
     else:
-        _add_double(cell, count, total, error)
+        add_double(cell, count, total, error)
 
 
 @inner
@@ -402,181 +463,12 @@ def _decimal_sum(values):
         mantissa = scaled(value, POWERS_OF_TEN[exponent])
         if np.isnan(mantissa):
             finer = exponent_of(value, exponent)
-            if finer < 0 or not _can_rescale(total, finer - exponent):
+            if finer < 0 or not can_rescale(total, finer - exponent):
                 return -1, total
-            total *= _INTEGER_POWERS[finer - exponent]
+            total *= INTEGER_POWERS[finer - exponent]
             exponent = finer
             mantissa = scaled(value, POWERS_OF_TEN[exponent])
         total += np.int64(mantissa)
-        if not -_TOTAL_MAX < total < _TOTAL_MAX:
+        if not -TOTAL_MAX < total < TOTAL_MAX:
             return -1, total
     return exponent, total
-
-
-@inner
-def _can_rescale(total, digits):
-    limit = _TOTAL_MAX // _INTEGER_POWERS[digits]
-    return -limit < total < limit
-
-
-@inner
-def _merge_cell(cell, count, total, low, high, first, last, squares, first_time, last_time):
-    """Merge all of a run but its sum (squared deviations after Chan, Golub and LeVeque, 1979)."""
-    cell_times = cell.view(np.int64)
-    before = cell[CELL_COUNT]
-    cell[CELL_COUNT] = before + count
-    if before == 0.0:
-        cell[CELL_MIN] = low
-        cell[CELL_MAX] = high
-        cell[CELL_FIRST] = first
-        cell[CELL_LAST] = last
-        cell[CELL_SQUARES] = squares
-        cell_times[CELL_FIRST_TIME] = first_time
-        cell_times[CELL_LAST_TIME] = last_time
-        return
-    difference = total / count - _sum_of(cell) / before
-    cell[CELL_SQUARES] += squares + difference * difference * before * count / (before + count)
-    cell[CELL_MIN] = min(cell[CELL_MIN], low)
-    cell[CELL_MAX] = max(cell[CELL_MAX], high)
-    if first_time < cell_times[CELL_FIRST_TIME]:
-        cell_times[CELL_FIRST_TIME] = first_time
-        cell[CELL_FIRST] = first
-    if last_time > cell_times[CELL_LAST_TIME]:
-        cell_times[CELL_LAST_TIME] = last_time
-        cell[CELL_LAST] = last
-
-
-@inner
-def _add_decimal(cell, count, total, exponent):
-    """Add total / 10^exponent to the sum of a cell that `count` readings have just been merged into."""
-    integers = cell.view(np.int64)
-    if cell[CELL_COUNT] == count:
-        integers[CELL_SUM] = total
-        integers[CELL_SCALE] = 1 + exponent
-        return
-    scale = integers[CELL_SCALE]
-    common = max(scale - 1, np.int64(exponent))
-    if (
-        scale > 0
-        and _can_rescale(integers[CELL_SUM], common - (scale - 1))
-        and _can_rescale(total, common - exponent)
-    ):
-        before = integers[CELL_SUM] * _INTEGER_POWERS[common - (scale - 1)]
-        after = before + total * _INTEGER_POWERS[common - exponent]
-        if -_TOTAL_MAX < after < _TOTAL_MAX:
-            integers[CELL_SUM] = after
-            integers[CELL_SCALE] = 1 + common
-            return
-    _add_double(cell, count, np.float64(total) / POWERS_OF_TEN[exponent], 0.0)
-
-
-@inner
-def _add_double(cell, count, total, error):
-    """Add total + error to the sum of a cell that `count` readings have just been merged into."""
-    integers = cell.view(np.int64)
-    if cell[CELL_COUNT] == count:
-        cell[CELL_SUM] = total
-        cell[CELL_SUM_ERROR] = error
-        return
-    if integers[CELL_SCALE] > 0:
-        cell[CELL_SUM] = _sum_of(cell)
-        cell[CELL_SUM_ERROR] = 0.0
-        integers[CELL_SCALE] = 0
-    cell[CELL_SUM], rounding = two_sum(cell[CELL_SUM], total)
-    if np.isfinite(cell[CELL_SUM]):
-        cell[CELL_SUM_ERROR] += rounding + error
-
-
-@inner
-def _sum_of(cell):
-    integers = cell.view(np.int64)
-    if integers[CELL_SCALE] > 0:
-        return np.float64(integers[CELL_SUM]) / POWERS_OF_TEN[integers[CELL_SCALE] - 1]
-    return cell[CELL_SUM] + cell[CELL_SUM_ERROR]
-
-
-@kernel
-def emit_cells(
-    cells: Float64Array,
-    edges: Int64Array,
-    options: Int64Array,
-    slots: Int32Array,
-    starts: Int64Array,
-    columns: Float64Array,
-) -> int:
-    """Write one row a cell that has readings, or every cell, and zero the cells for their next use.
-
-    `options` hold the EMIT_ fields (whether to keep empty cells, the first row and slot to write), then
-    the aggregates. A row is a slot, a bucket start, and one word in each column of `columns`, which is
-    aggregates x rows: a double, or an int64 for a count. An empty cell has count 0 and NaN for the
-    rest. Returns the row behind the last one written.
-    """
-    bucket_count = edges.size - 1
-    aggregate_count = options.size - EMIT_FIELDS
-    room = columns.size // aggregate_count
-    keep_empty = options[EMIT_KEEP_EMPTY] != 0
-    row = options[EMIT_ROW]
-    slot_size = CELL_FIELDS * bucket_count
-    for slot in range(cells.size // slot_size):
-        # A slot at a time, column by column: its cells stay in the first-level cache meanwhile.
-        own = cells[slot * slot_size : (slot + 1) * slot_size]
-        behind = row
-        for bucket in range(bucket_count):
-            if own[bucket * CELL_FIELDS + CELL_COUNT] != 0.0 or keep_empty:
-                slots[behind] = options[EMIT_SLOT] + slot
-                starts[behind] = edges[bucket]
-                behind += 1
-        for k in range(aggregate_count):
-            column = columns[k * room + row : k * room + behind]
-            _emit_column(own, options[EMIT_FIELDS + k], keep_empty, column)
-        own[:] = 0.0
-        row = behind
-    return row
-
-
-@inner
-def _emit_column(cells, aggregate, keep_empty, column):
-    """Write one aggregate of the cells that have readings, or of all."""
-    integers = column.view(np.int64)
-    field = _field_of(aggregate)
-    row = 0
-    for first in range(0, cells.size, CELL_FIELDS):
-        if cells[first + CELL_COUNT] == 0.0:
-            if not keep_empty:
-                continue
-            column[row] = np.nan
-            if aggregate == AGGREGATE_COUNT:
-                integers[row] = 0
-        elif aggregate == AGGREGATE_COUNT:
-            integers[row] = np.int64(cells[first + CELL_COUNT])
-        elif field >= 0:
-            column[row] = cells[first + field]
-        else:
-            column[row] = _derived(cells[first : first + CELL_FIELDS], aggregate)
-        row += 1
-
-
-@inner
-def _field_of(aggregate):
-    """The field that holds an aggregate as it is, or -1."""
-    if aggregate == AGGREGATE_MIN:
-        return CELL_MIN
-    if aggregate == AGGREGATE_MAX:
-        return CELL_MAX
-    if aggregate == AGGREGATE_FIRST:
-        return CELL_FIRST
-    if aggregate == AGGREGATE_LAST:
-        return CELL_LAST
-    return -1
-
-
-@inner
-def _derived(cell, aggregate):
-    """An aggregate that is made of several fields of a cell that has readings."""
-    count = cell[CELL_COUNT]
-    if aggregate == AGGREGATE_SUM:
-        return _sum_of(cell)
-    if aggregate == AGGREGATE_MEAN:
-        return _sum_of(cell) / count
-    # The sample's standard deviation; one reading has none.
-    return np.sqrt(cell[CELL_SQUARES] / (count - 1.0)) if count > 1.0 else np.nan

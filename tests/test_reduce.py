@@ -24,7 +24,7 @@ from smartdata_ts.kernels.blocks import (
     VALUES_END,
     VALUES_OFFSET,
 )
-from smartdata_ts.kernels.reduce import (
+from smartdata_ts.kernels.cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
     AGGREGATE_LAST,
@@ -34,13 +34,15 @@ from smartdata_ts.kernels.reduce import (
     AGGREGATE_STD,
     AGGREGATE_SUM,
     CELL_FIELDS,
+    EMIT_FIELDS,
+    EMIT_KEEP_EMPTY,
+    emit_cells,
+)
+from smartdata_ts.kernels.reduce import (
     CONTROL_COMMIT,
     CONTROL_FIELDS,
     CONTROL_NO_SUMS,
     CONTROL_SQUARES,
-    EMIT_FIELDS,
-    EMIT_KEEP_EMPTY,
-    emit_cells,
     reduce_blocks,
     reduce_columns,
     reduce_known_blocks,
@@ -93,13 +95,14 @@ class Reduction:
     def rows(self, keep_empty: bool = False) -> dict[tuple[int, int], list[float]]:
         """Return the aggregates of each (slot, bucket start) that has readings."""
         room = self.slot_count * (self.edges.size - 1)
-        slots, starts = np.empty(room, np.int32), np.empty(room, np.int64)
-        columns = np.empty(room * len(AGGREGATES))
+        slots = np.empty(room, np.int32)
+        columns = np.empty(room * (1 + len(AGGREGATES)))
         options = np.zeros(EMIT_FIELDS + len(AGGREGATES), np.int64)
         options[EMIT_KEEP_EMPTY] = keep_empty
         options[EMIT_FIELDS:] = AGGREGATES
-        count = emit_cells(self.cells, self.edges, options, slots, starts, columns)
-        by_aggregate = columns.reshape(len(AGGREGATES), room)[:, :count]
+        count = emit_cells(self.cells, self.edges, options, slots, columns)
+        starts, *_ = columns.view(np.int64).reshape(-1, room)
+        by_aggregate = columns.reshape(-1, room)[1:, :count]
         counts = by_aggregate[0].view(np.int64)
         keys = zip(slots[:count].tolist(), starts[:count].tolist(), strict=True)
         return {key: [int(counts[row]), *by_aggregate[1:, row].tolist()] for row, key in enumerate(keys)}

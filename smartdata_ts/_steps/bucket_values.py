@@ -14,6 +14,7 @@ from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._steps.resample import AGGREGATES
 from smartdata_ts.errors import UsageError
+from smartdata_ts.kernels import cells as kernel_cells
 from smartdata_ts.kernels import quantiles, reduce
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 from smartdata_ts.kernels.functions import loop_over_buckets
@@ -197,7 +198,7 @@ def _built_in(names: list[str], rows: Frame, bounds: Int64Array) -> dict[str, np
     count = bounds.size - 1
     if not names or not count:
         return {name: np.empty(0, np.int64 if name == "count" else np.float64) for name in names}
-    cells = np.zeros(count * reduce.CELL_FIELDS)
+    cells = np.zeros(count * kernel_cells.CELL_FIELDS)
     control = np.zeros(reduce.CONTROL_FIELDS, np.int64)
     control[: reduce.CONTROL_SQUARES] = TIME_MIN, TIME_MAX
     control[reduce.CONTROL_SQUARES] = "std" in names
@@ -206,11 +207,11 @@ def _built_in(names: list[str], rows: Frame, bounds: Int64Array) -> dict[str, np
     slots = np.repeat(np.arange(count, dtype=np.int32), np.diff(bounds))
     reduce.reduce_columns(slots, rows.starts, rows.values, edges, control, cells)
     options = np.array([1, 0, 0, *(AGGREGATES[name] for name in names)], np.int64)
-    results = np.empty(count * len(names))
-    places = np.empty(count, np.int32), np.empty(count, np.int64)
-    emitted = reduce.emit_cells(cells, edges, options, *places, results)
+    columns = np.empty((1 + len(names), count))  # where each bucket starts, and what is wanted
+    rows_of = np.empty(count, np.int32)
+    emitted = kernel_cells.emit_cells(cells, edges, options, rows_of, columns.reshape(-1))
     assert emitted == count, "every cell is wanted"
-    found = dict(zip(names, results.reshape(len(names), count), strict=True))
+    found = dict(zip(names, columns[1:], strict=True))
     return {name: row.view(np.int64) if name == "count" else row for name, row in found.items()}
 
 

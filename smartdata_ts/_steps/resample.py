@@ -6,30 +6,34 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._arrow_arrays import fixed_array
+from smartdata_ts._arrow_arrays import fixed_array, result_room
 from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice, read_unsettled
-from smartdata_ts._series_blocks import head_in
+from smartdata_ts._series_blocks import SeriesBlocks, head_in, series_blocks
 from smartdata_ts._steps import shares
+from smartdata_ts.kernels import cells as kernel_cells
 from smartdata_ts.kernels import reduce as kernel_reduce
-from smartdata_ts.kernels._jit import Float64Array, Int64Array
+from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.growth import GROWTH_FIELDS
 
 AGGREGATES = {
-    "count": kernel_reduce.AGGREGATE_COUNT,
-    "sum": kernel_reduce.AGGREGATE_SUM,
-    "min": kernel_reduce.AGGREGATE_MIN,
-    "max": kernel_reduce.AGGREGATE_MAX,
-    "mean": kernel_reduce.AGGREGATE_MEAN,
-    "first": kernel_reduce.AGGREGATE_FIRST,
-    "last": kernel_reduce.AGGREGATE_LAST,
-    "std": kernel_reduce.AGGREGATE_STD,
+    "count": kernel_cells.AGGREGATE_COUNT,
+    "sum": kernel_cells.AGGREGATE_SUM,
+    "min": kernel_cells.AGGREGATE_MIN,
+    "max": kernel_cells.AGGREGATE_MAX,
+    "mean": kernel_cells.AGGREGATE_MEAN,
+    "first": kernel_cells.AGGREGATE_FIRST,
+    "last": kernel_cells.AGGREGATE_LAST,
+    "std": kernel_cells.AGGREGATE_STD,
 }
 
-# Cells of a slice stay in the second-level cache; a batch is large enough for large pages.
+# Cells of a slice stay in the second-level cache; a batch is large enough for large pages, and so is a slice
+# where nothing is merged, of which one series at a time has cells.
 _SLICE_CELLS = 32_768
+_UNMERGED_SCALE = 2
 _BATCH_CELLS = 131_072
 
 # A slice, and the edges of the buckets that it needs.
@@ -104,21 +108,43 @@ class _Scratch:
         self.columns = [name for name in dict.fromkeys((*aggregates, "count")) if name in AGGREGATES]
         if not set(aggregates) & {"count", *shares.SHARES}:
             self.columns.remove("count")
-        self.options = np.array(
-            [0] * kernel_reduce.EMIT_FIELDS + [AGGREGATES[name] for name in self.columns], np.int64
-        )
+        told = np.zeros(kernel_reduce.CONTROL_FIELDS + kernel_cells.EMIT_FIELDS, np.int64)
+        told[kernel_reduce.CONTROL_SQUARES] = "std" in aggregates
+        told[kernel_reduce.CONTROL_NO_SUMS] = not {"sum", "mean", "std"} & set(aggregates)
+        # What both kernels are told, of which `options` are the second part.
+        self.told = np.append(told, [AGGREGATES[name] for name in self.columns])
+        self.options = self.told[kernel_reduce.CONTROL_FIELDS :]
         self.control = np.zeros(kernel_reduce.CONTROL_FIELDS + 3 * BLOCK_READINGS_MAX, np.int64)
-        self.control[kernel_reduce.CONTROL_SQUARES] = "std" in aggregates
-        self.control[kernel_reduce.CONTROL_NO_SUMS] = not {"sum", "mean", "std"} & set(aggregates)
+        self.control[: kernel_reduce.CONTROL_FIELDS] = told[: kernel_reduce.CONTROL_FIELDS]
         self.values = np.empty(BLOCK_READINGS_MAX)
         self._cells = np.empty(0)
+        self._of_slot = np.empty(0, np.int64)
+
+    def set_span(self, part: Slice) -> None:
+        """Tell the kernels of which times readings count."""
+        for control in (self.told, self.control):
+            control[kernel_reduce.CONTROL_TIME_MIN] = part.time_min
+            control[kernel_reduce.CONTROL_TIME_MAX] = part.time_max
+
+    def set_target(self, keep_empty: bool, row: int, slot: int) -> None:
+        """Tell the kernels where rows go to."""
+        self.options[kernel_cells.EMIT_KEEP_EMPTY] = keep_empty
+        self.options[kernel_cells.EMIT_ROW] = row
+        self.options[kernel_cells.EMIT_SLOT] = slot
 
     def cells(self, count: int) -> Float64Array:
         """Zeroed cells; whoever emits them zeroes them again."""
-        size = count * kernel_reduce.CELL_FIELDS
+        size = count * kernel_cells.CELL_FIELDS
         if self._cells.size < size:
             self._cells = np.zeros(size)
         return self._cells[:size]
+
+    def of_slot(self, bucket_count: int) -> Int64Array:
+        """Room for a block's columns and a slot's zeroed growth and cells, which are zeroed again."""
+        size = 3 * BLOCK_READINGS_MAX + bucket_count * (GROWTH_FIELDS + kernel_cells.CELL_FIELDS)
+        if self._of_slot.size < size:
+            self._of_slot = np.zeros(size, np.int64)
+        return self._of_slot[:size]
 
 
 def _resample(
@@ -126,28 +152,33 @@ def _resample(
 ) -> pa.RecordBatch:
     """One batch of the aggregates of some slices."""
     room = sum(map(_cell_count, task))
-    slots = np.empty(room, np.int32)
-    starts = np.empty(room, np.int64)
-    columns = np.empty(room * len(scratch.columns))
+    slots = result_room(room, np.int32)
+    columns = result_room(room * (1 + len(scratch.columns)), np.float64)
+    starts = columns[:room].view(np.int64)
     widths = np.empty(room, np.int64)
     estimates = np.empty(room, np.int64)
     row = 0
     for piece, edges in task:
-        cells = scratch.cells(_cell_count((piece, edges)))
-        loose = _reduce(plan, piece, edges, scratch, cells)
-        scratch.options[kernel_reduce.EMIT_KEEP_EMPTY] = keep_empty
-        scratch.options[kernel_reduce.EMIT_ROW] = row
-        scratch.options[kernel_reduce.EMIT_SLOT] = piece.first
         first = row
-        row = kernel_reduce.emit_cells(cells, edges, scratch.options, slots, starts, columns)
+        scratch.set_span(piece)
+        scratch.set_target(keep_empty, row, piece.first)
+        blocks = None if keep_empty else series_blocks(plan, piece)
+        if blocks is None or not blocks.chunks:
+            cells = scratch.cells(_cell_count((piece, edges)))
+            loose = _reduce(plan, piece, edges, scratch, cells)
+            row = kernel_cells.emit_cells(cells, edges, scratch.options, slots, columns)
+        else:
+            loose = [blocks.recent]
+            row = _resample_blocks(blocks, edges, scratch, slots, columns)
         if set(scratch.aggregates) & set(shares.SHARES):
             buckets = np.searchsorted(edges, starts[first:row])
             widths[first:row] = np.diff(edges)[buckets]
             if "estimated_share" in scratch.aggregates:
                 counted = shares.count_estimates(plan, piece, edges, loose)
                 estimates[first:row] = counted[(slots[first:row] - piece.first) * (edges.size - 1) + buckets]
-    found = {name: columns[k * room : k * room + row] for k, name in enumerate(scratch.columns)}
-    found.update(_shares(scratch.aggregates, found, widths[:row], steps[slots[:row]], estimates[:row]))
+    found = {name: columns[k * room : k * room + row] for k, name in enumerate(scratch.columns, 1)}
+    if set(scratch.aggregates) & set(shares.SHARES):
+        found |= _shares(scratch.aggregates, found, widths[:row], steps[slots[:row]], estimates[:row])
     arrays = [
         pa.DictionaryArray.from_arrays(fixed_array(slots[:row]), plan.keys),
         fixed_array(starts[:row], TIME_TYPE),
@@ -163,9 +194,7 @@ def _shares(
     steps: Int64Array,
     estimates: Int64Array,
 ) -> dict[str, np.ndarray]:
-    """What is made of the buckets' counts, as far as it is asked for."""
-    if not set(aggregates) & set(shares.SHARES):
-        return {}
+    """What is made of the buckets' counts."""
     counts = columns["count"].view(np.int64)
     expected = shares.expected_counts(widths, steps)
     found = {"expected_count": expected, "completeness": shares.completeness_of(counts, expected)}
@@ -192,13 +221,14 @@ def _slices_by_cells(plan: Plan, calendar: Calendar | Edges, keep_empty: bool) -
     if keep_empty and firsts.size and firsts.min() <= lasts.max():
         firsts[:] = plan.time_min if plan.time_min > TIME_MIN else firsts.min()
         lasts[:] = plan.time_max if plan.time_max < TIME_MAX else lasts.max()
-    span_max = _SLICE_CELLS * calendar.usual_width_us
+    cell_count_max = _SLICE_CELLS * (1 if plan.tangled.any() else _UNMERGED_SCALE)
+    span_max = cell_count_max * calendar.usual_width_us
     edges = np.zeros(2, np.int64)
     cuts = plan.chunk_ends()
     first = 0
     while first < plan.ids.size:
         cut = int(cuts[np.searchsorted(cuts, first, "right")])
-        width = min(_SLICE_CELLS, cut - first)
+        width = min(cell_count_max, cut - first)
         while True:
             end = first + width
             low, high = int(firsts[first:end].min()), int(lasts[first:end].max())
@@ -214,12 +244,30 @@ def _slices_by_cells(plan: Plan, calendar: Calendar | Edges, keep_empty: bool) -
         first = end
 
 
+def _resample_blocks(
+    blocks: SeriesBlocks, edges: Int64Array, scratch: _Scratch, slots: Int32Array, columns: Float64Array
+) -> int:
+    """Write the rows of blocks, slot by slot; returns the row behind the last one."""
+    loaded = blocks.load()
+    row = kernel_reduce.resample_blocks(
+        loaded.data,
+        loaded.descriptors,
+        loaded.tables,
+        edges,
+        scratch.told,
+        scratch.of_slot(edges.size - 1),
+        slots,
+        columns,
+    )
+    if row < 0:
+        raise loaded.corrupt(-1 - row)
+    return row
+
+
 def _reduce(
     plan: Plan, part: Slice, edges: Int64Array, scratch: _Scratch, cells: Float64Array
 ) -> list[Readings]:
     """Add every reading of a slice to its cell; returns those that did not come straight from blocks."""
-    scratch.control[kernel_reduce.CONTROL_TIME_MIN] = part.time_min
-    scratch.control[kernel_reduce.CONTROL_TIME_MAX] = part.time_max
     tangled = plan.tangled[part.first : part.end]
     for chunk, rows, positions in plan.blocks_in(part):
         slots = positions - part.first

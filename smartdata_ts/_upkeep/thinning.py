@@ -20,6 +20,7 @@ from smartdata_ts._quality import RANKS
 from smartdata_ts._readings import Readings
 from smartdata_ts._steps.frame import usable
 from smartdata_ts._versions import Versions, join
+from smartdata_ts.kernels import cells as kernel_cells
 from smartdata_ts.kernels import reduce as kernel_reduce
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
 
@@ -91,8 +92,8 @@ class Thinning:
         made = [
             self._combined(rows.select(at), buckets[at], aggregate)
             for kind, aggregate in (
-                (INTERVAL, kernel_reduce.AGGREGATE_SUM),
-                (GAUGE, kernel_reduce.AGGREGATE_MEAN),
+                (INTERVAL, kernel_cells.AGGREGATE_SUM),
+                (GAUGE, kernel_cells.AGGREGATE_MEAN),
             )
             for at in [np.flatnonzero((kinds == kind) & good & ~stays)]
             if at.size
@@ -151,8 +152,9 @@ def _aggregated(starts: Mask, times: Int64Array, values: Float64Array, aggregate
         end = min(first + _GROUPS_MAX, results.size)
         part = slice(firsts[first], firsts[end])
         slots = np.cumsum(starts[part], dtype=np.int32) - np.int32(1)
-        cells = np.zeros((end - first) * kernel_reduce.CELL_FIELDS)
+        cells = np.zeros((end - first) * kernel_cells.CELL_FIELDS)
         kernel_reduce.reduce_columns(slots, times[part], values[part], span, control, cells)
-        emitted = (np.empty(end - first, np.int32), np.empty(end - first, np.int64))
-        kernel_reduce.emit_cells(cells, span, options, *emitted, results[first:end])
+        columns = np.empty((2, end - first))  # the span's start, and what is wanted
+        kernel_cells.emit_cells(cells, span, options, np.empty(end - first, np.int32), columns.reshape(-1))
+        results[first:end] = columns[1]
     return results

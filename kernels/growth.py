@@ -1,0 +1,237 @@
+"""Buckets of meters that only grow, as integers, made of their lines and steps.
+
+Of what never falls, the first reading of a bucket is its least, the last its greatest, so that a bucket is
+four integers: how many readings, the sum of their mantissas, the first and the last. `growth` has
+GROWTH_FIELDS x buckets of them, zeroed before the first block. The blocks of a slot come in order of time.
+
+What has been added so far is told by `grown`: (exponent, first bucket, last bucket, first time, last time).
+"""
+
+import numpy as np
+
+from ._jit import inner
+from .blocks import COUNT
+from .cells import (
+    AGGREGATE_COUNT,
+    AGGREGATE_FIRST,
+    AGGREGATE_MEAN,
+    AGGREGATE_MIN,
+    AGGREGATE_SUM,
+    CELL_FIELDS,
+    EMIT_FIELDS,
+    EXACT_MANTISSA_MAX,
+    TOTAL_MAX,
+    add_decimal,
+    bucket_at,
+    merge_run,
+)
+from .floats import POWERS_OF_TEN
+from .lines import (
+    LINE_FIELDS,
+    LINE_FIRST,
+    LINE_TIME,
+    TOKENS_SLACK,
+    last_time,
+    least_token,
+    open_steps,
+    read_lines,
+    sums_of,
+)
+
+GROWTH_COUNT, GROWTH_TOTAL, GROWTH_FIRST, GROWTH_LAST = range(4)
+GROWTH_FIELDS = 4
+
+# What `control` begins with: of which times readings count.
+SPAN_TIME_MIN = 0
+SPAN_TIME_MAX = 1
+
+NO_GROWTH = (-1, 0, -1, np.int64(0), np.int64(0))
+
+
+@inner
+def add_growth(data, descriptor, tables, columns, edges, control, grown, growth):
+    """Add a block; return what is grown then, and whether it could be added: else nothing has changed.
+
+    It can where its times are lines within the span, and its values decimals that never fall, with as many
+    digits as those before.
+    """
+    for_lines, for_tokens, _ = columns
+    exponent, first_bucket, last_bucket, first_time, last = grown
+    count = descriptor[COUNT]
+    if 8 * for_tokens.size < count + TOKENS_SLACK:
+        return grown, False
+    line_count, step = read_lines(data, descriptor, for_lines)
+    if line_count == 0:
+        return grown, False
+    lines = for_lines[: (line_count + 1) * LINE_FIELDS]
+    begin, end = lines[LINE_TIME], last_time(lines[:-LINE_FIELDS], step, count)
+    if begin < max(control[SPAN_TIME_MIN], edges[0]):
+        return grown, False
+    if end > control[SPAN_TIME_MAX] or end >= edges[edges.size - 1]:
+        return grown, False
+    tokens = for_tokens.view(np.uint8)
+    steps = open_steps(data, descriptor, tables, tokens[:count])
+    if not grows(steps, tokens[:count]):
+        return grown, False
+    own_exponent, start, base, unit = steps
+    if exponent < 0:
+        first_bucket, first_time = bucket_at(edges, begin, 0), begin
+        last_bucket = first_bucket
+    elif (
+        exponent != own_exponent or begin <= last or not _goes_on(growth, last_bucket, steps, tokens[:count])
+    ):
+        return grown, False
+    bucket = bucket_at(edges, begin, last_bucket)
+    last_bucket = _add_lines((lines, step), tokens, count, (start, base, unit), edges, bucket, growth)
+    return (own_exponent, first_bucket, last_bucket, first_time, end), True
+
+
+@inner
+def _goes_on(growth, bucket, steps, tokens):
+    """Whether the block's readings are no less than the bucket's, and all surely sum up within an int64."""
+    _, start, base, unit = steps
+    bucket_count = growth.size // GROWTH_FIELDS
+    first = growth[GROWTH_FIRST * bucket_count + bucket]
+    greatest = max(abs(first), abs(start + tokens.size * (base + 255 * unit)))
+    count = growth[GROWTH_COUNT * bucket_count + bucket] + tokens.size
+    if np.float64(count) * np.float64(greatest) >= np.float64(TOTAL_MAX):
+        return False
+    return start + base + unit * np.int64(tokens[0]) >= growth[GROWTH_LAST * bucket_count + bucket]
+
+
+@inner
+def grows(steps, tokens):
+    """Whether mantissas never fall, and neither they nor the sums of a block's wrap."""
+    exponent, start, base, unit = steps
+    if exponent < 0 or not (0 <= unit < 1 << 20 and -(1 << 30) < base < 1 << 30):
+        return False
+    if base + unit * least_token(tokens) < 0 or start <= -EXACT_MANTISSA_MAX:
+        return False
+    return start < EXACT_MANTISSA_MAX - tokens.size * (base + unit * 255)
+
+
+@inner
+def _add_lines(timed, tokens, count, steps, edges, bucket, growth):
+    """Cut lines, of which the first begins in `bucket`, at the edges; return the last bucket."""
+    lines, step = timed
+    value, base, unit = steps
+    bucket_count = edges.size - 1
+    counts = growth[GROWTH_COUNT * bucket_count : (GROWTH_COUNT + 1) * bucket_count]
+    totals = growth[GROWTH_TOTAL * bucket_count : (GROWTH_TOTAL + 1) * bucket_count]
+    firsts = growth[GROWTH_FIRST * bucket_count : (GROWTH_FIRST + 1) * bucket_count]
+    lasts = growth[GROWTH_LAST * bucket_count : (GROWTH_LAST + 1) * bucket_count]
+    time, end = lines[LINE_TIME], lines[LINE_FIELDS + LINE_FIRST]
+    i, line = 0, 0
+    while i < count:
+        if time >= edges[bucket + 1]:
+            bucket = bucket_at(edges, time, bucket + 1)
+        edge = edges[bucket + 1]
+        first = i
+        # A gap within the bucket changes nothing but how many readings it has.
+        while i < count and time < edge:
+            run = np.int64((np.uint64(edge) - np.uint64(time) - np.uint64(1)) // np.uint64(step)) + 1
+            if run < end - i:
+                i += run
+                time += run * step
+            else:
+                i = end
+                if i == count:
+                    break
+                line += LINE_FIELDS
+                time, end = lines[line + LINE_TIME], lines[line + LINE_FIELDS + LINE_FIRST]
+        run = i - first
+        grown, weighted = sums_of(tokens, first, run)
+        if counts[bucket] == 0:
+            firsts[bucket] = value + base + unit * np.int64(tokens[first])
+        counts[bucket] += run
+        totals[bucket] += run * value + (run * (run + 1) // 2) * base + unit * weighted
+        value += run * base + unit * grown
+        lasts[bucket] = value
+    return bucket
+
+
+@inner
+def merge_growth(grown, edges, growth, cells):
+    """Merge what is grown into a slot's cells, and zero it for its next use.
+
+    A bucket's first and last reading are told by its edges, and by the first and last of all: whatever else
+    reaches into it came before or behind all of these.
+    """
+    exponent, first_bucket, last_bucket, first_time, last_time = grown
+    bucket_count = edges.size - 1
+    for bucket in range(first_bucket, last_bucket + 1):
+        count = growth[GROWTH_COUNT * bucket_count + bucket]
+        if count == 0:
+            continue
+        power = POWERS_OF_TEN[exponent]
+        total = growth[GROWTH_TOTAL * bucket_count + bucket]
+        low = np.float64(growth[GROWTH_FIRST * bucket_count + bucket]) / power
+        high = np.float64(growth[GROWTH_LAST * bucket_count + bucket]) / power
+        begin, end = max(edges[bucket], first_time), min(edges[bucket + 1] - 1, last_time)
+        cell = cells[bucket * CELL_FIELDS : (bucket + 1) * CELL_FIELDS]
+        decimal_total = np.float64(total) / power
+        merge_run(cell, np.float64(count), decimal_total, low, high, low, high, 0.0, begin, end)
+        add_decimal(cell, np.float64(count), total, exponent)
+    _forget(growth, first_bucket, last_bucket)
+
+
+@inner
+def _forget(growth, first_bucket, last_bucket):
+    """Zero some buckets: the same room may next be that of other buckets, and of other fields."""
+    bucket_count = growth.size // GROWTH_FIELDS
+    for field in range(GROWTH_FIELDS):
+        growth[field * bucket_count + first_bucket : field * bucket_count + last_bucket + 1] = 0
+
+
+@inner
+def emit_growth(grown, growth, edges, options, at, slots, columns):
+    """Write a slot's rows from one on, as emit_slot would, and zero the growth. Returns the row behind."""
+    slot, row = at
+    exponent, first_bucket, last_bucket, _, _ = grown
+    aggregate_count = options.size - EMIT_FIELDS
+    room = columns.size // (1 + aggregate_count)
+    starts = columns[:room].view(np.int64)[row:]
+    of_slot = slots[row:]
+    bucket_count = edges.size - 1
+    behind = first_bucket
+    # Buckets that have readings move to the front of the others; mostly all have.
+    for bucket in range(first_bucket, last_bucket + 1):
+        if growth[bucket] == 0:
+            continue
+        if behind != bucket:
+            for field in range(GROWTH_FIELDS):
+                growth[field * bucket_count + behind] = growth[field * bucket_count + bucket]
+        of_slot[behind - first_bucket] = slot
+        starts[behind - first_bucket] = edges[bucket]
+        behind += 1
+    row_count = behind - first_bucket
+    for k in range(aggregate_count):
+        column = columns[(1 + k) * room + row : (1 + k) * room + row + row_count]
+        _emit_column(growth, first_bucket, exponent, options[EMIT_FIELDS + k], column)
+    _forget(growth, first_bucket, last_bucket)
+    return row + row_count
+
+
+@inner
+def _emit_column(growth, first_bucket, exponent, aggregate, column):
+    """Write one aggregate of the buckets from the first on."""
+    bucket_count = growth.size // GROWTH_FIELDS
+    power = POWERS_OF_TEN[exponent]
+    counts = growth[first_bucket : first_bucket + column.size]
+    if aggregate == AGGREGATE_COUNT:
+        integers = column.view(np.int64)
+        for k in range(integers.size):
+            integers[k] = counts[k]
+        return
+    field = GROWTH_LAST
+    if aggregate == AGGREGATE_SUM or aggregate == AGGREGATE_MEAN:
+        field = GROWTH_TOTAL
+    elif aggregate == AGGREGATE_MIN or aggregate == AGGREGATE_FIRST:
+        field = GROWTH_FIRST
+    first = field * bucket_count + first_bucket
+    mantissas = growth[first : first + column.size]
+    for k in range(column.size):
+        column[k] = np.float64(mantissas[k]) / power
+    if aggregate == AGGREGATE_MEAN:
+        for k in range(column.size):
+            column[k] /= np.float64(counts[k])
