@@ -20,6 +20,9 @@ from .amounts import (
     bucket_of,
     has_room,
 )
+from .blocks import first_at_or_after
+from .differences import decimals_of
+from .floats import POWERS_OF_TEN
 from .places import CELL_FIELDS as PLACE_CELL_FIELDS
 from .places import FOLD_SUM, add_run, fold_value
 from .qualities import is_estimate
@@ -29,7 +32,11 @@ from .sums import two_sum
 # What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.
 METER_SLOT, METER_MODULUS, METER_MULTIPLIER, METER_NUMERATOR, METER_DENOMINATOR = range(5)
 METER_FIELDS = 5
-SCRATCH_FIELDS = 7
+SCRATCH_FIELDS = 8
+
+# What a place holds last, int64s that nothing is left of when a kernel is done: see register_lines.py.
+STEP_SUM, STEP_BEGINS = range(2)
+STEP_FIELDS = 2
 
 # What `control` of a fold holds before the group of each slot.
 FOLD_HOW = REDUCE_FIELDS
@@ -78,8 +85,8 @@ def fold_registers(
     `control`: 0, the columns that EMIT_SUM and EMIT_COUNT go to, or -1, and -1 for the other fields; how sums
     are folded (places.FOLD_SUM, FOLD_MIN or FOLD_MAX; counts are summed), then each slot's group. `columns`,
     zeroed: of each group the count of rows by bucket, then of each column the CELL_FIELDS of
-    kernels/places.py, each by bucket. All else is as of reduce_registers. Returns the count of rows folded,
-    or MALFORMED.
+    kernels/places.py, each by bucket, and STEP_FIELDS more. All else is as of reduce_registers. Returns the
+    count of rows folded, or MALFORMED.
     """
     if not _are_registers(bounds, meters, times, values, qualities):
         return MALFORMED
@@ -98,8 +105,11 @@ def _reduce(bounds, meters, readings, edges, control, columns, is_folding):
     bucket, row, cell = -1, 0, NOTHING
     for m in range(meter_count):
         slot, first, end = np.int64(slots[m]), bounds[m], bounds[m + 1]
-        of_meter = (times[first:end], values[first:end], qualities[first:end])
-        rows = intervals_of(of_meter, factors(meters, m, meter_count), wants_estimates, scratch)
+        mantissas = scratch[: end - first]
+        exponent = decimals_of(values[first:end], mantissas)
+        of_meter = (times[first:end], values[first:end], qualities[first:end], mantissas, exponent)
+        rest = scratch[end - first :]
+        rows = intervals_of(of_meter, factors(meters, m, meter_count), wants_estimates, rest)
         bucket, row, cell = add_rows(rows, edges, wants_estimates, (slot, bucket, row, cell), to)
         if m + 1 == meter_count or slots[m + 1] != slots[m]:
             row = close((slot, bucket, row, cell), edges.size - 1, to)
@@ -137,8 +147,8 @@ def has_places(slots, edges, control, columns):
 
 @inner
 def _place_size(control):
-    """The words of a place: its count of rows, and the cells up to the last column that is used."""
-    return 1 + (max(control[1 + EMIT_SUM], control[1 + EMIT_COUNT]) + 1) * PLACE_CELL_FIELDS
+    """The words of a place: its count of rows, the cells up to the last column used, and STEP_FIELDS."""
+    return 1 + (max(control[1 + EMIT_SUM], control[1 + EMIT_COUNT]) + 1) * PLACE_CELL_FIELDS + STEP_FIELDS
 
 
 @inner
@@ -266,20 +276,50 @@ def _add_within(rows, bucket_edges, wants_estimates, cell):
     starts, ends, amounts, qualities = rows
     edge, next_edge = bucket_edges
     total, lost, covered, estimated, count, lowest, highest = cell
-    i = 0
-    while i < starts.size and edge <= starts[i] and ends[i] <= next_edge:
-        amount = amounts[i]
-        if not np.isnan(amount):
+    if starts[0] < edge:
+        return 0, cell
+    size = _count_until(ends, next_edge)
+    amounts = amounts[:size]
+    nothing_count = 0
+    for i in range(size):
+        nothing_count += np.isnan(amounts[i])
+    if nothing_count == 0:
+        # As little as can be within this loop: what it carries along is then kept in registers.
+        for i in range(size):
+            amount = amounts[i]
             lowest = amount if amount < lowest else lowest
             highest = amount if amount > highest else highest
-            count += 1
             total, rounding = two_sum(total, amount)
             lost += rounding
-            covered += ends[i] - starts[i]
-            if wants_estimates and is_estimate(qualities[i]):
-                estimated += ends[i] - starts[i]
-        i += 1
-    return i, (total, lost, covered, estimated, count, lowest, highest)
+        length = np.int64(0)
+        for i in range(size):
+            length += ends[i] - starts[i]
+        covered += length
+        count += size
+        if wants_estimates:
+            for i in range(size):
+                if is_estimate(qualities[i]):
+                    estimated += ends[i] - starts[i]
+        return size, (total, lost, covered, estimated, count, lowest, highest)
+    for i in range(size):
+        if not np.isnan(amounts[i]):
+            is_estimated = wants_estimates and is_estimate(qualities[i])
+            begun = _with_begin((total, lost, covered, estimated, count, lowest, highest), amounts[i])
+            total, lost, covered, estimated, count, lowest, highest = _with_share(
+                begun, amounts[i], ends[i] - starts[i], is_estimated
+            )
+    return size, (total, lost, covered, estimated, count, lowest, highest)
+
+
+@inner
+def _count_until(ends, edge):
+    """How many of increasing ends lie up to an edge; mostly few, or many."""
+    few = 0
+    while few < min(ends.size, 32) and ends[few] <= edge:
+        few += 1
+    if few < 32 or few == ends.size:
+        return few
+    return few + first_at_or_after(ends[few:], edge + 1)
 
 
 @inner
@@ -337,7 +377,7 @@ def _fold(at, to):
     slot, bucket, row, cell = at
     control, columns, bucket_count, _, _ = to
     total, count, _, _, _, _ = _fields_of(cell)
-    place, of_sum, of_count = _place_of(slot, bucket, to)
+    place, of_sum, of_count = place_of(slot, bucket, to)
     columns[place] += 1
     if of_sum >= 0:
         fold_value(total, control[FOLD_HOW], columns, of_sum, bucket_count)
@@ -351,7 +391,7 @@ def _fold_whole(amounts, at, to):
     """Fold a row each into the places from one on, as _fold would; their count."""
     slot, bucket = at
     control, columns, bucket_count, _, _ = to
-    place, of_sum, of_count = _place_of(slot, bucket, to)
+    place, of_sum, of_count = place_of(slot, bucket, to)
     row_counts = columns[place : place + amounts.size]
     for k in range(row_counts.size):
         row_counts[k] += 1
@@ -368,7 +408,7 @@ def _fold_whole(amounts, at, to):
 
 
 @inner
-def _place_of(slot, bucket, to):
+def place_of(slot, bucket, to):
     """Where the count of rows of a slot's bucket is, and the cells of sum and count, or less than 0."""
     control, _, bucket_count, place_size, _ = to
     place = control[FOLD_FIELDS + slot] * place_size * bucket_count + bucket
@@ -399,22 +439,30 @@ def _is_growing(values):
 
 @inner
 def intervals_of(readings, factors, wants_codes, scratch):
-    """Starts, ends, amounts and codes of the intervals between a meter's readings that count."""
-    times, values, qualities = readings
+    """Starts, ends, amounts and codes of the intervals between a meter's readings that count.
+
+    `readings` are times, values, qualities, mantissas and the exponent of these; where it is -1, there are
+    no mantissas. The values are not looked at where all mantissas grow.
+    """
+    times, values, qualities, mantissas, exponent = readings
     modulus, multiplier, numerator, denominator = factors
     size = times.size
     events = scratch[:size].view(np.uint8)
-    is_growing = _is_growing(values)
+    is_growing = _is_growing(mantissas) if exponent >= 0 else _is_growing(values)
     if not is_growing:
         times, values, qualities = _picked(times, values, qualities, modulus, events, scratch[size:])
     count = max(times.size - 1, 0)
     amounts = scratch[5 * size : 5 * size + count].view(np.float64)
-    for k in range(count):
-        amounts[k] = (values[k + 1] - values[k]) * multiplier
-    if not is_growing:
+    if is_growing and exponent >= 0:
+        power = POWERS_OF_TEN[exponent]
         for k in range(count):
-            if events[k + 1] != EVENT_NONE:
-                amounts[k] = amount_between(values[k], values[k + 1], events[k + 1], modulus) * multiplier
+            amounts[k] = np.float64(mantissas[k + 1] - mantissas[k]) / power * multiplier
+    else:
+        guess = max(exponent, 0)
+        for k in range(count):
+            event = EVENT_NONE if is_growing else np.int64(events[k + 1])
+            amount, guess = amount_between(values[k], values[k + 1], event, modulus, guess)
+            amounts[k] = amount * multiplier
     if numerator != denominator:
         for k in range(count):
             amounts[k] = amounts[k] * numerator / denominator

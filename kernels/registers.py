@@ -16,6 +16,7 @@ grows; where it falls, the first of these rules that fits says what happened, `f
 import numpy as np
 
 from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from .differences import difference_beyond, difference_of
 from .qualities import SUSPECT, worse_of
 
 EVENT_NONE = 0
@@ -150,6 +151,7 @@ def intervals_between(
         return MALFORMED
     amounts = intervals.view(np.float64)
     count = 0
+    exponent = 0
     for k in range(points.size):
         new = points[k]
         if not 0 <= new < size or not 0 <= slots[new] < slot_count:
@@ -162,20 +164,24 @@ def intervals_between(
         quality = np.int64(quality_between(qualities[old], qualities[new], event))
         intervals[count] = times[old]
         intervals[room + count] = times[new]
-        amounts[2 * room + count] = (
-            amount_between(values[old], values[new], event, meters[slot]) * meters[slot_count + slot]
-        )
+        amount, exponent = amount_between(values[old], values[new], event, meters[slot], exponent)
+        amounts[2 * room + count] = amount * meters[slot_count + slot]
         intervals[3 * room + count] = np.int64(slot) << 16 | quality << 8 | np.int64(event)
         count += 1
     return count
 
 
 @inner
-def amount_between(old, new, event, modulus):
-    """What a register counted between two readings; NaN over a reset."""
+def amount_between(old, new, event, modulus, exponent):
+    """What a register counted between two readings, NaN over a reset; and the exponent to try next.
+
+    `exponent` is one at which the readings may be decimals: see differences.py.
+    """
     if event == EVENT_RESET:
-        return np.nan
-    return new - old + modulus if event == EVENT_ROLLOVER else new - old
+        return np.nan, exponent
+    if event == EVENT_ROLLOVER:
+        return difference_beyond(old, new, modulus, exponent)
+    return difference_of(old, new, exponent)
 
 
 @inner

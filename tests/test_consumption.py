@@ -246,3 +246,49 @@ def test_daiad_monthly_volumes_sum_to_the_registers_differences(store: sd.Store)
     assert (backflow["value"] < 0).all()
     assert backflow["series"].str.startswith("219ffd09").sum() > 100
     assert (amounts.loc[amounts["event"] == 0, "value"] >= 0).all()
+
+
+@pytest.mark.parametrize("is_compacted", [False, True])
+def test_differences_of_decimals_are_decimal(store: sd.Store, is_compacted: bool) -> None:
+    registers = [1234.567, 1234.576, 1234.6, 1235.0, 1234.9]  # the last step is backflow
+    write(store, "wm-1", [k * HOUR for k in range(5)], registers)
+    write(store, "odd", [0, HOUR], [1 / 3, 2 / 3 + 1e-9])
+    write(store, "wheel", [0, HOUR], [999.998, 0.003])
+    store.describe("wheel", register_digits=3)
+    if is_compacted:
+        store.compact()
+    assert rows(store.query("wm-1").consumption(), "value") == [(0.009,), (0.024,), (0.4,), (-0.1,)]
+    assert rows(store.query("wm-1").consumption().resample("1h", "sum"), "sum") == [
+        (0.009,),
+        (0.024,),
+        (0.4,),
+        (-0.1,),
+    ]
+    assert rows(store.query("wheel").consumption(), "value") == [(0.005,)]
+    assert rows(store.query("odd").consumption(), "value") == [(2 / 3 + 1e-9 - 1 / 3,)]
+
+
+def test_hours_of_a_town_sum_up_to_the_last_litre(store: sd.Store) -> None:
+    """By the tokens of blocks; of some meters with gaps, others digits, and one that falls."""
+    rng = np.random.default_rng(5)
+    hours = 1_500
+    litres = np.cumsum(rng.poisson(9, (12, hours)), axis=1)
+    litres[11, 700:] -= 1
+    with store.writer() as writer:
+        for k in range(12):
+            kept = rng.random(hours) > (0.05 if k % 3 == 0 else 0.0)
+            power = 100 if k == 5 else 1000
+            writer.write(
+                {"series": f"m{k}", "time": np.flatnonzero(kept) * HOUR, "value": litres[k][kept] / power}
+            )
+    store.compact()
+    total = store.query().consumption().resample("1h", ["sum", "count"]).aggregate("sum").to_arrow()
+    assert total["series_count"].to_pylist()[10:-10] == [12] * (hours - 21)
+    whole = store.query([f"m{k}" for k in range(12) if k % 3]).consumption().resample("1h", "sum")
+    steps = np.diff(litres[[k for k in range(12) if k % 3]], axis=1)
+    factors = [10 if k == 5 else 1 for k in range(12) if k % 3]
+    exact = [int(step @ factors) / 1000 for step in steps.T]
+    assert whole.aggregate("sum").to_arrow()["sum"].to_pylist() == pytest.approx(exact, rel=1e-15)
+    used = np.asarray(total["sum"]).sum()
+    whole_use = sum(int(litres[k, -1] - litres[k, 0]) / (100 if k == 5 else 1000) for k in range(12))
+    assert used == pytest.approx(whole_use, abs=0.3)  # but for what gaps at either end took

@@ -140,7 +140,7 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
         {"edges": [4]},
         {"room": 1},
         {"cells": 20},
-        {"scratch": 13},
+        {"scratch": 15},
         {},
     ],
 )
@@ -151,7 +151,7 @@ def test_registers_that_do_not_fit_are_malformed(change: dict[str, object]) -> N
         "edges": [0, 4, 9],
         "room": 9,
         "cells": 99,
-        "scratch": 14,
+        "scratch": 16,
     }
     given |= change
     control = np.zeros(amounts.REDUCE_FIELDS + 2 * given["room"], np.int64)
@@ -194,7 +194,8 @@ def test_rows_are_folded_as_by_places(
     rows = cells[bucket_count * amounts.CELL_FIELDS :].reshape(6, -1)[:, :count]
 
     fields = [amounts.EMIT_SUM, amounts.EMIT_COUNT]
-    shape = (3, bucket_count, 1 + (max(columns_to) + 1) * places.CELL_FIELDS)
+    cell_size = (max(columns_to) + 1) * places.CELL_FIELDS
+    shape = (3, bucket_count, 1 + cell_size + register_amounts.STEP_FIELDS)
     expected = np.zeros(shape)
     numbers = np.array(groups)[slots] * bucket_count + buckets
     expected[:, :, 0] = np.bincount(numbers, minlength=3 * bucket_count).reshape(3, bucket_count)
@@ -226,23 +227,23 @@ def test_rows_are_folded_as_by_places(
         {"groups": [0, 2]},
         {"groups": [0, -1]},
         {"groups": []},
-        {"fields": [1, 0, -1, -1, -1, -1], "places": 27},
+        {"fields": [1, 0, -1, -1, -1, -1], "places": 35},
         {"fields": [2, 0, -1, -1, -1, -1]},
         {"fields": [0, -1, 1, -1, -1, -1]},
         {"keeps_empty": 1},
-        {"places": 15},
+        {"places": 23},
         {"edges": [4]},
         {"times": [0, 0, 5]},
         {},
     ],
 )
 def test_folds_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
-    given = {"slots": [0.0, 1.0], "groups": [1, 0], "fields": [0, -1, -1, -1, -1, -1], "places": 16}
+    given = {"slots": [0.0, 1.0], "groups": [1, 0], "fields": [0, -1, -1, -1, -1, -1], "places": 24}
     given |= {"keeps_empty": 0, "edges": [0, 4, 9], "times": [0, 5, 5]} | change
     control = np.array([given["keeps_empty"], *given["fields"], places.FOLD_SUM, *given["groups"]], np.int64)
     status = register_amounts.fold_registers(
         np.array([0, 2, 3]),
-        np.concatenate([given["slots"], np.zeros(2), np.ones(6), np.zeros(14)]),
+        np.concatenate([given["slots"], np.zeros(2), np.ones(6), np.zeros(16)]),
         np.array(given["times"]),
         np.array([1.0, 2.0, 3.0]),
         np.zeros(3, np.uint8),
