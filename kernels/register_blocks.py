@@ -8,8 +8,21 @@ import numpy as np
 
 from ._jit import Float64Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
 from .amounts import EMIT_ESTIMATED, MALFORMED, has_room
-from .blocks import COUNT, DESCRIPTOR_FIELDS, first_at_or_after, read_block
-from .qualities import is_reading
+from .blocks import (
+    COUNT,
+    DESCRIPTOR_FIELDS,
+    QUALITIES_END,
+    QUALITIES_OFFSET,
+    VALUES_END,
+    VALUES_OFFSET,
+    first_at_or_after,
+    read_times,
+    tables_of,
+)
+from .cells import EXACT_MANTISSA_MAX
+from .differences import decimals_of
+from .floats import PLAIN_VALUES, read_floats, unscale
+from .qualities import is_reading, read_qualities
 from .register_amounts import (
     METER_FIELDS,
     NOTHING,
@@ -21,6 +34,7 @@ from .register_amounts import (
     intervals_of,
     target_of,
 )
+from .register_lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
 
 MALFORMED_BLOCK = -2  # less the block's number
 
@@ -114,22 +128,32 @@ def _reduce(blocks, bounds, meters, edges, control, columns, is_folding):
     to = target_of(edges, control, columns, is_folding)
     bucket, row, cell = -1, 0, NOTHING
     first, behind = 0, 0
+    exponent, exponent_of_lines = np.int64(-1), np.int64(-1)
+    frame = (edges, width_of(edges, control, is_folding))
     for m in range(meter_count):
         slot = np.int64(slots[m])
         is_last = m + 1 == meter_count or slots[m + 1] != slots[m]
+        if is_last and (m == 0 or slots[m - 1] != slots[m]):
+            own = (slot, bounds[2 * m], bounds[2 * m + 1], _taken(meters, m, meter_count))
+            count, exponent_of_lines = _fold_lines(
+                blocks, own, factors(meters, m, meter_count), frame, exponent_of_lines, scratch, to
+            )
+            if count >= 0:
+                row += count
+                continue
         if m == 0 or slots[m] != slots[m - 1]:
             # An exchange puts one reading before these, or behind them.
-            count = _read_meter(
-                blocks, bounds[2 * m], bounds[2 * m + 1], _part(readings, 1, room - 1), scratch
+            count, exponent = _read_meter(
+                blocks, bounds[2 * m], bounds[2 * m + 1], _part(readings, 1, room - 1), is_last
             )
             if count < 0:
                 return count
             first, behind = _within(readings[0][1 : 1 + count], meters, m, meter_count)
         exchange = _exchange_of(meters, m + 1, meter_count) if not is_last else _NO_EXCHANGE
         end, taken = (behind, _NO_READING) if is_last else _end_with(readings, first, behind, exchange)
-        rows = intervals_of(
-            _part(readings, first, end), factors(meters, m, meter_count), wants_estimates, scratch
-        )
+        of_meter = _with_mantissas(_part(readings, first, end), exponent, scratch)
+        rest = scratch[end - first :]
+        rows = intervals_of(of_meter, factors(meters, m, meter_count), wants_estimates, rest)
         bucket, row, cell = add_rows(rows, edges, wants_estimates, (slot, bucket, row, cell), to)
         if is_last:
             row = close((slot, bucket, row, cell), edges.size - 1, to)
@@ -138,7 +162,36 @@ def _reduce(blocks, bounds, meters, edges, control, columns, is_folding):
             first = _begin_with(readings, end, behind, exchange, taken)
         if row == MALFORMED:
             return MALFORMED
+    if exponent_of_lines >= 0:
+        settle_lines(exponent_of_lines, to)
     return row
+
+
+@inner
+def _fold_lines(blocks, meter, factors, frame, exponent_of_sums, scratch, to):
+    """Fold a meter by its lines; return its count of rows, -1 where it cannot be, and the sums' exponent."""
+    slot, first, end, taken = meter
+    _, multiplier, numerator, denominator = factors
+    _, width = frame
+    if width == 0 or multiplier != 1.0 or numerator != denominator:
+        return -1, exponent_of_sums
+    exponent, block_count = open_meter(blocks, (first, end), taken, frame, exponent_of_sums, scratch)
+    if exponent == NO_LINES:
+        return -1, exponent_of_sums
+    if exponent > exponent_of_sums:  # all sums so far are of fewer digits
+        if exponent_of_sums >= 0:
+            settle_lines(exponent_of_sums, to)
+        exponent_of_sums = exponent
+    return fold_meter(slot, block_count, (exponent, exponent_of_sums), frame, scratch, to), exponent_of_sums
+
+
+@inner
+def _taken(meters, m, meter_count):
+    """The first and the last time of which a meter's readings are taken."""
+    return (
+        _field(meters, FIRST_TIME, meter_count).view(np.int64)[m],
+        _field(meters, LAST_TIME, meter_count).view(np.int64)[m],
+    )
 
 
 _NO_EXCHANGE = (0, 0.0, 0.0)
@@ -148,8 +201,7 @@ _NO_READING = (0, 0.0, 0)
 @inner
 def _within(times, meters, m, meter_count):
     """Where in the columns, which begin one before `times`, the readings begin and end that are taken."""
-    low = _field(meters, FIRST_TIME, meter_count).view(np.int64)[m]
-    high = _field(meters, LAST_TIME, meter_count).view(np.int64)[m]
+    low, high = _taken(meters, m, meter_count)
     end = times.size
     if end > 0 and times[end - 1] > high:
         end = first_at_or_after(times, high + 1)
@@ -200,41 +252,105 @@ def _begin_with(readings, end, behind, exchange, taken):
 
 
 @inner
-def _read_meter(blocks, first, end, readings, integers):
-    """Decode a meter's blocks; the count of its usable readings, or -2 - b where block b is malformed."""
+def _with_mantissas(readings, exponent, scratch):
+    """The readings as intervals_of takes them; where the exponent is not -1 their values are mantissas."""
+    times, values, qualities = readings
+    if exponent < 0:
+        mantissas = scratch[: values.size]
+        return times, values, qualities, mantissas, decimals_of(values, mantissas)
+    mantissas = values.view(np.int64)
+    falls = 0
+    for k in range(1, mantissas.size):
+        falls += mantissas[k] < mantissas[k - 1]
+    if falls > 0:  # then the values are looked at, and the mantissas are not
+        unscale(mantissas, exponent, values)
+        exponent = np.int64(-1)
+    return times, values, qualities, mantissas, exponent
+
+
+@inner
+def _read_meter(blocks, first, end, readings, may_be_integers):
+    """Decode a meter's blocks; return (the count of its usable readings, the exponent of their mantissas).
+
+    Where all are decimals of few enough digits, at one exponent, and that is wanted, there are mantissas in
+    the place of values; else the exponent is -1. The count is -2 - b where block b is malformed.
+    """
     data, descriptors, tables = blocks
     times, values, qualities = readings
     filled = 0
     last = np.int64(0)
+    exponent = np.int64(-1)
+    are_integers = may_be_integers
     for block in range(first, end):
         descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
         count = descriptor[COUNT]
         if not 1 <= count <= times.size - filled:
-            return MALFORMED_BLOCK - block
+            return MALFORMED_BLOCK - block, exponent
         behind = filled + count
         own = (times[filled:behind], values[filled:behind], qualities[filled:behind])
-        if read_block(data, descriptor, tables, integers[:count], own) < 0:
-            return MALFORMED_BLOCK - block
-        if block > first and times[filled] <= last:
-            return MALFORMED_BLOCK - block
+        own_exponent = _read_numbers(data, descriptor, tables, own)
+        if own_exponent == MALFORMED or (block > first and times[filled] <= last):
+            return MALFORMED_BLOCK - block, exponent
         last = times[behind - 1]
-        filled += _keep_usable(own)
-    return filled
+        if are_integers and (own_exponent == PLAIN_VALUES or (filled > 0 and own_exponent != exponent)):
+            if filled > 0:
+                unscale(values.view(np.int64)[:filled], exponent, values[:filled])
+            are_integers, exponent = False, np.int64(-1)
+        if are_integers:
+            exponent = own_exponent
+        elif own_exponent != PLAIN_VALUES:
+            unscale(values.view(np.int64)[filled:behind], own_exponent, values[filled:behind])
+        filled += _keep_usable(own, are_integers)
+    return filled, exponent
 
 
 @inner
-def _keep_usable(readings):
+def _read_numbers(data, descriptor, tables, columns):
+    """Decode a block; return the exponent of its mantissas, PLAIN_VALUES where it has doubles, or MALFORMED.
+
+    Both stand in the place of the values.
+    """
+    times, values, qualities = columns
+    tables = tables_of(descriptor, tables)
+    mantissas = values.view(np.int64)
+    if read_times(data, descriptor, tables, times) == MALFORMED:
+        return np.int64(MALFORMED)
+    offset, end = descriptor[VALUES_OFFSET], descriptor[VALUES_END]
+    exponent = np.int64(read_floats(data, offset, end, tables, mantissas, values))
+    offset, end = descriptor[QUALITIES_OFFSET], descriptor[QUALITIES_END]
+    if exponent == MALFORMED or read_qualities(data, offset, end, qualities) == MALFORMED:
+        return np.int64(MALFORMED)
+    if exponent != PLAIN_VALUES and not _are_small(mantissas):
+        unscale(mantissas, exponent, values)
+        return np.int64(PLAIN_VALUES)
+    return exponent
+
+
+@inner
+def _are_small(mantissas):
+    """Whether their differences are those of decimals: see differences.py."""
+    large_count = 0
+    for k in range(mantissas.size):
+        large_count += not -EXACT_MANTISSA_MAX < mantissas[k] < EXACT_MANTISSA_MAX
+    return large_count == 0
+
+
+@inner
+def _keep_usable(readings, are_integers):
     """Move the readings that are finite, and neither rejected nor missing, to the front; their count."""
     times, values, qualities = readings
     odd_count = 0
-    for k in range(values.size):
-        odd_count += not np.isfinite(values[k])
+    if not are_integers:
+        for k in range(values.size):
+            odd_count += not np.isfinite(values[k])
     for k in range(qualities.size):
         odd_count += qualities[k] != 0
     if odd_count == 0:  # mostly all are measured
         return values.size
+    bits = values.view(np.int64)
     kept = 0
     for k in range(values.size):
-        times[kept], values[kept], qualities[kept] = times[k], values[k], qualities[k]
-        kept += np.isfinite(values[k]) and is_reading(qualities[k])
+        is_kept = (are_integers or np.isfinite(values[k])) and is_reading(qualities[k])
+        times[kept], bits[kept], qualities[kept] = times[k], bits[k], qualities[k]
+        kept += is_kept
     return kept

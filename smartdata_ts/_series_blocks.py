@@ -3,7 +3,9 @@
 The blocks may stand in several chunks; recent writes are encoded to blocks as those of a chunk are.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from smartdata_ts._snapshot import Blocks
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels import blocks as kernel_blocks
 from smartdata_ts.kernels._jit import Int64Array, UInt8Array, UInt32Array
-from smartdata_ts.kernels.entropy import STATE_COUNT
+from smartdata_ts.kernels.models import TABLE_SIZE
 
 _RECENT_SHARE_MAX = 1 / 16  # of all readings: to encode one takes as long as to decode ten
 
@@ -47,29 +49,70 @@ class SeriesBlocks:
         low, high = min(firsts, default=TIME_MAX), max(lasts, default=TIME_MIN)
         return int(times.min(initial=low)), int(times.max(initial=high))
 
+    def by_chunk(self) -> "Iterator[tuple[int, SeriesBlocks]]":
+        """Parts of a chunk each, and of what the one before has of its first series; with their first slots.
+
+        All is one part where chunks share more series than that.
+        """
+        chunks = sorted(self.chunks, key=lambda part: int(part.positions[0]))
+        ends = [int(part.positions[-1]) for part in chunks]
+        begins = sorted({int(part.positions[0]) for part in chunks[1:]})
+        if any(after.positions[0] < end for after, end in zip(chunks[1:], ends[:-1], strict=True)):
+            begins = []
+        for first, end in pairwise([0, *begins, self.slot_count]):
+            cuts = [np.searchsorted(part.positions, [first, end]).tolist() for part in chunks]
+            own = [
+                Blocks(part.chunk, part.rows[low:high], part.positions[low:high] - first)
+                for part, (low, high) in zip(chunks, cuts, strict=True)
+                if low < high
+            ]
+            low, high = np.searchsorted(self.recent.series, [first, end]).tolist()
+            recent = self.recent.select(slice(low, high))
+            recent = replace(recent, series=recent.series - np.int32(first))
+            if own or len(recent):
+                yield first, SeriesBlocks(end - first, own, recent, self.taken)
+
     def load(self) -> "Payloads":
-        """Their verified bytes; raises CorruptChunkError where those of a chunk are not what was written."""
-        pieces = [_of_chunk(part) for part in self.chunks]
+        """Their verified bytes, good until this thread asks any chunk again.
+
+        Raises CorruptChunkError where those of a chunk are not what was written.
+        """
+        # Only the bytes of the last chunk need not be copied, which is therefore the largest.
+        chunks = sorted(self.chunks, key=lambda part: part.rows.size)
+        pieces = [_of_chunk(part, is_to_stay=part is not chunks[-1]) for part in chunks]
         if len(self.recent):
             pieces.append(_of_recent(self.recent))
-        fields = [piece.fields for piece in pieces]
+        if len(pieces) == 1:
+            return self._joined(pieces, pieces[0].data, pieces[0].tables, chunks)
         for piece, before in zip(pieces, _before([piece.data.size for piece in pieces]), strict=True):
             piece.fields[:, kernel_blocks.TIMES_OFFSET : kernel_blocks.QUALITIES_END + 1] += before
-        model_counts = [piece.tables.size // STATE_COUNT for piece in pieces]
+        model_counts = [piece.tables.size // TABLE_SIZE for piece in pieces]
         for piece, before in zip(pieces, _before(model_counts), strict=True):
             piece.fields[:, kernel_blocks.FIRST_MODEL] = before
-        descriptors = np.concatenate(fields)
-        begins = np.concatenate([piece.begins for piece in pieces])
-        order = np.lexsort((begins, descriptors[:, kernel_blocks.SLOT]))
-        descriptors = descriptors[order]
+        data, tables = (
+            np.concatenate(parts) for parts in zip(*((p.data, p.tables) for p in pieces), strict=True)
+        )
+        return self._joined(pieces, data, tables, chunks)
+
+    def _joined(
+        self, pieces: "list[_Piece]", data: UInt8Array, tables: UInt32Array, chunks: list[Blocks]
+    ) -> "Payloads":
+        """The blocks of all pieces, in the order of series and time."""
+        descriptors = pieces[0].fields
+        order = np.arange(descriptors.shape[0])
+        if len(pieces) > 1:
+            descriptors = np.concatenate([piece.fields for piece in pieces])
+            begins = np.concatenate([piece.begins for piece in pieces])
+            order = np.lexsort((begins, descriptors[:, kernel_blocks.SLOT]))
+            descriptors = descriptors[order]
         slots = descriptors[:, kernel_blocks.SLOT]
         return Payloads(
-            np.concatenate([piece.data for piece in pieces]),
-            np.ascontiguousarray(descriptors).reshape(-1),
-            np.concatenate([piece.tables for piece in pieces]),
+            data,
+            descriptors.reshape(-1),
+            tables,
             np.searchsorted(slots, np.arange(self.slot_count + 1)),
             np.bincount(slots, descriptors[:, kernel_blocks.COUNT], self.slot_count).astype(np.int64),
-            self.chunks,
+            chunks,
             order,
         )
 
@@ -128,11 +171,12 @@ class _Piece:
     begins: Int64Array  # the first time of each block
 
 
-def _of_chunk(part: Blocks) -> _Piece:
+def _of_chunk(part: Blocks, is_to_stay: bool) -> _Piece:
+    """The bytes of blocks; unless they are `to_stay`, only until this thread asks any chunk again."""
     data, descriptors = part.chunk.payloads(part.rows, part.positions)
     fields = descriptors.reshape(-1, kernel_blocks.DESCRIPTOR_FIELDS)
-    # The next chunk's bytes will take the place of these.
-    return _Piece(data.copy(), fields, part.chunk.tables, part.chunk.time_min[part.rows])
+    data = data.copy() if is_to_stay else data
+    return _Piece(data, fields, part.chunk.tables, part.chunk.time_min[part.rows])
 
 
 def _of_recent(rows: Readings) -> _Piece:

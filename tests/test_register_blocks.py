@@ -44,7 +44,7 @@ def fold_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarra
     control = np.full(register_amounts.FOLD_FIELDS + slot_count, -1)
     control[[amounts.KEEP_EMPTY, 1 + amounts.EMIT_SUM, 1 + amounts.EMIT_COUNT]] = 0, 0, 1
     control[register_amounts.FOLD_HOW :] = places.FOLD_SUM, *(slot % 2 for slot in range(slot_count))
-    return control, np.zeros(2 * bucket_count * (1 + 2 * places.CELL_FIELDS))
+    return control, np.zeros(2 * bucket_count * (1 + 2 * places.CELL_FIELDS + register_amounts.STEP_FIELDS))
 
 
 def row_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -113,3 +113,39 @@ def test_a_span_is_that_of_all_blocks_and_of_what_is_recent(years: sd.Store) -> 
     assert one.span == (0, YEAR + 39 * HOUR)
     assert (both.piece_count, one.piece_count, none.piece_count) == (3, 2, 0)
     assert (both.reading_count, one.reading_count, none.reading_count) == (161, 80, 0)
+
+
+@pytest.mark.parametrize("chunk_readings", [70, 300])
+@pytest.mark.parametrize("has_recent", [False, True])
+def test_parts_of_a_chunk_each_hold_all_of_their_series(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_readings: int, has_recent: bool
+) -> None:
+    monkeypatch.setattr("smartdata_ts._chunk_output.CHUNK_READINGS_MAX", chunk_readings)
+    monkeypatch.setattr("smartdata_ts._writer.HEAD_READINGS_MAX", 10)
+    with sd.open(tmp_path / "city.sdts", auto_compact=False) as store:
+        with store.writer() as writer:
+            for k in range(20):
+                times = np.arange(50 + 2 * k) * HOUR
+                writer.write({"series": [f"m{k:02}"] * times.size, "time": times, "value": times / HOUR})
+        if has_recent:
+            store.write({"series": ["m03", "m17"], "time": [900 * HOUR] * 2, "value": [1.0, 2.0]})
+        plan = store.query()._plan()[0]
+        whole = _series_blocks.series_blocks(plan, Slice(3, 18, -(2**63), 2**63 - 1))
+        parts = list(whole.by_chunk())
+        assert len(parts) > 3
+        ends = [first + part.slot_count for first, part in parts]
+        assert [first for first, _ in parts] == [0, *ends[:-1]]
+        assert ends[-1] == whole.slot_count == 15
+        assert sum(part.reading_count for _, part in parts) == whole.reading_count
+        expected = whole.load().counts.tolist()
+        assert [count for _, part in parts for count in part.load().counts.tolist()] == expected
+        assert expected == [56 + 2 * k + (has_recent and k in (0, 14)) for k in range(15)]
+
+
+def test_chunks_that_share_many_series_are_one_part(tmp_path: Path) -> None:
+    with sd.open(tmp_path / "city.sdts", auto_compact=False) as store:
+        fill(store, np.random.default_rng(1), in_order=True)
+        plan = store.query()._plan()[0]
+        whole = _series_blocks.series_blocks(plan, Slice(0, plan.ids.size, -(2**63), 2**63 - 1))
+        assert len(whole.chunks) > 1
+        assert [first for first, _ in whole.by_chunk()] == [0]

@@ -51,9 +51,11 @@ class RegisterBuckets:
 
     def run_blocks(self, first: int, end: int, blocks: SeriesBlocks, context: Context) -> Frame | None:
         """The same of blocks; None where the series are not all registers."""
-        kernel = register_blocks.reduce_register_blocks
-        opened = self.opened_blocks(first, end, blocks, context, kernel)
-        return None if opened is None else self.buckets.reduced(first, end, opened[0], context, opened[1])
+        if not self.suits_blocks(first, end, context):
+            return None
+        span = self.span_of_blocks(first, end, blocks, context)
+        reduce = self.opened_blocks(first, end, blocks, context, register_blocks.reduce_register_blocks)
+        return self.buckets.reduced(first, end, span, context, reduce)
 
     def suits(self, frame: Frame, context: Context) -> bool:
         """Whether the kernels can do it: all series of the frame are registers."""
@@ -80,12 +82,22 @@ class RegisterBuckets:
 
         return _span(rows, bounds), reduce
 
+    def suits_blocks(self, first: int, end: int, context: Context) -> bool:
+        """The same of what is said of the series."""
+        return not self._counts and set(context.facts.kinds[first:end]) <= {"register", None}
+
+    def span_of_blocks(self, first: int, end: int, blocks: SeriesBlocks, context: Context) -> tuple[int, int]:
+        """The span of the readings of some series, usable or not, and of the exchanges."""
+        known = context.facts.exchanges
+        own = (known[position] for position in known if first <= position < end)
+        times = [exchange.time for of_series in own for exchange in of_series]
+        low, high = blocks.span
+        return min([low, *times]), max([high, *times])
+
     def opened_blocks(
         self, first: int, end: int, blocks: SeriesBlocks, context: Context, kernel: Callable[..., int]
-    ) -> Opened | None:
-        """The same of blocks; the span is that of the readings, usable or not, and of the exchanges."""
-        if self._counts or not set(context.facts.kinds[first:end]) <= {"register", None}:
-            return None
+    ) -> Reduce:
+        """What gives some slots' blocks to the kernel, until this thread asks any chunk again."""
         slots_of, moduli, multipliers, exchanges = meter_facts(first, end, context)
         factors = self._factors(first, end, context)[:, slots_of]
         taken = np.repeat(np.array([blocks.taken]).T, slots_of.size, axis=1).view(np.float64)
@@ -104,9 +116,7 @@ class RegisterBuckets:
                 raise loaded.corrupt(register_blocks.MALFORMED_BLOCK - status)
             return status
 
-        times = [exchange.time for _, exchange in exchanges]
-        low, high = blocks.span
-        return (min([low, *times]), max([high, *times])), reduce
+        return reduce
 
     def _factors(self, first: int, end: int, context: Context) -> Float64Array:
         """By what each slot's amounts are multiplied, and then divided, to have the unit that is wanted."""

@@ -3,6 +3,7 @@
 Rows of a series each, were they written, read, numbered and folded, would take longer than to make them.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,16 +11,16 @@ import pyarrow as pa
 
 from smartdata_ts._series_blocks import SeriesBlocks
 from smartdata_ts._steps.across import Across, Members, probability_of
-from smartdata_ts._steps.buckets import clipped
+from smartdata_ts._steps.buckets import Reduce, clipped
 from smartdata_ts._steps.folding import Part, columns_of
 from smartdata_ts._steps.frame import Context, Frame, Step, to_batch
-from smartdata_ts._steps.register_buckets import Opened, RegisterBuckets
+from smartdata_ts._steps.register_buckets import RegisterBuckets
 from smartdata_ts.kernels import amounts as kernel_amounts
 from smartdata_ts.kernels import places as kernel_places
 from smartdata_ts.kernels import register_amounts, register_blocks
 
 _FIELDS = {"sum": kernel_amounts.EMIT_SUM, "count": kernel_amounts.EMIT_COUNT}
-_PLACES_SIZE_MAX = 1 << 19  # words: what the processor's caches keep
+_PLACES_SIZE_MAX = 3 << 18  # words: what the processor's caches keep
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class RegisterFolds:
     across: Across
     members: Members
     needs_neighbours = True
-    frame_scale = 16  # few rows are made of a frame's readings
+    frame_scale = 48  # few rows are made of a frame's readings
+    takes_chunks = True
 
     @property
     def schema(self) -> pa.Schema:
@@ -41,8 +43,8 @@ class RegisterFolds:
         """One row a group and bucket that an amount reaches into."""
         part = None
         if self.registers.suits(frame, context):
-            opened = self.registers.opened(frame, context, register_amounts.fold_registers)
-            part = self._folded(frame.first, frame.end, opened, context)
+            span, fold = self.registers.opened(frame, context, register_amounts.fold_registers)
+            part = self._folded(frame.first, frame.end, span, [(0, frame.end - frame.first, fold)], context)
         if part is None:
             buckets = self.registers.run(frame, context)
             part = self.across.part_of(to_batch(buckets, context.keys, self.schema), self.members)
@@ -50,34 +52,53 @@ class RegisterFolds:
 
     def run_blocks(self, first: int, end: int, blocks: SeriesBlocks, context: Context) -> Frame | None:
         """The same of blocks; None where the kernel cannot do it."""
-        kernel = register_blocks.fold_register_blocks
-        opened = self.registers.opened_blocks(first, end, blocks, context, kernel)
-        part = None if opened is None else self._folded(first, end, opened, context)
+        if not self.registers.suits_blocks(first, end, context):
+            return None
+        span = self.registers.span_of_blocks(first, end, blocks, context)
+        part = self._folded(first, end, span, self._opened(first, blocks, context), context)
         return None if part is None else _frame_of(part, first, end)
 
-    def _folded(self, first: int, end: int, opened: Opened, context: Context) -> Part | None:
+    def _opened(
+        self, first: int, blocks: SeriesBlocks, context: Context
+    ) -> Iterator[tuple[int, int, Reduce]]:
+        """Ranges of slots, and what gives their blocks to the kernel until the next range is asked for."""
+        kernel = register_blocks.fold_register_blocks
+        for slot, part in blocks.by_chunk():
+            end = slot + part.slot_count
+            yield slot, end, self.registers.opened_blocks(first + slot, first + end, part, context, kernel)
+
+    def _folded(
+        self,
+        first: int,
+        end: int,
+        span: tuple[int, int],
+        folds: Iterable[tuple[int, int, Reduce]],
+        context: Context,
+    ) -> Part | None:
         """The same by the kernel; None where it would need too much room."""
-        span, fold = opened
         edges = self.registers.buckets.edges(span, context)
         groups, numbers = np.unique(self.members.groups[first:end], return_inverse=True)
         hows = self.across.hows(self.schema)
-        shape = (groups.size, 1 + len(hows) * kernel_places.CELL_FIELDS, edges.size - 1)
+        cell_size = len(hows) * kernel_places.CELL_FIELDS
+        shape = (groups.size, 1 + cell_size + register_amounts.STEP_FIELDS, edges.size - 1)
         size = int(np.prod(shape))
         if not 0 < size <= _PLACES_SIZE_MAX:
             return None
-        control = np.full(register_amounts.FOLD_FIELDS + numbers.size, -1)
+        control = np.full(register_amounts.FOLD_FIELDS, -1)
         control[kernel_amounts.KEEP_EMPTY] = 0
         for column, name in enumerate(hows):
             control[1 + _FIELDS[name]] = column
         control[register_amounts.FOLD_HOW] = hows["sum"]
-        control[register_amounts.FOLD_FIELDS :] = numbers
         places = context.room("places", size)
         places[:] = 0.0
-        count = fold(slice(0, end - first), clipped(edges, context), control, places)
-        assert count >= 0, "a frame's columns do not fit each other"
+        clipped_edges = clipped(edges, context)
+        for low, high, fold in folds:
+            told = np.concatenate([control, numbers[low:high]])
+            count = fold(slice(0, high - low), clipped_edges, told, places)
+            assert count >= 0, "a frame's columns do not fit each other"
         table = places.reshape(shape)
         of_group, buckets = np.nonzero(table[:, 0])
-        cells = table[of_group, 1:, buckets].reshape(-1, len(hows), kernel_places.CELL_FIELDS)
+        cells = table[of_group, 1 : 1 + cell_size, buckets].reshape(-1, len(hows), kernel_places.CELL_FIELDS)
         columns = columns_of({name: cells[:, k] for k, name in enumerate(hows)}, ["sum"])
         return Part(groups[of_group], edges[buckets], columns)
 
