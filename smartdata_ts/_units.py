@@ -6,15 +6,20 @@ in the table can be said of a series and stays as it is; it only becomes itself.
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, overload
+from functools import cache
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from .errors import UnitError
 from .kernels._jit import Float64Array
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _HOUR = 3_600
 _DAY = 24 * _HOUR
@@ -120,6 +125,7 @@ def convert(values: Any, source: str, target: str) -> Any:
     return numbers if np.ndim(values) else float(numbers)
 
 
+@cache
 def amount_of(unit: str | None, kind: str | None) -> tuple[str | None, float]:
     """The unit of the amounts that a series makes over time, and how much of it one unit makes in an hour.
 
@@ -136,19 +142,17 @@ def amount_of(unit: str | None, kind: str | None) -> tuple[str | None, float]:
 
 
 def common_unit(
-    keys: Sequence[str], units: Sequence[str | None], quantities: Sequence[str | None]
+    keys: "Sequence[str] | pa.StringArray", units: Sequence[str | None], quantities: Sequence[str | None]
 ) -> str | None:
     """The unit that most of these series have (the first of those that as many have); None: none has one.
 
     Raises UnitError where they are not of one quantity, or their units do not become one another.
     """
     _check_quantities(keys, quantities)
-    counts: dict[str | None, int] = {}
-    for unit in units:
-        counts[unit] = counts.get(unit, 0) + 1
+    counts = Counter(units)
     if len(counts) <= 1:
         return next(iter(counts), None)
-    firsts = {unit: keys[units.index(unit)] for unit in counts}
+    firsts = {unit: _key_at(keys, units.index(unit)) for unit in counts}
     if None in counts:
         named = next(unit for unit in counts if unit is not None)
         raise UnitError(
@@ -166,13 +170,15 @@ def common_unit(
     return common
 
 
-def _check_quantities(keys: Sequence[str], quantities: Sequence[str | None]) -> None:
-    firsts: dict[str, str] = {}
-    for key, quantity in zip(keys, quantities, strict=True):
-        if quantity is not None:
-            firsts.setdefault(quantity, key)
-    if len(firsts) > 1:
-        told = ", ".join(f"{quantity} ({key!r})" for quantity, key in list(firsts.items())[:3])
+def _key_at(keys: "Sequence[str] | pa.StringArray", position: int) -> str:
+    key = keys[position]
+    return key if isinstance(key, str) else str(key.as_py())
+
+
+def _check_quantities(keys: "Sequence[str] | pa.StringArray", quantities: Sequence[str | None]) -> None:
+    said = [quantity for quantity in dict.fromkeys(quantities) if quantity is not None]
+    if len(said) > 1:
+        told = ", ".join(f"{each} ({_key_at(keys, quantities.index(each))!r})" for each in said[:3])
         raise UnitError(
             f"the series are of several quantities, which do not mix: {told}; select those of one"
         )

@@ -261,3 +261,46 @@ def test_a_verification_finds_what_series_cannot_be(tmp_path: Path, change: str)
         problems = store.verify().problems
         assert len(problems) == len(set(problems))
         assert bool(problems) == bool(change)
+
+
+def test_a_reader_remembers_what_it_found_until_the_catalog_has_changed(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    found: list[int] = []
+
+    def find() -> int:
+        found.append(reader.series_count())
+        return found[-1]
+
+    with closing(Catalog(tmp_path, True, 1.0)) as reader:
+        assert [reader.remembered("count", find) for _ in range(3)] == [0, 0, 0]
+        assert found == [0]
+        with catalog.transaction():
+            catalog.add_series(["a"])
+            assert reader.remembered("count", find) == 0  # not yet committed
+        assert [reader.remembered("count", find) for _ in range(3)] == [1, 1, 1]
+        for k in range(100):  # so many are not kept
+            assert reader.remembered(k, lambda k=k: -k) == -k
+        assert reader.remembered("count", find) == 1
+        assert found == [0, 1, 1]
+
+
+def test_a_writer_remembers_nothing_since_nobody_tells_it_of_its_own_changes(catalog: Catalog) -> None:
+    assert catalog.remembered("count", catalog.series_count) == 0
+    with catalog.transaction():
+        catalog.add_series(["a"])
+    assert catalog.remembered("count", catalog.series_count) == 1
+
+
+def test_facts_come_by_position_whatever_the_order_of_ids(catalog: Catalog) -> None:
+    with catalog.transaction():
+        ids = catalog.add_series(["a", "b", "c", "d"])
+        catalog.set_facts(int(ids[0]), {"unit": "m3", "kind": "register"}, {})
+        catalog.set_facts(int(ids[2]), {"unit": "m3", "kind": "register", "multiplier": 0.5}, {})
+    facts = catalog.facts_of(ids[[2, 1, 0, 3, 2]], ("unit", "kind", "multiplier"))
+    assert facts == {
+        "unit": ["m3", None, "m3", None, "m3"],
+        "kind": ["register", None, "register", None, "register"],
+        "multiplier": [0.5, None, None, None, 0.5],
+    }
+    assert catalog.facts_of(ids[:0], ("unit",)) == {"unit": []}

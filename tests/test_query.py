@@ -230,3 +230,21 @@ def test_pandas_and_polars_frames_of_every_step(store: sd.Store) -> None:
     for query in (store.query("a").last(), store.query().resample("1y", "mean")):
         assert isinstance(query.to_pandas(), pd.DataFrame)
         assert query.to_polars().equals(pl.DataFrame(query.to_arrow()))
+
+
+def test_what_is_said_of_series_counts_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "city.sdts"
+    with sd.open(path) as store, sd.open(path, mode="r") as reader:
+        store.write({"series": ["a", "a", "b", "b"], "time": [0, HOUR] * 2, "value": [1.0, 3.0, 2.0, 7.0]})
+        used = reader.query().consumption().resample("1h", "sum")
+        assert used.aggregate("sum").to_arrow()["sum"].to_pylist() == [7.0]
+        store.describe("a", multiplier=10.0, tags={"zone": "north"})
+        assert used.aggregate("sum").to_arrow()["sum"].to_pylist() == [25.0]
+        assert used.aggregate("sum", by="zone").to_arrow()["sum"].to_pylist() == [20.0, 5.0]
+        store.describe("b", tags={"zone": "north"})
+        assert used.aggregate("sum", by="zone").to_arrow()["sum"].to_pylist() == [25.0]
+        store.write({"series": ["c", "c"], "time": [0, HOUR], "value": [0.0, 0.5]})
+        assert used.aggregate("sum").to_arrow()["sum"].to_pylist() == [25.5]
+        store.write({"series": "c", "time": [HOUR], "value": [0.25]})
+        assert used.aggregate("sum").to_arrow()["sum"].to_pylist() == [25.25]
+        assert reader.query(tags={"zone": "north"}).last().to_arrow()["value"].to_pylist() == [3.0, 7.0]

@@ -5,9 +5,9 @@ import functools
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from smartdata_ts import _disk
 from smartdata_ts.errors import (
@@ -25,6 +25,8 @@ from ._kinds import Kind, all_fit
 from ._schema import APPLICATION_ID, FILE_NAME, FORMAT_VERSION, HISTORY_US, SCHEMA, SEALS
 
 _Result = TypeVar("_Result")
+
+_REMEMBERED_MAX = 32
 
 # https://www.sqlite.org/fileformat2.html#the_rollback_journal
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
@@ -52,6 +54,9 @@ class Connection:
         self._timeout_s = timeout_s
         self._durability = durability
         self._is_durable: bool | None = None  # the connection's setting; None: not yet made
+        self._is_reader = read_only
+        self._remembered_version = -1
+        self._remembered: dict[Hashable, Any] = {}
         self.is_shared = False  # whether the store is for a file system that several machines share
         _refuse_links(path)
         self._connect(_access(path) if read_only else "mode=rwc")
@@ -288,6 +293,27 @@ class Connection:
                 return self._patiently(lambda: self._connection.execute(sql, parameters).fetchall())
             except (sqlite3.Error, UnicodeDecodeError) as problem:
                 raise _translated(self._path, problem) from problem
+
+    def remembered(self, name: Hashable, make: Callable[[], _Result]) -> _Result:
+        """What `make` finds in the catalog; found again only where it has changed, or is forgotten.
+
+        SQLite tells a connection of whatever others have changed, and one for reading changes nothing.
+        """
+        if not self._is_reader:
+            return make()
+        with self._lock:
+            ((version,),) = self._rows("PRAGMA data_version")
+            if version != self._remembered_version or len(self._remembered) >= _REMEMBERED_MAX:
+                self._remembered, self._remembered_version = {}, version
+            if name in self._remembered:
+                found: _Result = self._remembered[name]
+                return found
+        # Asked after the version, so that it is never older than that.
+        made = make()
+        with self._lock:
+            if version == self._remembered_version:
+                self._remembered[name] = made
+        return made
 
     def _typed(self, sql: str, kinds: Iterable[Kind], parameters: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
         """Rows whose columns are of these kinds; CorruptCatalogError where one is not."""

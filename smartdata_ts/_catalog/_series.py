@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -101,15 +102,22 @@ class Series(Connection):
             ((series_id, name, value) for name, value in tags.items()),
         )
 
-    def facts_of(self, ids: Int64Array, names: Sequence[str]) -> list[tuple]:  # type: ignore[type-arg]
-        """The facts named of each series id; all must be known."""
+    def facts_of(self, ids: Int64Array, names: Sequence[str]) -> dict[str, list[Any]]:
+        """The facts named of each series id, fact by fact; all ids must be known.
+
+        Series of which the same is said share their objects: there are few of these.
+        """
         assert set(names) <= set(SERIES_FACTS)
         columns = ", ".join(f"series.{name}" for name in names)
         sql = (
-            f"SELECT {columns} FROM json_each(?) AS wanted JOIN series ON series.id = wanted.value"
-            " ORDER BY wanted.key"
+            f"SELECT {columns}, group_concat(wanted.key) FROM json_each(?) AS wanted"
+            f" JOIN series ON series.id = wanted.value GROUP BY {columns}"
         )
-        return self._typed(sql, (FACTS[name] for name in names), (json.dumps(ids.tolist()),))
+        rows = self._typed(sql, (*(FACTS[name] for name in names), TEXT), (json.dumps(ids.tolist()),))
+        facts = np.empty((len(names), ids.size), np.object_)
+        for *said, positions in rows:
+            facts[:, _integers(positions)] = np.array(said, np.object_)[:, np.newaxis]
+        return dict(zip(names, facts.tolist(), strict=True))
 
     def tags_of(self, ids: Int64Array, name: str) -> list[str | None]:
         """The value of a tag of each series id, None where it has none."""

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ from smartdata_ts.errors import CorruptChunkError, DamageWarning, MissingDepende
 from smartdata_ts.kernels._jit import Int64Array
 
 from ._description import Description, Last, Resample
-from ._selection import selected
+from ._selection import Selection, selected
 
 # Whoever asks without steps loads none of them: a step's modules are imported where it is run.
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from smartdata_ts._steps.across import Members
     from smartdata_ts._steps.folding import Part
     from smartdata_ts._steps.frame import Facts, Step
+
+_REMEMBERED_SERIES_MAX = 100_000  # of a plan, which takes some hundred bytes a block
 
 
 @dataclass(frozen=True)
@@ -118,21 +120,19 @@ class Results(Description):
         {'wm-17': 'DMA-7', 'wm-18': 'DMA-7'}
         """
         catalog, _ = self.store.pin()
-        ids, keys = selected(catalog, self.series, dict(self.tags))
-        return dict(zip(keys.to_pylist(), catalog.tags_of(ids, name), strict=True))
+        chosen = selected(catalog, self.series, self.tags)
+        return dict(zip(chosen.keys.to_pylist(), catalog.tags_of(chosen.ids, name), strict=True))
 
     def _members(self, plan: Plan, known: _Known) -> "Members":
         from smartdata_ts._steps.consumption import Consumption
-        from smartdata_ts._units import amount_of
 
         assert self.across is not None
         assert known.facts is not None
         step, facts = self.steps[0], known.facts
         units = facts.units
         if isinstance(step, Consumption):
-            amounts = [amount_of(unit, kind)[0] for unit, kind in zip(units, facts.kinds, strict=True)]
-            units = amounts if step.unit is None else [step.unit] * len(units)
-        return self.across.members(plan.keys.to_pylist(), known.tags, units, known.facts.quantities)
+            units = facts.amount_units if step.unit is None else [step.unit] * len(units)
+        return self.across.members(plan.keys, known.tags, units, facts.quantities)
 
     def _step_batches(
         self, plan: Plan, facts: "Facts | None", finish: "Callable[[pa.RecordBatch], Result]"
@@ -220,15 +220,28 @@ class Results(Description):
         return catalog.last_commit() == last == (last if self.as_of else snapshot.commit)
 
     def _plan_on(self, catalog: Catalog, snapshot: Snapshot) -> tuple[Plan, _Known]:
-        ids, keys = selected(catalog, self.series, dict(self.tags))
+        chosen = selected(catalog, self.series, self.tags)
         steps = self._frame_steps
         span = (TIME_MIN, TIME_MAX) if steps and steps[0].needs_neighbours else self._wide_span
         losses: list[Loss] = []
         if self.on_corrupt == "skip":
-            snapshot, losses = find_losses(snapshot, ids, *span)
-        plan = make_plan(snapshot, ids, keys, *span, self.qualities)
-        tags = {} if self.across is None else {name: catalog.tags_of(ids, name) for name in self.across.by}
-        return plan, _Known(_facts(catalog, ids) if self._needs_facts else None, tags, losses)
+            snapshot, losses = find_losses(snapshot, chosen.ids, *span)
+        facts, tags = None, {}
+        if self._needs_facts:
+            facts = chosen.remembered("facts", lambda: _facts(catalog, chosen.ids))
+        for name in () if self.across is None else self.across.by:
+            tags[name] = chosen.remembered(("tag", name), partial(catalog.tags_of, chosen.ids, name))
+        return self._plan_of(chosen, snapshot, span), _Known(facts, tags, losses)
+
+    def _plan_of(self, chosen: Selection, snapshot: Snapshot, span: tuple[int, int]) -> Plan:
+        """What is to be read of a selection; that of the newest commit is kept for the next question."""
+        qualities = None if self.qualities is None else tuple(self.qualities)
+        make = partial(make_plan, snapshot, chosen.ids, chosen.keys, *span, qualities)
+        is_present = self.as_of is None and self.on_corrupt != "skip"
+        if not is_present or chosen.ids.size > _REMEMBERED_SERIES_MAX:
+            return make()
+        plan = chosen.remembered(("plan", snapshot.commit, span, qualities), make)
+        return plan if plan.snapshot is snapshot else make()
 
     @property
     def _needs_facts(self) -> bool:
@@ -309,9 +322,7 @@ def _facts(catalog: Catalog, ids: Int64Array) -> "Facts":
     from smartdata_ts._steps.frame import Exchange, Facts
 
     names = ("kind", "interval_us", "register_digits", "multiplier", "unit", "quantity")
-    rows = catalog.facts_of(ids, names)
-    columns: list[list[Any]] = [[row[k] for row in rows] for k in range(len(names))]
-    kinds, intervals_us, digits, multipliers, units, quantities = columns
+    kinds, intervals_us, digits, multipliers, units, quantities = catalog.facts_of(ids, names).values()
     said = catalog.exchange_rows(ids)
     positions = {number: position for position, number in enumerate(ids.tolist())} if said else {}
     exchanges: dict[int, list[Exchange]] = {}

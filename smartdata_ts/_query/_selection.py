@@ -1,6 +1,8 @@
 """Which series a query is about."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -8,20 +10,40 @@ from smartdata_ts._catalog import Catalog
 from smartdata_ts.errors import UnknownSeriesError, UsageError
 from smartdata_ts.kernels._jit import Int64Array
 
+Found = TypeVar("Found")
+# Names of tags with the values of which a series is to have one.
+Tags = tuple[tuple[str, tuple[str, ...]], ...]
 
-def selected(
-    catalog: Catalog, series: tuple[str, ...] | None, tags: Mapping[str, Sequence[str]]
-) -> tuple[Int64Array, pa.StringArray]:
-    """The ids and keys of a selection, by key; UnknownSeriesError where it names one that is not there."""
-    ids, keys = catalog.select_series(series, tags)
-    if series is not None and not tags and ids.size < len(set(series)):
-        missing = sorted(set(series) - set(keys.to_pylist()))
+
+@dataclass(frozen=True)
+class Selection:
+    """The series of a query, by key, and what else was found out of them: as of one state of the catalog."""
+
+    ids: Int64Array
+    keys: pa.StringArray
+    _found: dict[Hashable, Any] = field(default_factory=dict)
+
+    def remembered(self, name: Hashable, find: Callable[[], Found]) -> Found:
+        """What `find` finds out of these series, by name; it is asked but once."""
+        if name not in self._found:
+            self._found[name] = find()
+        found: Found = self._found[name]
+        return found
+
+
+def selected(catalog: Catalog, series: tuple[str, ...] | None, tags: Tags = ()) -> Selection:
+    """The series of a selection; UnknownSeriesError where it names one that is not there."""
+    selection = catalog.remembered(
+        ("selected", series, tags), lambda: Selection(*catalog.select_series(series, dict(tags)))
+    )
+    if series is not None and not tags and selection.ids.size < len(set(series)):
+        missing = sorted(set(series) - set(selection.keys.to_pylist()))
         raise UnknownSeriesError(
             f"the store has no series {', '.join(map(repr, missing[:3]))}"
             + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             + "; `store.series()` and `smartdata-ts series` list what it has"
         )
-    return ids, keys
+    return selection
 
 
 def as_keys(series: str | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -31,7 +53,7 @@ def as_keys(series: str | Sequence[str] | None) -> tuple[str, ...] | None:
 
 def as_tags(
     tags: Mapping[str, str | Sequence[str]] | None,
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
+) -> Tags:
     """Tags with one accepted value or many, as sorted tuples; UsageError where they are no texts."""
     if not isinstance(tags, Mapping | None):
         raise UsageError(f"tags must be a mapping of names to values, not {tags!r}")

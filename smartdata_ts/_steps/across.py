@@ -77,7 +77,7 @@ class Across:
 
     def members(
         self,
-        keys: list[str],
+        keys: pa.StringArray,
         tags: dict[str, list[str | None]],
         units: list[str | None],
         quantities: list[str | None],
@@ -91,7 +91,8 @@ class Across:
         if target is None or set(units) <= {target}:
             return Members(groups, labels, target, None)
         if common is None:
-            raise UnitError(f"series {keys[0]!r} has no unit; say it: store.describe({keys[0]!r}, unit=...)")
+            key = keys[0].as_py()
+            raise UnitError(f"series {key!r} has no unit; say it: store.describe({key!r}, unit=...)")
         known = {unit: conversion(str(unit), target) for unit in set(units)}
         return Members(groups, labels, target, [known[unit] for unit in units])
 

@@ -20,6 +20,7 @@ from smartdata_ts._steps.frame import (
     Frame,
     bounds_of,
     intervals_of,
+    modulus_of,
     usable,
 )
 from smartdata_ts._steps.shares import usual_lengths
@@ -143,6 +144,8 @@ def meter_facts(
 ) -> tuple[Int32Array, Float64Array, Float64Array, list[tuple[int, Exchange]]]:
     """The slots of all meters, their moduli and multipliers; and the exchanges between them, by slot."""
     facts = context.facts
+    if not facts.exchanges:
+        return np.arange(end - first, dtype=np.int32), facts.moduli[first:end], facts.factors[first:end], []
     slots, moduli, multipliers = [], [], []
     exchanges: list[tuple[int, Exchange]] = []
     for slot, position in enumerate(range(first, end)):
@@ -153,7 +156,7 @@ def meter_facts(
                 digits = digits if exchange.register_digits is None else exchange.register_digits
                 multiplier = multiplier if exchange.multiplier is None else exchange.multiplier
             slots.append(slot)
-            moduli.append(10.0**digits if digits else 0.0)
+            moduli.append(modulus_of(digits))
             multipliers.append(1.0 if multiplier is None else multiplier)
     return np.array(slots, np.int32), np.array(moduli), np.array(multipliers), exchanges
 
@@ -229,8 +232,7 @@ def _per_hour(frame: Frame, context: Context) -> Float64Array:
 
 
 def _multipliers(frame: Frame, context: Context) -> Float64Array:
-    said = context.facts.multipliers[frame.first : frame.end]
-    return np.array([1.0 if multiplier is None else multiplier for multiplier in said], np.float64)
+    return context.facts.factors[frame.first : frame.end]
 
 
 def _converted(frame: Frame, context: Context, target: str) -> Frame:

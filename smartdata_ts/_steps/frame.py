@@ -23,6 +23,7 @@ what `frame_batches` yields.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -34,6 +35,7 @@ from smartdata_ts._quality import IS_READING, are_readings
 from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice
 from smartdata_ts._series_blocks import SeriesBlocks, series_blocks
+from smartdata_ts._units import amount_of
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 # Small enough for its arrays to be memory that was used before, not pages that the system must clear.
@@ -89,6 +91,26 @@ class Facts:
     units: list[str | None]
     quantities: list[str | None]
     exchanges: dict[int, list[Exchange]] = field(default_factory=dict)  # in the order of time
+
+    @cached_property
+    def amount_units(self) -> list[str | None]:
+        """The unit of what each series amounts to over time."""
+        return [amount_of(*said)[0] for said in zip(self.units, self.kinds, strict=True)]
+
+    @cached_property
+    def moduli(self) -> Float64Array:
+        """Beyond what each register begins anew; 0: it is not known to."""
+        return np.array([modulus_of(digits) for digits in self.register_digits], np.float64)
+
+    @cached_property
+    def factors(self) -> Float64Array:
+        """By what each series' readings are multiplied."""
+        return np.array([1.0 if factor is None else factor for factor in self.multipliers], np.float64)
+
+
+def modulus_of(digits: int | None) -> float:
+    """Beyond what a register of so many digits begins anew; 0 where they are not known."""
+    return 10.0**digits if digits else 0.0
 
 
 @dataclass(frozen=True)
@@ -170,7 +192,8 @@ def frame_batches(
     # A step that makes little of many readings, in no memory, is called the less often for it.
     most = getattr(steps[0], "frame_scale", 1) * FRAME_READINGS
     size = min(most, max(FRAME_READINGS, plan.reading_count // _FRAMES_MIN))
-    for result in in_order(run, ranges(plan, size), plan.reading_count):
+    parts = ranges(plan, size, getattr(steps[0], "takes_chunks", False))
+    for result in in_order(run, parts, plan.reading_count):
         if result is not None:
             yield result
 
@@ -219,14 +242,19 @@ def usable(values: Float64Array, qualities: UInt8Array) -> np.ndarray:
     return rows & IS_READING[qualities] if qualities.any() else rows  # mostly all are measured
 
 
-def ranges(plan: Plan, reading_count_max: int) -> Iterator[tuple[int, int]]:
-    """Ranges of positions of at most so many readings; a longer series is a range of its own."""
+def ranges(plan: Plan, reading_count_max: int, of_chunks: bool = False) -> Iterator[tuple[int, int]]:
+    """Ranges of positions of at most so many readings; a longer series is a range of its own.
+
+    They end where a chunk does: the next, or, where they may be `of_chunks`, the last that there is room for.
+    """
     before = np.concatenate([[0], np.cumsum(plan.counts)])
     cuts = plan.chunk_ends()
     first = 0
     while first < plan.counts.size:
         end = int(np.searchsorted(before, before[first] + reading_count_max, "right")) - 1
-        cut = np.searchsorted(cuts, first, "right")
+        cut = int(np.searchsorted(cuts, first, "right"))
+        if of_chunks:
+            cut = max(cut, int(np.searchsorted(cuts, end, "right")) - 1)
         end = max(min(end, int(cuts[cut])), first + 1)
         yield first, end
         first = end

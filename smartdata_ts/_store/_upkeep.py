@@ -72,7 +72,7 @@ class Upkeep(Handle):
         from smartdata_ts._upkeep.delete import delete
 
         access = self._for_writing()
-        ids = np.sort(selected(access.catalog, as_keys(series), {})[0])
+        ids = np.sort(selected(access.catalog, as_keys(series)).ids)
         first = TIME_MIN if start is None else parse_instant(start, tz)
         last = TIME_MAX if end is None else parse_instant(end, tz) - 1
         report = delete(access.catalog, self._files, ids, first, last, note)
@@ -97,7 +97,7 @@ class Upkeep(Handle):
         from smartdata_ts._upkeep.erase import erase
 
         access = self._for_writing()
-        ids = np.sort(selected(access.catalog, as_keys(series), {})[0])
+        ids = np.sort(selected(access.catalog, as_keys(series)).ids)
         self._snapshot = None
         access.state = None
         try:

@@ -169,6 +169,6 @@ class Writing(Handle):
         catalog = self._for_writing().catalog
         with catalog.transaction():
             keys = [str(row[0]) for row in rows]
-            selected(catalog, tuple(keys), {})  # so that an unknown one is told of
+            selected(catalog, tuple(keys))  # so that an unknown one is told of
             for (_, *said), number in zip(rows, catalog.series_ids(keys).tolist(), strict=True):
                 catalog.add_exchange(number, *said)

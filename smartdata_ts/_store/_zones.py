@@ -105,7 +105,7 @@ class Zones(Reading):
         return replace(members, series=tuple(key for key in keys if key not in border)) if both else members
 
     def _keys(self, query: Query) -> list[str]:
-        found: list[str] = selected(self._catalog, query.series, dict(query.tags))[1].to_pylist()
+        found: list[str] = selected(self._catalog, query.series, query.tags).keys.to_pylist()
         return found
 
     def _common_unit(self, queries: list[Query]) -> str | None:
@@ -115,11 +115,11 @@ class Zones(Reading):
         units: list[str | None] = []
         quantities: list[str | None] = []
         for query in queries:
-            ids, own = selected(self._catalog, query.series, dict(query.tags))
-            keys += own.to_pylist()
-            for unit, kind, quantity in self._catalog.facts_of(ids, ("unit", "kind", "quantity")):
-                units.append(amount_of(unit, kind)[0])
-                quantities.append(quantity)
+            chosen = selected(self._catalog, query.series, query.tags)
+            keys += chosen.keys.to_pylist()
+            facts = self._catalog.facts_of(chosen.ids, ("unit", "kind", "quantity"))
+            units += [amount_of(*said)[0] for said in zip(facts["unit"], facts["kind"], strict=True)]
+            quantities += facts["quantity"]
         return common_unit(keys, units, quantities)
 
 
