@@ -62,8 +62,8 @@ class ChunkOutput:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-encode")
         for year, part in by_year(versions):
-            for first in range(0, len(part), CHUNK_READINGS_MAX):
-                piece = part.select(slice(first, first + CHUNK_READINGS_MAX))
+            for cut in _cuts(part.readings.series):
+                piece = part.select(cut)
                 self._count += 1
                 self._settle(self._pieces_held - 1)
                 self._pending.append(self._pool.submit(self._encode, year, piece, is_history))
@@ -157,6 +157,21 @@ def flush_head(snapshot: Snapshot, floor: int, output: ChunkOutput) -> None:
         output.add(standing)
     for layer in layers(superseded):
         output.add(layer, is_history=True)
+
+
+def _cuts(series: Int32Array) -> Iterator[slice]:
+    """Parts of sorted readings of a chunk each, which end where a series does unless that is very long.
+
+    Whoever reads a series then opens one chunk a year.
+    """
+    first = 0
+    while first < series.size:
+        end = min(first + CHUNK_READINGS_MAX, series.size)
+        if end < series.size:
+            begin = int(np.searchsorted(series, series[end]))
+            end = begin if begin - first >= CHUNK_READINGS_MAX // 2 else end
+        yield slice(first, end)
+        first = end
 
 
 def distinct(series: Int32Array) -> list[int]:

@@ -71,7 +71,7 @@ class Plan:
                 yield chunk, rows[within], positions[within]
 
     def chunk_ends(self) -> Int64Array:
-        """Where a range of positions is to end, lest it has readings of two chunks; and the last one's end.
+        """Where a range of positions is to end, lest it has many readings of two chunks; and the end of all.
 
         History, which is little, is left out of account.
         """
@@ -82,8 +82,10 @@ class Plan:
         firsts, lasts = firsts[order], lasts[order]
         if (firsts[1:] < lasts[:-1]).any():  # most ranges have readings of several chunks whatever is done
             return ends
-        # A series may end one chunk and begin the next: it is a range of its own.
-        return np.unique(np.concatenate([firsts, lasts + 1, ends]))
+        # A series may end one chunk and begin the next. Of the past, which is joined slowly, it is a range of
+        # its own; else it goes with the next.
+        behind = lasts + 1 if self.snapshot.as_of is not None else ends
+        return np.unique(np.concatenate([firsts[1:], behind, ends]))
 
     def spans(self) -> tuple[Int64Array, Int64Array]:
         """Each position's first and last time within the plan's span; first > last where there is none."""

@@ -1,5 +1,6 @@
-"""How a selection is cut into frames: none has readings of two chunks where that can be helped."""
+"""How a selection is cut into frames: none has many readings of two chunks where that can be helped."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from smartdata_ts._steps import frame
 HOUR = 3_600_000_000
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sd.Store:
-    """Forty series of fifty to ninety readings, in chunks of three hundred, which end within series."""
-    monkeypatch.setattr("smartdata_ts._chunk_output.CHUNK_READINGS_MAX", 300)
+@pytest.fixture(params=[300, 70])
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> sd.Store:
+    """Forty series of fifty to ninety readings, in chunks of 300, or of 70, which end within series."""
+    monkeypatch.setattr("smartdata_ts._chunk_output.CHUNK_READINGS_MAX", request.param)
     monkeypatch.setattr("smartdata_ts._writer.HEAD_READINGS_MAX", 10)
     store = sd.open(tmp_path / "city.sdts", auto_compact=False)
     with store.writer() as writer:
@@ -41,10 +42,38 @@ def test_a_frame_of_several_series_is_of_one_chunk(store: sd.Store, reading_coun
     assert found[-1][1] == 40
     for first, end in found:
         assert end - first == 1 or plan.counts[first:end].sum() <= reading_count_max
-        chunks = sum((part.positions[0] < end) and (part.positions[-1] >= first) for part in plan.blocks)
-        assert end - first == 1 or chunks == 1
+        chunks = [part for part in plan.blocks if part.positions[0] < end and part.positions[-1] >= first]
+        # The first series may have begun in the chunk before.
+        assert end - first == 1 or len(chunks) - (chunks[0].positions[-1] == first) == 1
     if reading_count_max == 10_000:
         assert len(found) <= 2 * len(plan.blocks)
+
+
+@pytest.mark.parametrize("reading_count_max", [1, 500, 1_000, 10_000])
+def test_a_frame_may_be_of_as_many_chunks_as_there_is_room_for(
+    store: sd.Store, reading_count_max: int
+) -> None:
+    plan = plan_of(store)
+    ends = set(plan.chunk_ends().tolist())
+    found = list(frame.ranges(plan, reading_count_max, of_chunks=True))
+    assert [first for first, _ in found] == [0, *(end for _, end in found[:-1])]
+    assert found[-1][1] == 40
+    for first, end in found:
+        assert end - first == 1 or plan.counts[first:end].sum() <= reading_count_max
+        behind = min((cut for cut in ends if cut > first), default=40)
+        assert end in ends or plan.counts[first:behind].sum() > reading_count_max
+    assert (len(found) == 1) == (reading_count_max == 10_000)
+
+
+def test_chunks_end_where_series_do_if_these_are_short(store: sd.Store) -> None:
+    plan = plan_of(store)
+    size_max = max(int(part.chunk.count.sum()) for part in plan.blocks)
+    shared = [
+        after.positions[0]
+        for before, after in pairwise(plan.blocks)
+        if before.positions[-1] == after.positions[0]
+    ]
+    assert len(shared) == (0 if size_max > 70 else 19)  # those that are longer than 70
 
 
 def test_chunks_that_overlap_are_not_cut_apart(store: sd.Store) -> None:
