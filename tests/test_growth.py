@@ -12,8 +12,8 @@ import pytest
 from encoded_blocks import BLOCK_SIZE_MAX, INT64_MAX, INT64_MIN, IS_PYTHON, Blocks, encode, examples
 from hypothesis import given
 from hypothesis import strategies as st
+from prefix_payloads import counts_from, model_of, payload, tables_of
 from test_lines import linear, lines_of
-from test_prefix import counts_from, model_of, payload, tables_of
 
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts.kernels._jit import Int64Array, UInt8Array, UInt32Array, kernel

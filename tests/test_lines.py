@@ -17,8 +17,8 @@ from encoded_blocks import (
 )
 from hypothesis import example, given
 from hypothesis import strategies as st
+from prefix_payloads import counts_from, model_of, payload, tables_of, token_counts, unzigzag
 from test_integers import header, varint, zigzag
-from test_prefix import counts_from, model_of, payload, tables_of, token_counts, unzigzag
 
 from smartdata_ts.kernels._jit import Int64Array, UInt8Array, UInt32Array, kernel
 from smartdata_ts.kernels.blocks import (
