@@ -321,6 +321,14 @@ def test_meters_have_lines_where_buckets_are_as_wide_as_steps(edges, count):
     Fold(blocks, [0, 1], [(0.0, 0.0, 1.0)], [0], edges).assert_like_readings()
 
 
+@pytest.mark.parametrize(("hour", "count"), [(2**60 // HOUR, 1), (2**61 // HOUR, 0), (-(2**61) // HOUR, 0)])
+def test_lines_are_taken_of_times_whose_differences_cannot_wrap(hour, count):
+    blocks = blocks_of(meter_blocks(0, block_of(hour, steps(20), 100)))
+    edges = np.arange(hour - 1, hour + 30) * HOUR
+    assert lines_count(blocks, edges) == count
+    Fold(blocks, [0, 1], [(0.0, 0.0, 1.0)], [0], edges).assert_like_readings()
+
+
 @pytest.mark.parametrize(
     ("taken", "count"),
     [
