@@ -430,7 +430,8 @@ def _fields_of(cell):
 
 
 @inner
-def _is_growing(values):
+def is_growing(values):
+    """Whether no value, double or mantissa, is less than the one before."""
     falls = 0
     for k in range(1, values.size):
         falls += not values[k] >= values[k - 1]
@@ -448,19 +449,19 @@ def intervals_of(readings, factors, wants_codes, scratch):
     modulus, multiplier, numerator, denominator = factors
     size = times.size
     events = scratch[:size].view(np.uint8)
-    is_growing = _is_growing(mantissas) if exponent >= 0 else _is_growing(values)
-    if not is_growing:
+    grows = is_growing(mantissas) if exponent >= 0 else is_growing(values)
+    if not grows:
         times, values, qualities = _picked(times, values, qualities, modulus, events, scratch[size:])
     count = max(times.size - 1, 0)
     amounts = scratch[5 * size : 5 * size + count].view(np.float64)
-    if is_growing and exponent >= 0:
+    if grows and exponent >= 0:
         power = POWERS_OF_TEN[exponent]
         for k in range(count):
             amounts[k] = np.float64(mantissas[k + 1] - mantissas[k]) / power * multiplier
     else:
         guess = max(exponent, 0)
         for k in range(count):
-            event = EVENT_NONE if is_growing else np.int64(events[k + 1])
+            event = EVENT_NONE if grows else np.int64(events[k + 1])
             amount, guess = amount_between(values[k], values[k + 1], event, modulus, guess)
             amounts[k] = amount * multiplier
     if numerator != denominator:
@@ -469,7 +470,7 @@ def intervals_of(readings, factors, wants_codes, scratch):
     codes = scratch[6 * size : 7 * size].view(np.uint8)[:count]
     if wants_codes:
         for k in range(count):
-            event = EVENT_NONE if is_growing else np.int64(events[k + 1])
+            event = EVENT_NONE if grows else np.int64(events[k + 1])
             codes[k] = quality_between(qualities[k], qualities[k + 1], event)
     return times[:count], times[times.size - count :], amounts, codes
 

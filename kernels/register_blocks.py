@@ -32,6 +32,7 @@ from .register_amounts import (
     factors,
     has_places,
     intervals_of,
+    is_growing,
     target_of,
 )
 from .register_lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
@@ -259,10 +260,7 @@ def _with_mantissas(readings, exponent, scratch):
         mantissas = scratch[: values.size]
         return times, values, qualities, mantissas, decimals_of(values, mantissas)
     mantissas = values.view(np.int64)
-    falls = 0
-    for k in range(1, mantissas.size):
-        falls += mantissas[k] < mantissas[k - 1]
-    if falls > 0:  # then the values are looked at, and the mantissas are not
+    if not is_growing(mantissas):  # then the values are looked at, and the mantissas are not
         unscale(mantissas, exponent, values)
         exponent = np.int64(-1)
     return times, values, qualities, mantissas, exponent
