@@ -3,7 +3,8 @@
 That is what most meters are that are asked for by their own interval: times as lines whose step is the
 buckets' width and that lie on their edges, values that never fall. An interval's amount is then a token, and
 the sums of a group are integers, exact: its decimals at one exponent, divided once. That is within an ulp
-of what the other ways make of the amounts one after another, each rounded.
+of what the other ways make of the amounts one after another, each rounded. So are, rounded, the steps from
+one block to the next.
 
 A place's STEP_SUM is the sum of such amounts in a bucket. STEP_BEGINS is by how many more meters than in the
 bucket before there are amounts, those of gaps among them, which are shared out by time as ever.
