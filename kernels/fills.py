@@ -4,7 +4,6 @@ import numpy as np
 
 from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
 from .gaps import (
-    ALIGN,
     CONSERVE,
     CONSTANT,
     NEXT,
@@ -20,8 +19,7 @@ from .gaps import (
     are_pieces,
     length_of,
 )
-from .profiles import WEEK_HOURS, hour_of_week, is_zone, offset_at
-from .qualities import ESTIMATED, MISSING, worse_of
+from .qualities import ESTIMATED, MISSING
 
 MALFORMED = -1
 
@@ -147,58 +145,6 @@ def _settle(whole, pieces, filled):
 
 
 @kernel
-def fill_levels(
-    slots: Int32Array,
-    times: Int64Array,
-    values: Float64Array,
-    pieces: Int64Array,
-    constant: float,
-    profiles: Float64Array,
-    zone: Int64Array,
-    filled: Float64Array,
-) -> int:
-    """What is read at the start of each piece, between its row and the next; the piece count, or MALFORMED.
-
-    A piece that starts on its row is that. LINEAR, CONSERVE and ALIGN are on the line between the two;
-    PROFILE is the usual week's level, moved along a line so that it meets both (the line where there is no
-    usual week).
-    """
-    if times.size != slots.size or values.size != slots.size or not are_pieces(pieces, slots.size):
-        return MALFORMED
-    if not is_zone(zone) or filled.size < pieces.size // PIECE_FIELDS:
-        return MALFORMED
-    for k in range(pieces.size // PIECE_FIELDS):
-        at = k * PIECE_FIELDS
-        row, time, method = pieces[at + PIECE_BEFORE], pieces[at + PIECE_START], pieces[at + PIECE_METHOD]
-        if method == NONE or (row >= 0 and times[row] == time):
-            pieces[at + PIECE_METHOD] = NONE
-            filled[k] = values[row]
-            continue
-        if row < 0 or row + 1 >= times.size or slots[row + 1] != slots[row]:
-            return MALFORMED
-        low, high = values[row], values[row + 1]
-        share = length_of(times[row], time) / np.float64(max(length_of(times[row], times[row + 1]), 1))
-        line = low if low == high else (1.0 - share) * low + share * high
-        if method == CONSTANT:
-            filled[k] = constant
-        elif method == PREVIOUS or method == NEXT:
-            filled[k] = low if method == PREVIOUS else high
-        else:
-            filled[k] = line
-        if method == PROFILE:
-            slot = np.int64(slots[row])
-            if not 0 <= slot < profiles.size // WEEK_HOURS:
-                return MALFORMED
-            usual = profiles[slot * WEEK_HOURS : (slot + 1) * WEEK_HOURS]
-            first = usual[hour_of_week(times[row] + offset_at(zone, times[row]))]
-            here = usual[hour_of_week(time + offset_at(zone, time))]
-            last = usual[hour_of_week(times[row + 1] + offset_at(zone, times[row + 1]))]
-            moved = line + here - ((1.0 - share) * first + share * last)
-            filled[k] = moved if moved == moved else line
-    return pieces.size // PIECE_FIELDS
-
-
-@kernel
 def rows_of_pieces(
     pieces: Int64Array,
     slots: Int32Array,
@@ -211,8 +157,8 @@ def rows_of_pieces(
 ) -> int:
     """Make a row of every piece: its start and its end (`instants`, all starts first), slot and quality.
 
-    A piece that is a row as it was gets that row's value and quality, one that is aligned the worse quality
-    of its two readings, and all others "estimated" with their method, or "missing" where `filled` is NaN.
+    A piece that is a row as it was gets that row's value and quality, all others are "estimated" by their
+    method, or "missing" where `filled` is NaN.
     Returns the piece count, or MALFORMED.
     """
     count, row_count = pieces.size // PIECE_FIELDS, slots.size
@@ -233,10 +179,6 @@ def rows_of_pieces(
             piece_qualities[k] = qualities[row]
         elif np.isnan(filled[k]):
             piece_qualities[k] = MISSING
-        elif method == ALIGN:
-            if row + 1 >= row_count:
-                return MALFORMED
-            piece_qualities[k] = worse_of(qualities[row], qualities[row + 1])
         else:
             piece_qualities[k] = method << 4 | ESTIMATED
     return count

@@ -25,7 +25,6 @@ NEXT = 3
 LINEAR = 4
 PROFILE = 5
 CONSERVE = 6
-ALIGN = 9  # a grid's place between two readings that have no gap between them
 
 PIECE_BEFORE = 0  # the row before the gap, or the row that is cut, or the row itself; -1: none
 PIECE_AFTER = 1  # the row behind it, likewise
@@ -71,42 +70,61 @@ def usual_steps(
 ) -> int:
     """Each series' lower median length of rows that have one, or 0; returns the series count, or MALFORMED.
 
-    `scratch` holds the largest series' rows. A length that most rows have is found without sorting (Boyer
-    and Moore's vote); other lengths are told apart to 2^-53.
+    `scratch` holds the largest series' rows.
     """
     if not are_bounds(bounds, starts.size) or ends.size != starts.size or steps.size < bounds.size - 1:
         return MALFORMED
     for s in range(bounds.size - 1):
-        steps[s] = 0
-        count, step = _step_of_most(starts[bounds[s] : bounds[s + 1]], ends[bounds[s] : bounds[s + 1]])
-        if scratch.size < count:
+        steps[s] = _usual_length(starts[bounds[s] : bounds[s + 1]], ends[bounds[s] : bounds[s + 1]], scratch)
+        if steps[s] < 0:
             return MALFORMED
-        if step > 0:
-            steps[s] = step
-            continue
-        leader = votes = count = 0
-        for i in range(bounds[s], bounds[s + 1]):
-            if ends[i] > starts[i]:
-                length = length_of(starts[i], ends[i])
-                if votes == 0:
-                    leader = length
-                votes += 1 if length == leader else -1
-                count += 1
-        if scratch.size < count:
-            return MALFORMED
-        same = filled = 0
-        for i in range(bounds[s], bounds[s + 1]):
-            if ends[i] > starts[i]:
-                length = length_of(starts[i], ends[i])
-                same += length == leader
-                scratch[filled] = length
-                filled += 1
-        if 2 * same > count:
-            steps[s] = leader
-        elif count > 0:
-            sort_values(scratch[:count])
-            steps[s] = np.int64(min(scratch[(count - 1) // 2], 9.2e18))
     return bounds.size - 1
+
+
+@kernel
+def usual_spacings(bounds: Int64Array, times: Int64Array, scratch: Float64Array, steps: Int64Array) -> int:
+    """As usual_steps, of instants, each as long as the next of its series is off."""
+    if not are_bounds(bounds, times.size) or steps.size < bounds.size - 1:
+        return MALFORMED
+    for s in range(bounds.size - 1):
+        instants = times[bounds[s] : bounds[s + 1]]
+        steps[s] = _usual_length(instants[: max(instants.size - 1, 0)], instants[1:], scratch)
+        if steps[s] < 0:
+            return MALFORMED
+    return bounds.size - 1
+
+
+@inner
+def _usual_length(starts, ends, scratch):
+    """The lower median length of rows that have one, 0 where none has, MALFORMED if scratch is too small.
+
+    A length that most rows have is found without sorting (Boyer and Moore's vote); other lengths are told
+    apart to 2^-53.
+    """
+    count, step = _step_of_most(starts, ends)
+    if scratch.size < count:
+        return np.int64(MALFORMED)
+    if step > 0 or count == 0:
+        return step
+    leader = np.int64(0)
+    votes = 0
+    for i in range(starts.size):
+        if ends[i] > starts[i]:
+            length = length_of(starts[i], ends[i])
+            if votes == 0:
+                leader = length
+            votes += 1 if length == leader else -1
+    same = filled = 0
+    for i in range(starts.size):
+        if ends[i] > starts[i]:
+            length = length_of(starts[i], ends[i])
+            same += length == leader
+            scratch[filled] = length
+            filled += 1
+    if 2 * same > count:
+        return leader
+    sort_values(scratch[:count])
+    return np.int64(min(scratch[(count - 1) // 2], 9.2e18))
 
 
 @inner
@@ -127,13 +145,13 @@ def _step_of_most(starts, ends):
 
 
 @inner
-def _is_gap(length, step):
+def is_gap(length, step):
     """Whether it is more than 1.5 steps."""
     return step > 0 and length - step > step // 2
 
 
 @inner
-def _method(rules, length):
+def method_of(rules, length):
     """The first rule's that takes a gap so long; NONE where there is none."""
     for r in range(rules.size // 2):
         if length <= rules[2 * r + 1]:
@@ -155,17 +173,27 @@ def _put(pieces, at, before, after, start, end, method):
 
 
 @inner
+def piece_count(length, step):
+    """Into how many pieces a gap is cut."""
+    return max(length // step + (length % step >= step - step // 2), 1)
+
+
+@inner
+def piece_start(start, length, count, k):
+    """Where piece k of `count` begins; that of piece `count` is the gap's end."""
+    return start + length // count * k + length % count * k // count
+
+
+@inner
 def _cut(pieces, at, before, after, start, end, step, method):
     """Write the pieces of a gap; returns the count of all pieces, or TOO_MANY."""
     length = length_of(start, end)
-    count = max(length // step + (length % step >= step - step // 2), 1)
+    count = piece_count(length, step)
     if count > PIECES_MAX - at:
         return TOO_MANY
     if (at + count) * PIECE_FIELDS <= pieces.size:
-        whole, rest = length // count, length % count
         for k in range(count):
-            low = start + whole * k + rest * k // count
-            high = start + whole * (k + 1) + rest * (k + 1) // count
+            low, high = piece_start(start, length, count, k), piece_start(start, length, count, k + 1)
             _put(pieces, at + k, before, after, low, high, method)
     return at + count
 
@@ -218,7 +246,7 @@ def cut_gaps(
                 return count
             if after < end:
                 length = length_of(starts[after], ends[after])
-                method = _method(rules, length) if _is_gap(length, step) else NONE
+                method = method_of(rules, length) if is_gap(length, step) else NONE
                 if method != NONE:
                     count = _cut(pieces, count, after, after, starts[after], ends[after], step, method)
                 else:
@@ -238,43 +266,4 @@ def _unknown_method(low, high, step, rules, has_rows):
     length = length_of(low, high)
     if length < step - step // 2 and not has_rows:
         return NONE
-    return _method(rules, length)
-
-
-@kernel
-def cut_grid(
-    bounds: Int64Array,
-    times: Int64Array,
-    edges: Int64Array,
-    steps: Int64Array,
-    rules: Int64Array,
-    pieces: Int64Array,
-) -> int:
-    """Fill `pieces` with the places of a grid from each series' first to last instant; as cut_gaps.
-
-    A place on an instant is that; one between two instants 1.5 steps apart or less is ALIGN; one in a gap
-    has its method, and is left out where there is none. `edges` strictly increase.
-    """
-    if not are_bounds(bounds, times.size) or steps.size < bounds.size - 1 or rules.size % 2:
-        return MALFORMED
-    count = 0
-    for s in range(bounds.size - 1):
-        i, end = bounds[s], bounds[s + 1]
-        if i == end:
-            continue
-        e = np.searchsorted(edges, times[i])
-        while e < edges.size and edges[e] <= times[end - 1]:
-            while i + 1 < end and times[i + 1] <= edges[e]:
-                i += 1
-            high = edges[e + 1] if e + 1 < edges.size else edges[e]
-            if edges[e] == times[i]:
-                count = _put(pieces, count, i, i, edges[e], high, NONE)
-            else:
-                length = length_of(times[i], times[i + 1])
-                method = _method(rules, length) if _is_gap(length, steps[s]) else ALIGN
-                if method != NONE:
-                    count = _put(pieces, count, i, i, edges[e], high, method)
-            e += 1
-        if count > PIECES_MAX:
-            return TOO_MANY
-    return count
+    return method_of(rules, length)

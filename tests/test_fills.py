@@ -82,34 +82,6 @@ def test_a_profile_of_zeros_falls_back_to_even() -> None:
     assert amounts(gaps.PROFILE, rows)[300:304] == [2.0, 2.0, 2.0, 2.0]
 
 
-def levels(method: int, times: list[int], values: list[float], edges: list[int]) -> list[float]:
-    bounds, instants = np.array([0, len(times)]), np.array(times)
-    rules, steps = np.array([method, ALWAYS]), np.array([HOUR])
-    pieces = np.empty(len(edges) * gaps.PIECE_FIELDS, np.int64)
-    assert gaps.cut_grid(bounds, instants, np.array(edges), steps, rules, pieces) == len(edges)
-    level, filled = np.array(values), np.empty(len(edges))
-    week = np.arange(profiles.WEEK_HOURS) % 24 * 1.0
-    slots = np.zeros(len(times), np.int32)
-    assert fills.fill_levels(slots, instants, level, pieces, 7.0, week, UTC, filled) == len(edges)
-    return filled.tolist()
-
-
-def test_levels_by_hand() -> None:
-    times, values, edges = [0, 4 * HOUR, 5 * HOUR], [10.0, 30.0, 50.0], [k * HOUR for k in range(6)]
-    for method, between in {
-        gaps.CONSTANT: [7.0, 7.0, 7.0],
-        gaps.PREVIOUS: [10.0, 10.0, 10.0],
-        gaps.NEXT: [30.0, 30.0, 30.0],
-        gaps.LINEAR: [15.0, 20.0, 25.0],
-        gaps.PROFILE: [15.0, 20.0, 25.0],
-    }.items():
-        assert levels(method, times, values, edges) == pytest.approx([10.0, *between, 30.0, 50.0])
-    # From 22:00 to 02:00 the usual week falls from 23 to 0 at midnight; 19 are made up along the line.
-    night = [22 * HOUR, 26 * HOUR]
-    got = levels(gaps.PROFILE, night, [22.0, 2.0], [k * HOUR for k in range(22, 27)])
-    assert got == pytest.approx([22.0, 23.0, 0.0, 1.0, 2.0])
-
-
 def test_pieces_that_cannot_be_are_refused() -> None:
     columns = Columns([HOLE])
     whole = columns.cut([(gaps.LINEAR, ALWAYS)])
@@ -117,9 +89,9 @@ def test_pieces_that_cannot_be_are_refused() -> None:
     for field, value in [(0, -2), (0, 4), (1, 4), (3, -1), (0, -1)]:
         pieces = whole.copy()
         pieces[field] = value
-        assert shapes(columns, pieces, count) == [-1, -1, -1, -1]
-    assert shapes(columns, whole[:-1], count) == [-1, -1, -1, -1]
-    assert shapes(columns, whole, count - 1) == [-1, -1, -1, -1]
+        assert shapes(columns, pieces, count) == [-1, -1, -1]
+    assert shapes(columns, whole[:-1], count) == [-1, -1, -1]
+    assert shapes(columns, whole, count - 1) == [-1, -1, -1]
 
 
 def shapes(columns: Columns, pieces: np.ndarray, room: int) -> list[int]:
@@ -130,7 +102,6 @@ def shapes(columns: Columns, pieces: np.ndarray, room: int) -> list[int]:
         fills.shape_amounts(slots, starts, columns.ends, values, pieces, 0.0, filled),
         profiles.shape_profiles(slots, pieces, week, UTC, filled),
         fills.settle_amounts(values, pieces, filled),
-        fills.fill_levels(slots, starts, values, pieces, 0.0, week, UTC, filled),
     ]
 
 
@@ -156,22 +127,18 @@ def test_rows_of_pieces_have_their_qualities() -> None:
         (0, 0, 10, 20, gaps.NONE),
         (0, 1, 20, 30, gaps.LINEAR),
         (-1, 2, 30, 40, gaps.NEXT),
-        (0, 0, 40, 50, gaps.ALIGN),
-        (2, 2, 50, 60, gaps.ALIGN),
-        (3, -1, 60, 70, gaps.PROFILE),
+        (3, -1, 40, 50, gaps.PROFILE),
     ]
-    filled = [math.nan, 1.5, 9.0, 1.25, 3.5, math.nan]
+    filled = [math.nan, 1.5, 9.0, math.nan]
     made, rows = rows_of(pieces, filled, [65, 3, 0, 5])
     assert made == len(pieces)
-    assert rows[:5] == [
+    assert rows[:3] == [
         (0, 10, 20, 1.0, 65),
         (0, 20, 30, 1.5, gaps.LINEAR << 4 | 1),
         (1, 30, 40, 9.0, gaps.NEXT << 4 | 1),
-        (0, 40, 50, 1.25, 65),  # estimated ranks below edited
-        (1, 50, 60, 3.5, 5),
     ]
-    assert rows[5][:3] == (1, 60, 70)
-    assert rows[5][4] == 7
+    assert rows[3][:3] == (1, 40, 50)
+    assert rows[3][4] == 7
 
 
 def test_rows_of_malformed_pieces_are_refused() -> None:
@@ -179,7 +146,6 @@ def test_rows_of_malformed_pieces_are_refused() -> None:
         ([(4, 4, 0, 1, gaps.NONE)], None),
         ([(-1, -1, 0, 1, gaps.LINEAR)], None),
         ([(0, 0, 2, 1, gaps.LINEAR)], None),
-        ([(3, 3, 0, 1, gaps.ALIGN)], None),
         ([(0, 0, 0, 1, gaps.NONE)], 0),
     ):
         assert rows_of(pieces, [0.0] * len(pieces), [0] * 4, room)[0] == fills.MALFORMED

@@ -115,39 +115,6 @@ def test_days_of_23_and_25_hours_are_no_gaps() -> None:
     assert [method for *_, method in listed(Columns([rows]).cut([(LINEAR, TIME_MAX)]))] == 6 * [NONE]
 
 
-def grid_of(times: list[int], edges: list[int], rules: list[int]) -> list[tuple[int, ...]]:
-    bounds, instants = np.array([0, len(times)]), np.array(times, np.int64)
-    ends = np.append(instants[1:], instants[-1:])
-    steps = np.empty(1, np.int64)
-    gaps.usual_steps(bounds, instants, ends, np.empty(len(times)), steps)
-    arguments = (bounds, instants, np.array(edges, np.int64), steps, np.array(rules, np.int64))
-    count = gaps.cut_grid(*arguments, np.empty(0, np.int64))
-    pieces = np.empty(count * gaps.PIECE_FIELDS, np.int64)
-    assert gaps.cut_grid(*arguments, pieces) == count
-    return [(piece[0], piece[2], piece[4]) for piece in listed(pieces)]
-
-
-@given(
-    st.lists(st.integers(0, 300), unique=True, max_size=12).map(sorted), st.sampled_from([[], [LINEAR, 90]])
-)
-def test_a_grid_has_a_place_for_every_edge_between_instants(times: list[int], rules: list[int]) -> None:
-    edges = list(range(0, 301, 10))
-    expected = []
-    steps = [b - a for a, b in itertools.pairwise(times)]
-    step = statistics.median_low(steps) if steps else 0
-    for edge in edges if times else []:
-        if edge in times:
-            expected.append((times.index(edge), edge, NONE))
-        elif times[0] < edge < times[-1]:
-            row = sum(time < edge for time in times) - 1
-            apart = steps[row]
-            if apart <= step * 1.5:
-                expected.append((row, edge, gaps.ALIGN))
-            elif rules and apart <= rules[1]:
-                expected.append((row, edge, LINEAR))
-    assert grid_of(times, edges, rules) == expected
-
-
 def test_extreme_times_neither_overflow_nor_hang() -> None:
     low, high = -(2**63), 2**63 - 1
     rows = [(low, low + 60, 1.0), (0, 60, 1.0), (high - 60, high, 1.0)]
@@ -165,7 +132,7 @@ def test_columns_that_do_not_fit_are_refused(bounds: list[int]) -> None:
     steps = np.ones(3, np.int64)
     assert gaps.usual_steps(bound, times, times, values, steps) == -1
     assert gaps.cut_gaps(bound, times, times, values, steps, none, np.zeros(2, np.int64), none) == -1
-    assert gaps.cut_grid(bound, times, times, steps, none, none) == -1
+    assert gaps.usual_spacings(bound, times, values, steps) == -1
 
 
 def test_arguments_that_do_not_fit_are_refused() -> None:
@@ -177,4 +144,5 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
     assert gaps.cut_gaps(bounds, times, times, values, step, step, span, none) == -1
     assert gaps.cut_gaps(bounds, times, times, values, step, none, step, none) == -1
     assert gaps.cut_gaps(bounds, times, times - 1, values, step, none, span, none) == -1
-    assert gaps.cut_grid(bounds, times, times, none, none, none) == -1
+    assert gaps.usual_spacings(bounds, times, values[:1], step) == -1
+    assert gaps.usual_spacings(bounds, times, values, none) == -1

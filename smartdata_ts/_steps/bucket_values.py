@@ -150,9 +150,7 @@ def _shares(
     """How complete buckets of readings are, and how much of them is estimated."""
     own = rows.bounds()
     told = intervals_of(rows, context)
-    steps = np.where(
-        told > 0, told, shares.usual_lengths(own, rows.starts, shares.following(own, rows.starts))
-    )
+    steps = np.where(told > 0, told, shares.usual_spacings(own, rows.starts))
     counts = np.diff(bounds)
     expected = shares.expected_counts(widths, steps[slots])
     before = np.concatenate([[0], np.cumsum(shares.ESTIMATES[rows.qualities])])

@@ -8,20 +8,22 @@ a method has nothing to go by, the row is there, with null and the quality missi
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._arrow_arrays import result_room
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._quality import IS_READING, METHODS
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._steps.frame import Context, Frame, intervals_of
-from smartdata_ts._steps.shares import following, usual_lengths
+from smartdata_ts._steps.shares import following, usual_lengths, usual_spacings
 from smartdata_ts._time_zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels import fills, gaps, profiles
-from smartdata_ts.kernels._jit import Float64Array, Int64Array
+from smartdata_ts.kernels import fills, gaps, levels, profiles
+from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
 
 FILLS = ("none", *METHODS[1:7])
 FILLED_SCHEMA = READINGS_SCHEMA.set(2, READINGS_SCHEMA.field("value").with_nullable(True))
@@ -101,42 +103,62 @@ class Fill:
         return _framed(frame, pieces, filled)
 
     def _fill_levels(self, frame: Frame, context: Context) -> Frame:
-        good = ~np.isnan(frame.values)
-        if frame.qualities.any():
-            good &= IS_READING[frame.qualities]
-        frame = frame if good.all() else frame.select(np.flatnonzero(good))
-        bounds, starts = frame.bounds(), frame.starts
-        ends = following(bounds, starts)
-        steps, rules = usual_lengths(bounds, starts, ends), self._rule_array()
+        frame = _with_levels(frame)
+        bounds, times = frame.bounds(), frame.starts
+        steps = usual_spacings(bounds, times)
+        arguments = (steps, self._rule_array())
         if self.grid is None:
-            pieces = _cut(bounds, starts, ends, frame.values, steps, rules, context)
+            cut = partial(levels.cut_levels, bounds, times, *arguments)
         else:
-            pieces = self._grid(frame, bounds, steps, rules, context)
-        zone, weeks = np.zeros(2, np.int64), np.empty(0)
+            cut = partial(levels.cut_grid, bounds, times, self._edges(self.grid, times, context), *arguments)
+        places, instants, slots = _places(times.size, cut, context)
+        filled, codes = result_room(places.size, np.float64), result_room(places.size, np.uint8)
+        rows = (times, frame.values, frame.qualities)
+        _check(levels.fill_levels(places, instants, *rows, self.constant, filled, codes))
         if self._has_profile:
-            zone = _zone(self.tz, starts)
-            weeks = _weeks(bounds, starts, ends, frame.values, steps, zone, context, of_levels=True)
-        filled = np.empty(pieces.size // gaps.PIECE_FIELDS)
-        _check(
-            fills.fill_levels(frame.slots, starts, frame.values, pieces, self.constant, weeks, zone, filled)
-        )
-        return replace(_framed(frame, pieces, filled), ends=None)
+            zone, ends = _zone(self.tz, times), following(bounds, times)
+            weeks = _weeks(bounds, times, ends, frame.values, steps, zone, context, of_levels=True)
+            _check(levels.bend_levels(places, instants, slots, times, weeks, zone, filled))
+        return Frame(frame.first, frame.end, slots, instants, None, filled, codes)
 
-    def _grid(
-        self, frame: Frame, bounds: Int64Array, steps: Int64Array, rules: Int64Array, context: Context
-    ) -> Int64Array:
-        if self.grid is None or frame.starts.size == 0:
-            return np.empty(0, np.int64)
-        edges = self.grid.edges(int(frame.starts.min()), int(frame.starts.max()) + 1)
-        arguments = (bounds, frame.starts, edges, steps, rules)
-        return _with_room(context, frame.starts.size, lambda pieces: gaps.cut_grid(*arguments, pieces))
+    def _edges(self, grid: Calendar, times: Int64Array, context: Context) -> Int64Array:
+        """The grid's edges over these times, or more: those of the frame before mostly do."""
+        if times.size == 0:
+            return times
+        low, high = int(times.min()), int(times.max())
+        kept: tuple[Fill, Int64Array] | None = getattr(context.scratch, "edges", None)
+        if kept is None or kept[0] is not self or not kept[1][0] <= low <= high < kept[1][-1]:
+            kept = context.scratch.edges = (self, grid.edges(low, high + 1))
+        return kept[1]
+
+
+def _with_levels(frame: Frame) -> Frame:
+    """The frame without rows that are no readings."""
+    bad = np.isnan(frame.values)
+    if frame.qualities.any():  # mostly all are measured
+        bad |= ~IS_READING[frame.qualities]
+    return frame.select(np.flatnonzero(~bad)) if bad.any() else frame
+
+
+def _places(
+    row_count: int, cut: Callable[[Int64Array, Int64Array, Int32Array], int], context: Context
+) -> tuple[Int64Array, Int64Array, Int32Array]:
+    """Places, as kernels/levels.py has them; there is room enough at once where gaps are few."""
+    room = row_count + row_count // 8 + 64
+    while True:
+        places = context.room("places", room).view(np.int64)
+        instants, slots = result_room(room, np.int64), result_room(room, np.int32)
+        count = _check(cut(places, instants, slots))
+        if count <= room:
+            return places[:count], instants[:count], slots[:count]
+        room = count
 
 
 def _with_ends(frame: Frame, context: Context) -> Frame:
     """Amounts with their intervals: as long as the series says, or else as its most usual step."""
     told = intervals_of(frame, context)
     bounds = frame.bounds()
-    usual = told if told.all() else usual_lengths(bounds, frame.starts, following(bounds, frame.starts))
+    usual = told if told.all() else usual_spacings(bounds, frame.starts)
     return replace(frame, ends=frame.starts + np.where(told > 0, told, usual)[frame.slots])
 
 
@@ -149,17 +171,13 @@ def _cut(
     rules: Int64Array,
     context: Context,
 ) -> Int64Array:
-    arguments = (bounds, starts, ends, values, steps, rules, _NO_SPAN)
-    return _with_room(context, starts.size, lambda pieces: gaps.cut_gaps(*arguments, pieces))
-
-
-def _with_room(context: Context, row_count: int, cut: Callable[[Int64Array], int]) -> Int64Array:
     """The pieces, for which there is room enough at once where gaps are few."""
-    pieces = context.room("pieces", (row_count + row_count // 8 + 64) * gaps.PIECE_FIELDS).view(np.int64)
-    count = _check(cut(pieces))
+    arguments = (bounds, starts, ends, values, steps, rules, _NO_SPAN)
+    pieces = context.room("pieces", (starts.size + starts.size // 8 + 64) * gaps.PIECE_FIELDS).view(np.int64)
+    count = _check(gaps.cut_gaps(*arguments, pieces))
     if count * gaps.PIECE_FIELDS > pieces.size:
         pieces = context.room("pieces", count * gaps.PIECE_FIELDS).view(np.int64)
-        cut(pieces)
+        gaps.cut_gaps(*arguments, pieces)
     return pieces[: count * gaps.PIECE_FIELDS]
 
 

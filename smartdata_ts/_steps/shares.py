@@ -44,7 +44,7 @@ def steps_of(plan: Plan, intervals_us: list[int | None]) -> Int64Array:
 
 def _usual_steps(readings: Readings, slot_count: int) -> Int64Array:
     bounds = bounds_of(readings.series, slot_count)
-    return usual_lengths(bounds, readings.times, following(bounds, readings.times))
+    return usual_spacings(bounds, readings.times)
 
 
 def following(bounds: Int64Array, starts: Int64Array) -> Int64Array:
@@ -59,6 +59,14 @@ def usual_lengths(bounds: Int64Array, starts: Int64Array, ends: Int64Array) -> I
     """Each series' lower median length of rows; 0 where it has none."""
     steps = np.empty(bounds.size - 1, np.int64)
     status = gaps.usual_steps(bounds, starts, ends, np.empty(starts.size), steps)
+    assert status == steps.size, "the columns fit each other"
+    return steps
+
+
+def usual_spacings(bounds: Int64Array, times: Int64Array) -> Int64Array:
+    """Each series' lower median time from reading to reading; 0 where it has but one."""
+    steps = np.empty(bounds.size - 1, np.int64)
+    status = gaps.usual_spacings(bounds, times, np.empty(times.size), steps)
     assert status == steps.size, "the columns fit each other"
     return steps
 
