@@ -14,30 +14,37 @@ from .gaps import (
     PIECE_METHOD,
     PIECE_START,
     PROFILE,
+    TIME_MAX,
+    TIME_MIN,
     are_pieces,
     length_of,
 )
-from .quantiles import are_bounds, sort_values
+from .quantiles import are_bounds, sort_into
 
 MALFORMED = -1
 
 HOUR_US = 3_600_000_000
 WEEK_HOURS = 168
 STEP_MAX = 31 * 24 * HOUR_US
-_TIME_MAX = 2**63 - 1
 
 
 @inner
 def offset_at(zone, time):
     """The zone's offset from UTC: `zone` is a count of transitions, their instants, and one offset more."""
-    low, high = 0, zone[0]
+    return zone[1 + zone[0] + _offset_index(zone, time)]
+
+
+@inner
+def _offset_index(zone, time):
+    """How many transitions are over."""
+    low, high = np.int64(0), zone[0]
     while low < high:
         middle = (low + high) // 2
         if zone[1 + middle] <= time:
             low = middle + 1
         else:
             high = middle
-    return zone[1 + zone[0] + low]
+    return low
 
 
 @inner
@@ -133,7 +140,9 @@ def weekly_profiles(
 def _hours_of(starts, ends, values, zone, cells, rates):
     """Write hour of the week and rate of every hour that rows cover half of; the count, or MALFORMED."""
     count = 0
-    cell, cell_end, amount, covered = -1, np.int64(0), 0.0, 0
+    cell, cell_end, amount, covered = np.int64(-1), np.int64(0), 0.0, np.int64(0)
+    hour, hour_end, change = np.int64(0), np.int64(0), np.int64(TIME_MIN)
+    reached = np.int64(TIME_MIN)
     for i in range(starts.size):
         if not np.isfinite(values[i]) or ends[i] <= starts[i]:
             continue
@@ -141,10 +150,11 @@ def _hours_of(starts, ends, values, zone, cells, rates):
         if length > STEP_MAX:
             continue
         at = starts[i]
+        if at < reached:  # rows that overlap
+            change = np.int64(TIME_MIN)
         while at < ends[i]:
-            local = at + offset_at(zone, at)
-            until = _hour_end(local, at, ends[i])
-            hour = hour_of_week(local)
+            hour, hour_end, change = _hour_at(zone, at, hour, hour_end, change)
+            until = min(hour_end, ends[i])
             if hour != cell or at >= cell_end:
                 if 2 * covered >= HOUR_US:
                     if count >= min(cells.size, rates.size):
@@ -152,11 +162,12 @@ def _hours_of(starts, ends, values, zone, cells, rates):
                     cells[count] = cell
                     rates[count] = amount / covered
                     count += 1
-                cell, amount, covered = hour, 0.0, 0
-                cell_end = _hour_end(local, at, _TIME_MAX)
-            amount += values[i] * (np.float64(until - at) / length)
+                cell, cell_end, amount, covered = hour, hour_end, 0.0, np.int64(0)
+            share = 1.0 if until - at == length else np.float64(until - at) / length
+            amount += values[i] * share
             covered += until - at
             at = until
+        reached = at
     if 2 * covered >= HOUR_US:
         if count >= min(cells.size, rates.size):
             return MALFORMED
@@ -167,8 +178,24 @@ def _hours_of(starts, ends, values, zone, cells, rates):
 
 
 @inner
+def _hour_at(zone, time, hour, hour_end, change):
+    """The local hour of the week, its end, and when the zone's offset changes; given those of a time before.
+
+    Mostly it is the same hour or the next one, which takes no look at the zone.
+    """
+    if time < change and time < hour_end:
+        return hour, hour_end, change
+    if time < change and length_of(hour_end, time) < HOUR_US and hour_end <= TIME_MAX - HOUR_US:
+        return (hour + 1 if hour + 1 < WEEK_HOURS else np.int64(0)), hour_end + HOUR_US, change
+    at = _offset_index(zone, time)
+    local = time + zone[1 + zone[0] + at]
+    next_change = zone[1 + at] if at < zone[0] else np.int64(TIME_MAX)
+    return hour_of_week(local), _hour_end(local, time, TIME_MAX), next_change
+
+
+@inner
 def _usual_hours(cells, rates, grouped, ends, profile):
-    """The middle half's mean of each cell's rates; NaN where it has none."""
+    """The middle half's mean of each cell's rates, which are used up; NaN where it has none."""
     ends[:] = 0
     for k in range(cells.size):
         ends[cells[k] + 1] += 1
@@ -179,14 +206,14 @@ def _usual_hours(cells, rates, grouped, ends, profile):
         ends[cells[k]] += 1
     low = 0
     for c in range(WEEK_HOURS):
-        group = grouped[low : ends[c]]
+        ordered = rates[low : ends[c]]
+        sort_into(grouped[low : ends[c]], ordered)
         low = ends[c]
-        sort_values(group)
-        cut = (group.size + 1) // 4
+        cut = (ordered.size + 1) // 4
         total = 0.0
-        for k in range(cut, group.size - cut):
-            total += group[k]
-        profile[c] = total / (group.size - 2 * cut) if group.size else np.nan
+        for k in range(cut, ordered.size - cut):
+            total += ordered[k]
+        profile[c] = total / (ordered.size - 2 * cut) if ordered.size else np.nan
 
 
 @inner

@@ -9,6 +9,8 @@ from ._jit import Float64Array, Int64Array, inner, kernel
 
 MALFORMED = -1
 
+_FEW = 128  # beyond, comparing each with each takes longer than Shell's sort
+
 
 @inner
 def sort_values(values):
@@ -25,6 +27,34 @@ def sort_values(values):
                 j -= gap
             values[j] = value
         gap //= 3
+
+
+@inner
+def sort_into(values, ordered):
+    """Sort into `ordered`, of the same size; NaN must not be among the values.
+
+    Of few, each goes where as many are less as it tells of: LLVM compares several at once, and no branch
+    depends on them. Of equals only the first place is written, the others are as what stands before.
+    """
+    is_ordered = True
+    for k in range(values.size):
+        ordered[k] = values[k]
+        is_ordered &= k == 0 or values[k - 1] <= values[k]
+    if is_ordered:
+        return
+    if values.size > _FEW:
+        sort_values(ordered)
+        return
+    for k in range(values.size):
+        ordered[k] = np.nan
+    for i in range(values.size):
+        less_count = 0
+        for k in range(values.size):
+            less_count += values[k] < values[i]
+        ordered[less_count] = values[i]
+    for i in range(1, values.size):
+        if ordered[i] != ordered[i]:
+            ordered[i] = ordered[i - 1]
 
 
 @inner

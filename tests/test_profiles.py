@@ -63,6 +63,57 @@ def test_a_week_is_that_of_the_local_clock(name: str, minutes: int) -> None:
     assert got.tolist() == pytest.approx([expected[cell] for cell in range(168)], rel=1e-12)
 
 
+def hours_by_hand(rows: list[Row], zone: np.ndarray) -> dict[int, list[float]]:
+    """The rates of each hour of the week, one piece of a row after the other."""
+    at, offsets = zone[1 : 1 + zone[0]], zone[1 + zone[0] :]
+    pieces = []
+    for start, end, value in rows:
+        time = start
+        while time < end:
+            local = time + int(offsets[np.searchsorted(at, time, "right")])
+            hour_end = time + HOUR - local % HOUR
+            until = min(end, hour_end)
+            pieces.append((time, hour_end, (local // HOUR + 72) % 168, until - time, value, end - start))
+            time = until
+    sums: list[list[float]] = []  # hour of the week, its end, amount, length
+    for time, hour_end, hour, length, value, whole in pieces:
+        if not sums or hour != sums[-1][0] or time >= sums[-1][1]:
+            sums.append([hour, hour_end, 0.0, 0])
+        sums[-1][2] += value * (length / whole)
+        sums[-1][3] += length
+    rates = defaultdict(list)
+    for hour, _, amount, covered in sums:
+        if 2 * covered >= HOUR:
+            rates[int(hour)].append(amount / covered)
+    return rates
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 150), st.integers(1, 60), st.integers(0, 50).map(float)),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_rows_that_overlap_or_span_hours_go_piece_by_piece(many: list[tuple[int, int, float]]) -> None:
+    first = int(datetime(2024, 3, 30, 22, tzinfo=UTC_ZONE).timestamp()) * SECOND  # the clock is put forward
+    quarter = HOUR // 4
+    rows = sorted((first + a * quarter, first + (a + n) * quarter, value) for a, n, value in many)
+    for name in ("Europe/Oslo", "Australia/Lord_Howe"):
+        zone = zone_of(name, first, first + 300 * quarter)
+        got = Columns([rows]).profiles(zone)
+        for cell, rates in hours_by_hand(rows, zone).items():
+            assert got[cell] == usual(rates)
+
+
+@given(st.lists(st.integers(-20, 20), min_size=1, max_size=200), st.booleans())
+def test_what_is_usual_is_the_middle_of_many_and_of_few(values: list[int], is_ordered: bool) -> None:
+    values = sorted(values) if is_ordered else values
+    rows = [(7 * 24 * HOUR * k, (7 * 24 * k + 1) * HOUR, value / 7) for k, value in enumerate(values)]
+    rates = [value / HOUR for *_, value in rows]
+    assert Columns([rows]).profiles()[72] == usual(rates)
+
+
 def test_a_row_of_a_day_is_spread_over_its_hours() -> None:
     rows = [(k * 24 * HOUR, (k + 1) * 24 * HOUR, float(k % 7)) for k in range(21)]
     got = Columns([rows]).profiles() * 24 * HOUR
