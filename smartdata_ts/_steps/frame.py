@@ -29,7 +29,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._arrow_arrays import fixed_array
+from smartdata_ts._arrow_arrays import fixed_array, result_room
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._quality import IS_READING, are_readings
 from smartdata_ts._readings import Readings
@@ -205,7 +205,9 @@ def to_batch(frame: Frame, keys: pa.StringArray, schema: pa.Schema) -> pa.Record
 
 def _array(frame: Frame, keys: pa.StringArray, name: str) -> pa.Array:
     if name == "series":
-        return pa.DictionaryArray.from_arrays(fixed_array(frame.slots + np.int32(frame.first)), keys)
+        positions = result_room(frame.slots.size, np.int32)
+        np.add(frame.slots, np.int32(frame.first), out=positions)
+        return pa.DictionaryArray.from_arrays(fixed_array(positions), keys, safe=False)  # they are in range
     if name == "time":
         return fixed_array(frame.starts, TIME_TYPE)
     if name == "end":
