@@ -42,6 +42,8 @@ def notices(store: "Store", keys: Sequence[str], span: tuple[int, int], commit: 
 
 def _found(store: "Store", keys: Sequence[str], span: tuple[int, int], commit: int) -> list[str]:
     facts = {row["series"]: row for row in store.series().drop_columns("tags").to_pylist()}
+    if commit == 1 and not any(facts[key]["unit"] for key in keys):
+        return []  # there is neither a past nor a unit to go by
     registers = {key for key, row in facts.items() if row["kind"] == "register"}
     sizes = _sizes(store, keys, span, registers)
     before: dict[str, float] = {}
