@@ -170,12 +170,12 @@ def _put_rows(columns, at, times, first, end, slot):
     places, instants, slots = columns
     count = end - first
     if at + count <= min(places.size, instants.size, slots.size):
-        for k in range(count):
-            places[at + k] = (first + k) << METHOD_BITS
-        for k in range(count):
-            instants[at + k] = times[first + k]
-        for k in range(count):
-            slots[at + k] = slot
+        own_places, own_instants = places[at : at + count], instants[at : at + count]
+        own_slots, rows = slots[at : at + count], times[first:end]
+        for k in range(rows.size):
+            own_places[k] = (first + k) << METHOD_BITS
+            own_instants[k] = rows[k]
+            own_slots[k] = slot
     return at + count
 
 
@@ -218,29 +218,64 @@ def fill_levels(
         return MALFORMED
     if instants.size < count or filled.size < count or codes.size < count:
         return MALFORMED
-    for k in range(count):
+    k = 0
+    while k < count:
         row, method = places[k] >> METHOD_BITS, places[k] & _METHOD_MASK
-        if not 0 <= row < row_count - (method != NONE):
+        run = _run_of_rows(places[k:count]) if method == NONE else np.int64(1)
+        if not 0 <= row <= row_count - run - (method != NONE):
             return MALFORMED
         if method == NONE:
-            filled[k] = values[row]
-            codes[k] = qualities[row]
-            continue
-        low, high = values[row], values[row + 1]
-        if method == CONSTANT:
-            filled[k] = constant
-        elif method == PREVIOUS or method == NEXT:
-            filled[k] = low if method == PREVIOUS else high
+            _copy_rows(values[row : row + run], qualities[row : row + run], filled[k:], codes[k:])
         else:
-            share = _share(times, row, instants[k])
-            filled[k] = low if low == high else (1.0 - share) * low + share * high
-        if np.isnan(filled[k]):
-            codes[k] = MISSING
-        elif method == ALIGN:
-            codes[k] = worse_of(qualities[row], qualities[row + 1])
-        else:
-            codes[k] = method << 4 | ESTIMATED
+            filled[k] = _level(times, values, places[k], instants[k], constant)
+            codes[k] = _code(qualities, places[k], filled[k])
+        k += run
     return count
+
+
+@inner
+def _run_of_rows(places):
+    """How many of the first places, one or more, are rows behind each other."""
+    at = 1
+    while at + _LANES <= places.size:
+        differs = np.int64(0)
+        for k in range(_LANES):
+            differs |= places[at + k] ^ (places[0] + ((at + k) << METHOD_BITS))
+        if differs != 0:
+            break
+        at += _LANES
+    return at
+
+
+@inner
+def _copy_rows(values, qualities, filled, codes):
+    for k in range(values.size):
+        filled[k] = values[k]
+    for k in range(qualities.size):
+        codes[k] = qualities[k]
+
+
+@inner
+def _level(times, values, place, time, constant):
+    """What is read between a row and the next."""
+    row, method = place >> METHOD_BITS, place & _METHOD_MASK
+    low, high = values[row], values[row + 1]
+    if method == CONSTANT:
+        return constant
+    if method == PREVIOUS or method == NEXT:
+        return low if method == PREVIOUS else high
+    share = _share(times, row, time)
+    return low if low == high else (1.0 - share) * low + share * high
+
+
+@inner
+def _code(qualities, place, level):
+    row, method = place >> METHOD_BITS, place & _METHOD_MASK
+    if level != level:
+        return np.uint8(MISSING)
+    if method == ALIGN:
+        return worse_of(qualities[row], qualities[row + 1])
+    return np.uint8(method << 4 | ESTIMATED)
 
 
 @inner
