@@ -36,7 +36,7 @@ def rolled(name: str, many: list[Series], window: tuple[int, int, int]) -> list[
     three = np.array(window, np.int64)
     if name in ("count", "sum", "mean"):
         how = {"count": rolling.COUNT, "sum": rolling.SUM, "mean": rolling.MEAN}[name]
-        scratch = np.empty(3 * times.size)
+        scratch = np.full(2 * times.size + rolling.SUMS_SCRATCH, math.nan)
         status = rolling.rolling_sums(bounds, times, values, three, how, scratch, results)
     elif name in ("min", "max"):
         how = rolling.MIN if name == "min" else rolling.MAX
@@ -117,6 +117,61 @@ def test_a_day_of_hours_is_what_pandas_makes_of_it() -> None:
         assert got == pytest.approx(expected, rel=1e-9, abs=1e-9, nan_ok=True), name
 
 
+def summed(values: list[float]) -> tuple[float, float]:
+    """A sum from the first to the last, and what rounding lost in it (Knuth)."""
+    total = lost = 0.0
+    for value in values:
+        if value == value:
+            before, total = total, total + value
+            part = total - before
+            lost += (before - (total - part)) + (value - part)
+    return total, lost
+
+
+def naive_sums(one: Series, window: tuple[int, int, int]) -> list[float]:
+    """Every sum anew, in two parts: from last to first before `middle`, from first to last behind it."""
+    before, after, count_min = window
+    middle = 0
+    results = []
+    for time, _ in one:
+        inside = [j for j, (t, _) in enumerate(one) if time - before < t <= time + after]
+        if inside[0] >= middle:
+            middle = inside[-1] + 1
+        front, front_lost = summed([one[j][1] for j in reversed(inside) if j < middle])
+        back, back_lost = summed([one[j][1] for j in inside if j >= middle])
+        total, rounding = front + back, summed([front, back])[1]
+        whole = total + (rounding + front_lost + back_lost)
+        known = sum(not math.isnan(one[j][1]) for j in inside)
+        results.append(math.nan if known < count_min else total if math.isnan(whole) else whole)
+    return results
+
+
+ODD = [[], [math.nan], [-0.0, math.nan], [math.inf, -math.inf, math.nan], [1e300, -1e300, 1.7e308]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sums_are_the_same_to_the_bit(seed: int) -> None:
+    """Of series longer than the rows that are put together at once, next to each other."""
+    random = np.random.default_rng(seed)
+    odd = ODD[seed % 5]
+    many: list[Series] = []
+    for count in (300, 0, 1, 260):
+        times = np.cumsum(random.choice([[1, 1, 1, 2], [0, 1, 1, 40]][seed % 2], count))
+        values = random.normal(size=count) * 10.0 ** random.integers(-3, 9, count)
+        for row in np.flatnonzero(random.random(count) < 0.1) if odd else []:
+            values[row] = random.choice(odd)
+        many.append(list(zip(times.tolist(), values.tolist(), strict=True)))
+    window = (int(random.choice([1, 3, 24, 290])), int(random.choice([0, 0, 7])), int(random.choice([1, 3])))
+    expected = np.array([result for one in many for result in naive_sums(one, window)])
+    got = np.array(rolled("sum", many, window))
+    assert np.isnan(got).tolist() == np.isnan(expected).tolist()
+    known = ~np.isnan(got)
+    assert got[known].tobytes() == expected[known].tobytes()
+    counts, means = np.array(rolled("count", many, window)), np.array(rolled("mean", many, window))
+    assert means[known].tobytes() == (expected[known] / counts[known]).tobytes()
+    assert np.isnan(means).tolist() == np.isnan(expected).tolist()
+
+
 def test_infinities_stay_in_their_windows() -> None:
     one = [(0, math.inf), (1, 1.0), (2, -math.inf), (3, 2.0), (4, 3.0)]
     assert rolled("sum", [one], (2, 0, 1)) == pytest.approx([math.inf, math.inf, -math.inf, -math.inf, 5.0])
@@ -133,19 +188,20 @@ def test_what_cannot_be_a_window_is_refused(name: str) -> None:
 
 def test_columns_that_do_not_fit_are_refused() -> None:
     times, values, window = np.arange(3), np.zeros(3), np.array([1, 0, 1])
+    scratch = np.empty(6 + rolling.SUMS_SCRATCH)
     for bounds in ([0, 4], [-1, 3], [2, 1, 3], []):
         bound = np.array(bounds, np.int64)
-        assert rolling.rolling_sums(bound, times, values, window, 0, np.empty(9), np.empty(3)) == -1
+        assert rolling.rolling_sums(bound, times, values, window, 0, scratch, np.empty(3)) == -1
         assert rolling.differences(bound, times, values, 0, np.empty(3)) == -1
     bound = np.array([0, 3])
-    assert rolling.rolling_sums(bound, times, values, window, 3, np.empty(9), np.empty(3)) == -1
-    assert rolling.rolling_sums(bound, times, values, window, 0, np.empty(8), np.empty(3)) == -1
-    assert rolling.rolling_sums(bound, times, values, window, 0, np.empty(9), np.empty(2)) == -1
+    assert rolling.rolling_sums(bound, times, values, window, 3, scratch, np.empty(3)) == -1
+    assert rolling.rolling_sums(bound, times, values, window, 0, scratch[1:], np.empty(3)) == -1
+    assert rolling.rolling_sums(bound, times, values, window, 0, scratch, np.empty(2)) == -1
     assert rolling.rolling_extremes(bound, times, values, window, 0, np.empty(5), np.empty(3)) == -1
     assert rolling.rolling_deviations(bound, times, values, window, np.empty(8), np.empty(3)) == -1
     for order in ([0, 1, 1], [0, 1, 3], [0, 1, -1]):
-        scratch, results = np.empty(7, np.int64), np.empty(3)
-        status = rolling.rolling_medians(bound, times, values, window, np.array(order), scratch, results)
+        ranks, results = np.empty(7, np.int64), np.empty(3)
+        status = rolling.rolling_medians(bound, times, values, window, np.array(order), ranks, results)
         assert status == -1
 
 

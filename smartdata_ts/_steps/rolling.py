@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._arrow_arrays import result_room
 from smartdata_ts._quality import worse_of
 from smartdata_ts._scan import READINGS_SCHEMA
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
@@ -39,34 +40,31 @@ class Rolling:
         ]
         return pa.schema([SERIES_FIELD, TIME_FIELD, *columns])
 
-    def run(self, frame: Frame, context: Context) -> Frame:  # noqa: ARG002, every step has this face
+    def run(self, frame: Frame, context: Context) -> Frame:
         """Add a column for each aggregate."""
         window = np.array([self.before_us, self.after_us, self.min_count], np.int64)
-        columns = {name: _rolled(name, frame, window) for name in self.aggregates}
+        columns = {name: _rolled(name, frame, window, context) for name in self.aggregates}
         return replace(frame, columns={**frame.columns, **columns})
 
 
-def _rolled(name: str, frame: Frame, window: Int64Array) -> np.ndarray:
+def _rolled(name: str, frame: Frame, window: Int64Array, context: Context) -> np.ndarray:
     bounds, times, values = frame.bounds(), frame.starts, frame.values
-    results = np.empty(times.size)
+    results = result_room(times.size, np.float64)
+    scratch = context.room("rolling", 3 * times.size + kernel_rolling.SUMS_SCRATCH)
     if name in _SUMS:
         if name == "count":  # none is a count too
             window = np.array([window[0], window[1], 1], np.int64)
-        status = kernel_rolling.rolling_sums(
-            bounds, times, values, window, _SUMS[name], np.empty(3 * times.size), results
-        )
+        status = kernel_rolling.rolling_sums(bounds, times, values, window, _SUMS[name], scratch, results)
     elif name in _EXTREMES:
         status = kernel_rolling.rolling_extremes(
-            bounds, times, values, window, _EXTREMES[name], np.empty(2 * times.size), results
+            bounds, times, values, window, _EXTREMES[name], scratch, results
         )
     elif name == "std":
-        status = kernel_rolling.rolling_deviations(
-            bounds, times, values, window, np.empty(3 * times.size), results
-        )
+        status = kernel_rolling.rolling_deviations(bounds, times, values, window, scratch, results)
     else:
         order = np.lexsort((values, frame.slots)).astype(np.int64)
-        scratch = np.empty(2 * times.size + 1, np.int64)
-        status = kernel_rolling.rolling_medians(bounds, times, values, window, order, scratch, results)
+        ranks = scratch.view(np.int64)
+        status = kernel_rolling.rolling_medians(bounds, times, values, window, order, ranks, results)
     assert status == times.size, "the frame's columns fit each other"
     return np.nan_to_num(results).astype(np.int64) if name == "count" else results
 
