@@ -245,7 +245,7 @@ def rolling_deviations(
 ) -> int:
     """Standard deviation of the sample in each window, NaN below two readings; the row count, or MALFORMED.
 
-    `scratch` holds three doubles a row.
+    One below some 1e-154 is 0, as its square is. `scratch` holds three doubles a row.
     """
     if not _is_sound(bounds, times, values, window, results) or scratch.size < 3 * times.size:
         return MALFORMED
