@@ -124,7 +124,7 @@ class Buckets:
             low = low if context.time_min == TIME_MIN else context.time_min
             high = high if context.time_max == TIME_MAX else context.time_max + 1
         low, high = max(low, context.time_min), min(high, _exclusive(context.time_max))
-        return self.calendar.edges(low, high) if low < high else np.zeros(1, np.int64)
+        return context.edges(self.calendar, low, high) if low < high else np.zeros(1, np.int64)
 
 
 def clipped(edges: Int64Array, context: Context) -> Int64Array:

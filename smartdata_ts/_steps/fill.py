@@ -107,10 +107,11 @@ class Fill:
         bounds, times = frame.bounds(), frame.starts
         steps = usual_spacings(bounds, times)
         arguments = (steps, self._rule_array())
-        if self.grid is None:
+        if self.grid is None or times.size == 0:
             cut = partial(levels.cut_levels, bounds, times, *arguments)
         else:
-            cut = partial(levels.cut_grid, bounds, times, self._edges(self.grid, times, context), *arguments)
+            edges = context.edges(self.grid, int(times.min()), int(times.max()) + 1)
+            cut = partial(levels.cut_grid, bounds, times, edges, *arguments)
         places, instants, slots = _places(times.size, cut, context)
         filled, codes = result_room(places.size, np.float64), result_room(places.size, np.uint8)
         rows = (times, frame.values, frame.qualities)
@@ -120,16 +121,6 @@ class Fill:
             weeks = _weeks(bounds, times, ends, frame.values, steps, zone, context, of_levels=True)
             _check(levels.bend_levels(places, instants, slots, times, weeks, zone, filled))
         return Frame(frame.first, frame.end, slots, instants, None, filled, codes)
-
-    def _edges(self, grid: Calendar, times: Int64Array, context: Context) -> Int64Array:
-        """The grid's edges over these times, or more: those of the frame before mostly do."""
-        if times.size == 0:
-            return times
-        low, high = int(times.min()), int(times.max())
-        kept: tuple[Fill, Int64Array] | None = getattr(context.scratch, "edges", None)
-        if kept is None or kept[0] is not self or not kept[1][0] <= low <= high < kept[1][-1]:
-            kept = context.scratch.edges = (self, grid.edges(low, high + 1))
-        return kept[1]
 
 
 def _with_levels(frame: Frame) -> Frame:
