@@ -2,7 +2,7 @@
 
 Block b of a call covers readings starts[b] to starts[b + 1], of one series, times increasing.
 To write: plan each column, count the tokens of likely groups of blocks, make models of them, choose
-the cheapest model for each block by exact cost, write. To read: one row of DESCRIPTOR_FIELDS int64 a
+the cheapest model for each block by exact cost (tokens.py), write. To read: one row of DESCRIPTOR_FIELDS int64 a
 block, with offsets into the bytes of the whole chunk file.
 """
 
@@ -19,8 +19,7 @@ from ._jit import (
     inner,
     kernel,
 )
-from .bits import bit_length, zigzag
-from .entropy import MALFORMED, TOKEN_COUNT, split_residual
+from .entropy import MALFORMED
 from .floats import (
     PLAIN_VALUES,
     plan_floats,
@@ -29,22 +28,15 @@ from .floats import (
     write_floats,
 )
 from .integers import (
-    ENTROPY,
-    LINEAR,
-    PLAN_CODEC,
-    PLAN_ESCAPE_WIDTH,
-    PLAN_FIELD_COUNT,
-    PLAN_MODEL,
     PLAN_SIZE,
-    PREFIX,
-    linear_bits,
     plan_integers,
+    plan_of,
     read_integers,
     write_integers,
 )
 from .models import TABLE_SIZE
-from .prefix import ESCAPE, token_of
 from .qualities import read_qualities, write_qualities
+from .tokens import list_tokens
 
 SLOT = 0
 COUNT = 1
@@ -57,26 +49,29 @@ QUALITIES_END = 7
 FIRST_MODEL = 8  # of its chunk, in tables of several
 DESCRIPTOR_FIELDS = 9
 
-# Costs are in 1/64 of a bit; a token that a model lacks costs more than any block can save.
-COST_UNIT = 64
-COST_UNKNOWN = 1 << 24
-STATES_BITS = 64
-PREFIX_HEAD_BITS = 80
-
-
-@inner
-def _plan_of(plans, block):
-    return plans[block * PLAN_FIELD_COUNT : (block + 1) * PLAN_FIELD_COUNT]
-
 
 @kernel
-def plan_times(times: Int64Array, starts: Int64Array, residuals: Int64Array, plans: Int64Array) -> int:
-    """Plan the times of every block; returns the block count."""
+def plan_times(
+    times: Int64Array,
+    starts: Int64Array,
+    residuals: Int64Array,
+    plans: Int64Array,
+    counts: Int64Array,
+    tokens: Int64Array,
+) -> int:
+    """Plan the times of every block, and list their tokens; returns how many are listed.
+
+    `counts` is TOKEN_COUNT of zeroed scratch; `tokens` has room for as many a block as it has readings, or
+    TOKEN_COUNT.
+    """
+    listed = 0
     for block in range(starts.size - 1):
         first = starts[block]
         end = starts[block + 1]
-        plan_integers(times[first:end], False, residuals[first:end], _plan_of(plans, block))
-    return starts.size - 1
+        plan = plan_of(plans, block)
+        plan_integers(times[first:end], False, residuals[first:end], plan)
+        listed = list_tokens(residuals[first:end], plan, counts, tokens, listed)
+    return listed
 
 
 @kernel
@@ -86,106 +81,18 @@ def plan_values(
     mantissas: Int64Array,
     residuals: Int64Array,
     plans: Int64Array,
+    counts: Int64Array,
+    tokens: Int64Array,
 ) -> int:
-    """Plan the values of every block; `mantissas` is scratch of the largest block's size."""
+    """The same of the values; `mantissas` is scratch of the largest block's size."""
+    listed = 0
     for block in range(starts.size - 1):
         first = starts[block]
         end = starts[block + 1]
-        plan_floats(values[first:end], mantissas, residuals[first:end], _plan_of(plans, block))
-    return starts.size - 1
-
-
-@kernel
-def count_group_tokens(
-    residuals: Int64Array,
-    starts: Int64Array,
-    plans: Int64Array,
-    groups: Int64Array,
-    counts: Int64Array,
-) -> int:
-    """Add each entropy-coded block's tokens to its group's counts (groups x TOKEN_COUNT)."""
-    counted = 0
-    for block in range(starts.size - 1):
-        if _plan_of(plans, block)[PLAN_CODEC] != ENTROPY:
-            continue
-        first = groups[block] * TOKEN_COUNT
-        for i in range(starts[block], starts[block + 1]):
-            token, _, _ = split_residual(residuals[i])
-            counts[first + token] += 1
-        counted += 1
-    return counted
-
-
-@kernel
-def choose_models(
-    residuals: Int64Array,
-    starts: Int64Array,
-    plans: Int64Array,
-    costs: Int64Array,
-    prefix_first: int,
-    counts: Int64Array,
-) -> int:
-    """Give every entropy-coded block its cheapest model, or make it LINEAR where that is as short.
-
-    `costs` is models x TOKEN_COUNT, of which those from `prefix_first` on are for prefix codes; `counts` is
-    TOKEN_COUNT x 2 of zeroed scratch. Returns the count of blocks that stay coded by a model.
-    """
-    kept = 0
-    for block in range(starts.size - 1):
-        plan = _plan_of(plans, block)
-        if plan[PLAN_CODEC] != ENTROPY:
-            continue
-        used_count, raw_bit_count, escape_bit_count = _count_tokens(
-            residuals[starts[block] : starts[block + 1]], plan, counts
-        )
-        best_bits, best_price = np.int64(0), np.int64(-1)
-        for model in range(costs.size // TOKEN_COUNT):
-            cost = np.int64(0)
-            for k in range(used_count):
-                token = counts[TOKEN_COUNT + k]
-                cost += counts[token] * costs[model * TOKEN_COUNT + token]
-            bits = cost // COST_UNIT
-            is_prefix = model >= prefix_first
-            bits += PREFIX_HEAD_BITS + escape_bit_count if is_prefix else STATES_BITS + raw_bit_count
-            # A prefix code decodes twice as fast, which is worth a thirty-second of its size.
-            price = bits - bits // 32 if is_prefix else bits
-            if best_price < 0 or price < best_price:
-                best_bits, best_price = bits, price
-                plan[PLAN_MODEL] = model
-                plan[PLAN_CODEC] = PREFIX if is_prefix else ENTROPY
-        for k in range(used_count):
-            counts[counts[TOKEN_COUNT + k]] = 0
-        # LINEAR decodes several times faster, which is worth 1/8 bit a reading.
-        reading_count = starts[block + 1] - starts[block]
-        if linear_bits(plan) <= best_bits + reading_count // 8:
-            plan[PLAN_CODEC] = LINEAR
-        else:
-            kept += 1
-    return kept
-
-
-@inner
-def _count_tokens(residuals, plan, counts):
-    """Count a block's tokens, and list those that are used; plan what its escapes take in a prefix code.
-
-    Returns how many are used, and the bits that stand raw in an entropy code, and apart in a prefix code.
-    """
-    used_count = 0
-    raw_bit_count = 0
-    escape_count = 0
-    code_max = np.uint64(0)
-    for i in range(residuals.size):
-        token, raw_bits, _ = split_residual(residuals[i])
-        raw_bit_count += raw_bits
-        if token_of(residuals[i]) == ESCAPE:
-            escape_count += 1
-            code_max = max(code_max, zigzag(residuals[i]))
-        if counts[token] == 0:
-            counts[TOKEN_COUNT + used_count] = token
-            used_count += 1
-        counts[token] += 1
-    plan[PLAN_ESCAPE_WIDTH] = bit_length(code_max)
-    return used_count, raw_bit_count, escape_count * plan[PLAN_ESCAPE_WIDTH]
+        plan = plan_of(plans, block)
+        plan_floats(values[first:end], mantissas, residuals[first:end], plan)
+        listed = list_tokens(residuals[first:end], plan, counts, tokens, listed)
+    return listed
 
 
 @kernel
@@ -202,7 +109,7 @@ def write_time_blocks(
     """Write the times of every block behind each other, sizes into the plans; return the byte count."""
     offset = 0
     for block in range(starts.size - 1):
-        plan = _plan_of(plans, block)
+        plan = plan_of(plans, block)
         first = starts[block]
         end = starts[block + 1]
         behind = write_integers(
@@ -227,7 +134,7 @@ def write_value_blocks(
     """Write the values of every block behind each other, sizes into the plans; return the byte count."""
     offset = 0
     for block in range(starts.size - 1):
-        plan = _plan_of(plans, block)
+        plan = plan_of(plans, block)
         first = starts[block]
         end = starts[block + 1]
         behind = write_floats(

@@ -99,17 +99,31 @@ def _is_exception(value, bits, power):
 def _scale(values, bits, exponent, mantissas):
     """Fill `mantissas`; an exception repeats its neighbour. Return (exceptions, exponent they want)."""
     power = POWERS_OF_TEN[exponent]
-    exceptions = 0
+    exceptions = _scale_all(values, bits, power, mantissas)
     wanted = exponent
+    if exceptions == 0:
+        return 0, wanted
     previous = np.int64(0)
     for i in range(values.size):
         if _is_exception(values[i], bits[i], power):
-            exceptions += 1
             wanted = max(wanted, exponent_of(values[i], exponent))
-        else:
-            previous = np.int64(np.rint(values[i] * power))
-        mantissas[i] = previous
+            mantissas[i] = previous
+        previous = mantissas[i]
     return exceptions, wanted
+
+
+@inner
+def _scale_all(values, bits, power, mantissas):
+    """Fill `mantissas` of all values as if none was an exception, several at once; return how many are."""
+    exceptions = 0
+    for i in range(values.size):
+        mantissa = np.rint(values[i] * power)
+        is_small = abs(mantissa) <= MANTISSA_MAX
+        # What no integer holds, NaN too, is undefined as one.
+        mantissas[i] = np.int64(mantissa if is_small else 0.0)
+        is_same = (mantissa / power == values[i]) & (bits[i] != NEGATIVE_ZERO_BITS)
+        exceptions += not (is_small & is_same)
+    return exceptions
 
 
 @inner

@@ -71,9 +71,18 @@ PLAN_ODD_COUNT = 11  # doubles kept apart; see floats.py
 PLAN_MODEL = 12
 PLAN_SIZE = 13  # bytes written
 PLAN_ESCAPE_WIDTH = 14  # of a prefix code
-PLAN_FIELD_COUNT = 15
+PLAN_TOKENS = 15  # where its tokens are listed, and how many; see tokens.py
+PLAN_TOKENS_END = 16
+PLAN_FIELD_COUNT = 17
 
 _SAMPLE_COUNT = 512
+DOUBLE_BITS = 53
+
+
+@inner
+def plan_of(plans, block):
+    """The plan of a block, of those of all."""
+    return plans[block * PLAN_FIELD_COUNT : (block + 1) * PLAN_FIELD_COUNT]
 
 
 @inner
@@ -113,41 +122,105 @@ def _fit(source, carry):
     count = source.size - first
     if count <= 0:
         return np.int64(0), np.int64(1)
-    # Boyer and Moore's vote finds a majority in one pass, if there is one.
-    candidate = _term(source, first, carry)
-    votes = 0
-    total = 0.0
-    for i in range(first, source.size):
-        term = _term(source, i, carry)
-        total += np.float64(term)
-        if votes == 0:
-            candidate = term
-        votes += 1 if term == candidate else -1
-    agreeing = 0
-    nearest = candidate
+    # A term is a difference of two columns, so that LLVM makes several at once.
+    columns = (source[first:], source[:count])
+    candidate, agreeing = _most_common(columns, carry)
+    step = candidate if agreeing * 4 >= count else _center(columns, carry)
+    return step, _unit(columns, carry, step) if agreeing < count else np.int64(1)
+
+
+@inner
+def _most_common(columns, carry):
+    """Return (term, its count): the term that more than half of all are, if there is one."""
+    ahead, behind = columns
+    middle = ahead.size >> 1
+    guess = ahead[middle] - (behind[middle] & carry)
+    agreeing = _count_terms(columns, carry, guess)
+    if 2 * agreeing > ahead.size:
+        return guess, agreeing
+    candidate = _elected(columns, carry)
+    return candidate, agreeing if candidate == guess else _count_terms(columns, carry, candidate)
+
+
+@inner
+def _elected(columns, carry):
+    """The term that Boyer and Moore's vote elects: the majority, if there is one.
+
+    Votes are cast in pairs, by which the winner's lead is even: without one, a pair of two minds elects the
+    first of it and leaves no lead. So one pass waits half as often for what came before.
+    """
+    ahead, behind = columns
+    candidate = ahead[0] - (behind[0] & carry)
+    lead = 0
+    for pair in range(ahead.size >> 1):
+        term = ahead[2 * pair] - (behind[2 * pair] & carry)
+        other = ahead[2 * pair + 1] - (behind[2 * pair + 1] & carry)
+        candidate = term if lead == 0 else candidate
+        lead += np.int64(term == candidate) + np.int64(other == candidate) - 1
+    last = ahead.size - 1
+    if lead == 0 and last & 1 == 0:
+        candidate = ahead[last] - (behind[last] & carry)
+    return candidate
+
+
+@inner
+def _count_terms(columns, carry, wanted):
+    ahead, behind = columns
+    count = 0
+    for i in range(ahead.size):
+        count += ahead[i] - (behind[i] & carry) == wanted
+    return count
+
+
+@inner
+def _center(columns, carry):
+    """The term nearest to the mean, where that is far from zero; near it, zero keeps its meaning of no use."""
+    ahead, behind = columns
+    mean = _mean(columns, carry)
+    if DIRECT_MIN / 2 <= mean <= DIRECT_MAX / 2:
+        return np.int64(0)
+    nearest = np.int64(0)
     distance_min = np.inf
-    mean = total / count
-    for i in range(first, source.size):
-        term = _term(source, i, carry)
-        if term == candidate:
-            agreeing += 1
+    for i in range(ahead.size):
+        term = ahead[i] - (behind[i] & carry)
         distance = abs(np.float64(term) - mean)
         if distance < distance_min:
             distance_min = distance
             nearest = term
-    step = np.int64(0)
-    if agreeing * 4 >= count:
-        step = candidate
-    elif not DIRECT_MIN / 2 <= mean <= DIRECT_MAX / 2:
-        # Far from zero, residuals are centred; near it, zero keeps its meaning of "no use".
-        step = nearest
+    return nearest
+
+
+@inner
+def _mean(columns, carry):
+    """The sum of all terms as doubles, one after the other, by their count."""
+    ahead, behind = columns
+    total = np.int64(0)
+    magnitudes = np.int64(0)
+    for i in range(ahead.size):
+        term = ahead[i] - (behind[i] & carry)
+        total += term
+        magnitudes |= term ^ (term >> np.int64(63))
+    # Below 2^53 no sum of doubles is rounded, so that sums of integers, several at once, are the same.
+    if bit_length(magnitudes) + bit_length(ahead.size) <= DOUBLE_BITS:
+        return np.float64(total) / ahead.size
+    rounded = 0.0
+    for i in range(ahead.size):
+        rounded += np.float64(ahead[i] - (behind[i] & carry))
+    return rounded / ahead.size
+
+
+@inner
+def _unit(columns, carry, step):
+    """The greatest common divisor of what is left of all terms without the step."""
+    ahead, behind = columns
     unit = np.int64(0)
-    for i in range(first, source.size):
-        term = _term(source, i, carry)
-        if unit == 1:
-            break
-        unit = _common_divisor(unit, term - step)
-    return step, max(unit, np.int64(1))
+    for i in range(ahead.size):
+        rest = ahead[i] - (behind[i] & carry) - step
+        if rest != 0:
+            unit = _common_divisor(unit, rest)
+            if unit == 1:
+                break
+    return max(unit, np.int64(1))
 
 
 @inner
@@ -166,35 +239,34 @@ def _common_divisor(a, b):
 def _score(source, carry, step, unit):
     score = 0
     for i in range(1, source.size):
-        score += bit_length(abs((_term(source, i, carry) - step) // unit))
+        rest = _term(source, i, carry) - step
+        score += bit_length(abs(rest if unit == 1 else rest // unit))
     return score
 
 
 @inner
 def _fill_residuals(source, residuals, plan):
-    carry = plan[PLAN_CARRY]
-    step = plan[PLAN_STEP]
     unit = plan[PLAN_UNIT]
+    exception_count = _subtract_line(source, residuals, plan)
+    plan[PLAN_EXCEPTION_COUNT] = exception_count
+    are_few = has_few_exceptions(residuals, plan)
     score = 0
-    exception_count = 0
     skipped_max = 0
     code_max = np.uint64(0)
     behind_last = 0
-    previous = plan[PLAN_START]
-    for i in range(source.size):
-        rest = source[i] - (previous & carry) - step
-        previous = source[i]
-        # Most steps of a regular meter leave nothing, which needs no division.
-        residual = rest if unit == 1 or rest == 0 else rest // unit
-        residuals[i] = residual
+    i = next_exception(residuals, 0, are_few)
+    while i < residuals.size:
+        residual = residuals[i]
         if residual != 0:
+            if unit != 1:
+                residual = residual // unit
+                residuals[i] = residual
             score += bit_length(abs(residual))
-            exception_count += 1
             skipped_max = max(skipped_max, i - behind_last)
             behind_last = i + 1
             code_max = max(code_max, zigzag(residual))
+        i = next_exception(residuals, i + 1, are_few)
     plan[PLAN_SCORE] = score
-    plan[PLAN_EXCEPTION_COUNT] = exception_count
     plan[PLAN_POSITION_WIDTH] = bit_length(skipped_max)
     plan[PLAN_RESIDUAL_WIDTH] = bit_length(code_max)
     # zigzag(r) <= 2 |r|, so that this holds exactly where |r| <= RESIDUAL_MAX.
@@ -203,6 +275,44 @@ def _fill_residuals(source, residuals, plan):
     plan[PLAN_CODEC] = ENTROPY if fits else RAW
     if not fits and linear_bits(plan) < 64 * source.size:
         plan[PLAN_CODEC] = LINEAR
+
+
+@inner
+def _subtract_line(source, residuals, plan):
+    """Fill `residuals` with what the plan's line leaves of each value; return how many are not zero."""
+    carry = plan[PLAN_CARRY]
+    step = plan[PLAN_STEP]
+    residuals[0] = source[0] - (plan[PLAN_START] & carry) - step
+    ahead, behind, rests = source[1:], source[: source.size - 1], residuals[1:]
+    count = np.int64(residuals[0] != 0)
+    for i in range(rests.size):
+        rests[i] = ahead[i] - (behind[i] & carry) - step
+        count += rests[i] != 0
+    return count
+
+
+@inner
+def has_few_exceptions(residuals, plan):
+    """Whether it pays to skip what lies between a block's exceptions."""
+    return 8 * plan[PLAN_EXCEPTION_COUNT] <= residuals.size
+
+
+@inner
+def next_exception(residuals, i, are_few):
+    """Where to look from i on for a residual that is not 0: at i itself, unless these are few."""
+    if not are_few:
+        return i
+    # Eight at once: a regular meter's gaps are one step in a hundred.
+    while i + 8 <= residuals.size:
+        some = np.int64(0)
+        for k in range(8):
+            some |= residuals[i + k]
+        if some != 0:
+            break
+        i += 8
+    while i < residuals.size and residuals[i] == 0:
+        i += 1
+    return i
 
 
 @inner
@@ -246,8 +356,11 @@ def _write_exceptions(residuals, plan, data, offset):
     pending = np.uint64(0)
     pending_count = 0
     behind_last = 0
-    for i in range(residuals.size):
+    are_few = has_few_exceptions(residuals, plan)
+    i = next_exception(residuals, 0, are_few)
+    while i < residuals.size:
         if residuals[i] == 0:
+            i += 1
             continue
         skipped = np.uint64(i - behind_last)
         behind_last = i + 1
@@ -257,6 +370,7 @@ def _write_exceptions(residuals, plan, data, offset):
         offset, pending, pending_count = append_bits(
             data, offset, pending, pending_count, zigzag(residuals[i]), plan[PLAN_RESIDUAL_WIDTH]
         )
+        i = next_exception(residuals, i + 1, are_few)
     return flush_bits(data, offset, pending, pending_count)
 
 

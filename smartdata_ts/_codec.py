@@ -7,6 +7,7 @@ import numpy as np
 
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels import blocks as kernel_blocks
+from smartdata_ts.kernels import tokens as kernel_tokens
 from smartdata_ts.kernels._jit import (
     Float64Array,
     Int64Array,
@@ -91,17 +92,20 @@ def encode_blocks(
     qualities: UInt8Array,
     starts: Int64Array,
     commits: Int64Array | None = None,
+    scratch: "Scratch | None" = None,
 ) -> EncodedBlocks:
     """Encode blocks of readings; times (us UTC) increase within each of `starts` (blocks + 1 offsets).
 
-    Blocks of a single commit have an empty commit column, and so have all where `commits` is None.
+    Blocks of a single commit have an empty commit column, and so have all where `commits` is None. What it
+    returns is good until `scratch` is used again.
     """
-    time_plans = _Plans(starts)
-    kernel_blocks.plan_times(times, starts, time_plans.residuals, time_plans.fields)
-    value_plans = _Plans(starts)
-    scratch = np.empty(BLOCK_READINGS_MAX, np.int64)
-    kernel_blocks.plan_values(values, starts, scratch, value_plans.residuals, value_plans.fields)
-    mixed = _MixedCommits(commits, starts)
+    scratch = Scratch() if scratch is None else scratch
+    time_plans = _Plans(starts, scratch, "time")
+    kernel_blocks.plan_times(times, starts, *time_plans.rooms())
+    value_plans = _Plans(starts, scratch, "value")
+    mantissas = scratch.room("mantissas", BLOCK_READINGS_MAX, np.int64)
+    kernel_blocks.plan_values(values, starts, mantissas, *value_plans.rooms())
+    mixed = _MixedCommits(commits, starts, scratch)
     columns = (time_plans, value_plans, *mixed.plans)
     models = _chosen(_train(*columns), columns)
     summaries = np.empty(3 * time_plans.block_count)
@@ -111,7 +115,7 @@ def encode_blocks(
         model_count=models.frequencies.size // TOKEN_COUNT,
         times=_write(kernel_blocks.write_time_blocks, times, time_plans, models),
         values=_write(kernel_blocks.write_value_blocks, values, value_plans, models),
-        qualities=_write_qualities(qualities, starts),
+        qualities=_write_qualities(qualities, starts, scratch),
         commits=mixed.write(models),
         summaries=summaries.reshape(-1, 3),
     )
@@ -130,14 +134,41 @@ def decode_tables(models: bytes, model_count: int) -> UInt32Array:
     return tables
 
 
-class _Plans:
-    """One column's residuals and what the kernels plan of each block."""
+class Scratch:
+    """Memory for one encoding after another: that of the system is cleared page by page, which costs more.
 
-    def __init__(self, starts: Int64Array) -> None:
+    It grows to what the largest of them needs.
+    """
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, np.ndarray] = {}
+
+    def room(self, name: str, count: int, dtype: np.typing.DTypeLike) -> np.ndarray:
+        """Room for items, of whatever content; what had this name before is given up."""
+        kept = self._rooms.pop(name, None)
+        if kept is None or kept.size < count:
+            # Where sizes differ little, none but the first is allocated; what is not used takes no memory.
+            kept = np.empty(1 << max(count - 1, 0).bit_length(), dtype)
+        self._rooms[name] = kept
+        return kept[:count]
+
+
+class _Plans:
+    """One column's residuals, and what the kernels plan of each block; the scratch is the column's by name."""
+
+    def __init__(self, starts: Int64Array, scratch: Scratch, name: str) -> None:
         self.starts = starts
         self.block_count = starts.size - 1
-        self.residuals = np.empty(int(starts[-1]), np.int64)
+        self.scratch = scratch
+        self.name = name
+        self.residuals: Int64Array = scratch.room(f"{name} residuals", int(starts[-1]), np.int64)
         self.fields = np.zeros(self.block_count * PLAN_FIELD_COUNT, np.int64)
+        token_count_max = int(np.minimum(np.diff(starts), TOKEN_COUNT).sum())
+        self.tokens: Int64Array = scratch.room(f"{name} tokens", token_count_max, np.int64)
+
+    def rooms(self) -> tuple[Int64Array, ...]:
+        """What a kernel that plans fills, and what it needs to."""
+        return self.residuals, self.fields, np.zeros(TOKEN_COUNT, np.int64), self.tokens
 
     def field(self, index: int) -> Int64Array:
         return self.fields[index::PLAN_FIELD_COUNT]
@@ -163,7 +194,7 @@ class _Plans:
 class _MixedCommits:
     """The commits of those blocks that have readings of several."""
 
-    def __init__(self, commits: Int64Array | None, starts: Int64Array) -> None:
+    def __init__(self, commits: Int64Array | None, starts: Int64Array, scratch: Scratch) -> None:
         self._block_count = starts.size - 1
         self._blocks = np.empty(0, np.int64)
         self.plans: list[_Plans] = []
@@ -176,8 +207,9 @@ class _MixedCommits:
         if self._blocks.size:
             counts = np.diff(starts)
             self._commits = commits if is_mixed.all() else commits[np.repeat(is_mixed, counts)]
-            plans = _Plans(np.concatenate([[0], np.cumsum(counts[is_mixed])]).astype(np.int64))
-            kernel_blocks.plan_times(self._commits, plans.starts, plans.residuals, plans.fields)
+            mixed_starts = np.concatenate([[0], np.cumsum(counts[is_mixed])]).astype(np.int64)
+            plans = _Plans(mixed_starts, scratch, "commit")
+            kernel_blocks.plan_times(self._commits, mixed_starts, *plans.rooms())
             self.plans = [plans]
 
     def write(self, models: "_EncodeModels") -> PayloadColumn:
@@ -208,11 +240,11 @@ def _chosen(trained: tuple[UInt16Array, UInt16Array], columns: Sequence[_Plans])
     costs = _costs(frequencies)
     # All that a prefix code does not code directly has the token of escapes.
     costs[prefix_first:, ESCAPE:] = costs[prefix_first:, ESCAPE : ESCAPE + 1]
-    counts = np.zeros(2 * TOKEN_COUNT, np.int64)
     is_used = np.zeros(frequencies.shape[0], np.bool_)
     for plans in columns:
-        planned = (plans.residuals, plans.starts, plans.fields)
-        kernel_blocks.choose_models(*planned, costs.reshape(-1), prefix_first, counts)
+        kernel_tokens.choose_models(
+            plans.tokens, plans.starts, plans.fields, costs.reshape(-1), prefix_first
+        )
         is_used[plans.field(PLAN_MODEL)[plans.is_coded()]] = True
     for plans in columns:
         models = plans.field(PLAN_MODEL)
@@ -224,8 +256,8 @@ def _costs(frequencies: UInt16Array) -> Int64Array:
     """What each token costs, in COST_UNITs of a bit."""
     with np.errstate(divide="ignore"):
         bits = np.log2(STATE_COUNT) - np.log2(frequencies.astype(np.float64))
-    costs: Int64Array = np.rint(np.minimum(bits, 64) * kernel_blocks.COST_UNIT).astype(np.int64)
-    costs[frequencies == 0] = kernel_blocks.COST_UNKNOWN
+    costs: Int64Array = np.rint(np.minimum(bits, 64) * kernel_tokens.COST_UNIT).astype(np.int64)
+    costs[frequencies == 0] = kernel_tokens.COST_UNKNOWN
     return costs
 
 
@@ -238,7 +270,7 @@ def _train(*columns: _Plans) -> tuple[UInt16Array, UInt16Array]:
     for plans in columns:
         groups = plans.groups()
         column = np.zeros((int(groups.max()) + 1) * TOKEN_COUNT, np.int64)
-        kernel_blocks.count_group_tokens(plans.residuals, plans.starts, plans.fields, groups, column)
+        kernel_tokens.count_group_tokens(plans.tokens, plans.fields, groups, column)
         counts.append(column.reshape(-1, TOKEN_COUNT))
     used = np.concatenate(counts)
     used = used[used.any(axis=1)]
@@ -264,7 +296,7 @@ def _normalized(normalize: Callable[[Int64Array, UInt16Array], int], counts: Int
 def _bits_of(counts: Int64Array, frequencies: UInt16Array) -> Int64Array:
     """What each model's tokens take, without what stands raw."""
     costs = _costs(frequencies)
-    bits: Int64Array = (counts * np.where(counts > 0, costs, 0)).sum(axis=1) // kernel_blocks.COST_UNIT
+    bits: Int64Array = (counts * np.where(counts > 0, costs, 0)).sum(axis=1) // kernel_tokens.COST_UNIT
     return bits
 
 
@@ -283,16 +315,16 @@ def _write(
     # Room for the worst case, which the system lends only where it is written: eight bytes a reading
     # with eight more for an odd double, nine of low bits and states, and the headers.
     room = 18 * source.size + 96 * plans.block_count + SLACK_SIZE
-    data = np.empty(room, np.uint8)
-    codes = np.empty(2 * BLOCK_READINGS_MAX, np.uint64)
+    data: UInt8Array = plans.scratch.room(f"{plans.name} data", room, np.uint8)
+    codes = plans.scratch.room("codes", 2 * BLOCK_READINGS_MAX, np.uint64)
     size = write_blocks(
         source, plans.residuals, plans.starts, plans.fields, models.symbols, models.states, codes, data
     )
     return PayloadColumn(data[:size], plans.field(PLAN_SIZE))
 
 
-def _write_qualities(qualities: UInt8Array, starts: Int64Array) -> PayloadColumn:
-    data = np.empty(3 * qualities.size + SLACK_SIZE, np.uint8)
+def _write_qualities(qualities: UInt8Array, starts: Int64Array, scratch: Scratch) -> PayloadColumn:
+    data: UInt8Array = scratch.room("quality data", 3 * qualities.size + SLACK_SIZE, np.uint8)
     sizes = np.empty(starts.size - 1, np.int64)
     size = kernel_blocks.write_quality_blocks(qualities, starts, data, sizes)
     return PayloadColumn(data[:size], sizes)
