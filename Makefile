@@ -49,7 +49,7 @@ fuzz: $(FUZZ)/.installed ## search for bytes that break the readers of chunks an
 KERNEL_TESTS := $(addprefix tests/test_, asof.py bits.py blocks.py checksum.py chunk_file.py codec.py csv_numbers.py \
 	csv_rows.py csv_times.py differences.py entropy.py fills.py floats.py gaps.py growth.py integers.py levels.py \
 	lines.py local_time.py prefix.py profiles.py qualities.py quantiles.py readings.py reduce.py register_amounts.py \
-	register_blocks.py register_lines.py registers.py rolling.py)
+	register_blocks.py register_lines.py registers.py rolling.py tokens.py)
 
 modes: $(VENV)/.test  ## kernels as plain Python, with bounds checks, and by Numba's own compiler
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS)

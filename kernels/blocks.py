@@ -2,8 +2,8 @@
 
 Block b of a call covers readings starts[b] to starts[b + 1], of one series, times increasing.
 To write: plan each column, count the tokens of likely groups of blocks, make models of them, choose
-the cheapest model for each block by exact cost (tokens.py), write. To read: one row of DESCRIPTOR_FIELDS int64 a
-block, with offsets into the bytes of the whole chunk file.
+the cheapest model for each block by exact cost (tokens.py), write. To read: one row of DESCRIPTOR_FIELDS
+int64 a block, with offsets into the bytes of the whole chunk file.
 """
 
 import numpy as np

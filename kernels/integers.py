@@ -110,9 +110,17 @@ def plan_integers(source, may_be_plain, residuals, plan):
 
 
 @inner
-def _term(source, i, carry):
-    """What the residual of value i has to explain: the step from its neighbour, or the value."""
-    return source[i] - (source[max(i - 1, 0)] & carry)
+def _term(value, previous, carry):
+    """What the residual of a value has to explain: the step from its neighbour, or the value.
+
+    Of signed numbers LLVM takes for granted that a difference does not wrap.
+    """
+    return np.int64(np.uint64(value) - np.uint64(previous & carry))
+
+
+@inner
+def _rest(value, previous, carry, step):
+    return np.int64(np.uint64(_term(value, previous, carry)) - np.uint64(step))
 
 
 @inner
@@ -126,7 +134,8 @@ def _fit(source, carry):
     columns = (source[first:], source[:count])
     candidate, agreeing = _most_common(columns, carry)
     step = candidate if agreeing * 4 >= count else _center(columns, carry)
-    return step, _unit(columns, carry, step) if agreeing < count else np.int64(1)
+    unit = _unit(columns, carry, step) if agreeing < count else np.int64(1)
+    return step, unit
 
 
 @inner
@@ -134,7 +143,7 @@ def _most_common(columns, carry):
     """Return (term, its count): the term that more than half of all are, if there is one."""
     ahead, behind = columns
     middle = ahead.size >> 1
-    guess = ahead[middle] - (behind[middle] & carry)
+    guess = _term(ahead[middle], behind[middle], carry)
     agreeing = _count_terms(columns, carry, guess)
     if 2 * agreeing > ahead.size:
         return guess, agreeing
@@ -150,16 +159,16 @@ def _elected(columns, carry):
     first of it and leaves no lead. So one pass waits half as often for what came before.
     """
     ahead, behind = columns
-    candidate = ahead[0] - (behind[0] & carry)
+    candidate = _term(ahead[0], behind[0], carry)
     lead = 0
     for pair in range(ahead.size >> 1):
-        term = ahead[2 * pair] - (behind[2 * pair] & carry)
-        other = ahead[2 * pair + 1] - (behind[2 * pair + 1] & carry)
+        term = _term(ahead[2 * pair], behind[2 * pair], carry)
+        other = _term(ahead[2 * pair + 1], behind[2 * pair + 1], carry)
         candidate = term if lead == 0 else candidate
         lead += np.int64(term == candidate) + np.int64(other == candidate) - 1
     last = ahead.size - 1
     if lead == 0 and last & 1 == 0:
-        candidate = ahead[last] - (behind[last] & carry)
+        candidate = _term(ahead[last], behind[last], carry)
     return candidate
 
 
@@ -168,13 +177,13 @@ def _count_terms(columns, carry, wanted):
     ahead, behind = columns
     count = 0
     for i in range(ahead.size):
-        count += ahead[i] - (behind[i] & carry) == wanted
+        count += _term(ahead[i], behind[i], carry) == wanted
     return count
 
 
 @inner
 def _center(columns, carry):
-    """The term nearest to the mean, where that is far from zero; near it, zero keeps its meaning of no use."""
+    """The term nearest to the mean where that is far from zero; near it, zero keeps its meaning "no use"."""
     ahead, behind = columns
     mean = _mean(columns, carry)
     if DIRECT_MIN / 2 <= mean <= DIRECT_MAX / 2:
@@ -182,7 +191,7 @@ def _center(columns, carry):
     nearest = np.int64(0)
     distance_min = np.inf
     for i in range(ahead.size):
-        term = ahead[i] - (behind[i] & carry)
+        term = _term(ahead[i], behind[i], carry)
         distance = abs(np.float64(term) - mean)
         if distance < distance_min:
             distance_min = distance
@@ -197,7 +206,7 @@ def _mean(columns, carry):
     total = np.int64(0)
     magnitudes = np.int64(0)
     for i in range(ahead.size):
-        term = ahead[i] - (behind[i] & carry)
+        term = _term(ahead[i], behind[i], carry)
         total += term
         magnitudes |= term ^ (term >> np.int64(63))
     # Below 2^53 no sum of doubles is rounded, so that sums of integers, several at once, are the same.
@@ -205,7 +214,7 @@ def _mean(columns, carry):
         return np.float64(total) / ahead.size
     rounded = 0.0
     for i in range(ahead.size):
-        rounded += np.float64(ahead[i] - (behind[i] & carry))
+        rounded += np.float64(_term(ahead[i], behind[i], carry))
     return rounded / ahead.size
 
 
@@ -215,7 +224,7 @@ def _unit(columns, carry, step):
     ahead, behind = columns
     unit = np.int64(0)
     for i in range(ahead.size):
-        rest = ahead[i] - (behind[i] & carry) - step
+        rest = _rest(ahead[i], behind[i], carry, step)
         if rest != 0:
             unit = _common_divisor(unit, rest)
             if unit == 1:
@@ -239,7 +248,7 @@ def _common_divisor(a, b):
 def _score(source, carry, step, unit):
     score = 0
     for i in range(1, source.size):
-        rest = _term(source, i, carry) - step
+        rest = _rest(source[i], source[i - 1], carry, step)
         score += bit_length(abs(rest if unit == 1 else rest // unit))
     return score
 
@@ -282,11 +291,11 @@ def _subtract_line(source, residuals, plan):
     """Fill `residuals` with what the plan's line leaves of each value; return how many are not zero."""
     carry = plan[PLAN_CARRY]
     step = plan[PLAN_STEP]
-    residuals[0] = source[0] - (plan[PLAN_START] & carry) - step
+    residuals[0] = _rest(source[0], plan[PLAN_START], carry, step)
     ahead, behind, rests = source[1:], source[: source.size - 1], residuals[1:]
     count = np.int64(residuals[0] != 0)
     for i in range(rests.size):
-        rests[i] = ahead[i] - (behind[i] & carry) - step
+        rests[i] = _rest(ahead[i], behind[i], carry, step)
         count += rests[i] != 0
     return count
 

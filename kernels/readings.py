@@ -333,12 +333,67 @@ def mark_stale(slots: Int32Array, times: Int64Array, newest: Int64Array, stale: 
     Rows are sorted by slot and time. Returns how many rows are stale.
     """
     count = 0
-    before = np.int64(0)
-    for i in range(slots.size):
-        slot = slots[i]
-        if i == 0 or slot != slots[i - 1]:
-            before = newest[slot]
-        stale[i] = 1 if times[i] <= before else 0
-        count += stale[i]
-        newest[slot] = max(newest[slot], times[i])
+    first = 0
+    while first < slots.size:
+        end = _run_end(slots, first)
+        before = newest[slots[first]]
+        fresh = first
+        while fresh < end and times[fresh] <= before:
+            fresh += 1
+        stale[first:fresh] = 1
+        stale[fresh:end] = 0
+        count += fresh - first
+        newest[slots[first]] = max(before, times[end - 1])
+        first = end
     return count
+
+
+@kernel
+def find_runs(slots: Int32Array, starts: Int64Array) -> int:
+    """Note where each slot's rows begin, as far as there is room; returns how many slots there are.
+
+    Rows are sorted by slot.
+    """
+    count = 0
+    first = 0
+    while first < slots.size:
+        if count < starts.size:
+            starts[count] = first
+        count += 1
+        first = _run_end(slots, first)
+    return count
+
+
+@inner
+def _run_end(slots, first):
+    """The end of the run of one slot that begins at `first`, by steps that double and then halve."""
+    end = first + 1
+    step = 1
+    while step <= slots.size - end and slots[end + step - 1] == slots[first]:
+        end += step
+        step *= 2
+    while step > 0:
+        if step <= slots.size - end and slots[end + step - 1] == slots[first]:
+            end += step
+        step //= 2
+    return end
+
+
+@kernel
+def number_rows(codes: Int32Array, numbers: Int32Array, ids: Int32Array) -> int:
+    """Fill `ids` with the number of each row's code; returns for how many rows it is not positive.
+
+    A number that is asked for, and not positive, becomes -1. Returns MALFORMED where a code is out of range.
+    """
+    if ids.size < codes.size:
+        return MALFORMED
+    unknown = 0
+    for i in range(codes.size):
+        code = np.int64(codes[i])
+        if not 0 <= code < numbers.size:
+            return MALFORMED
+        if numbers[code] <= 0:
+            numbers[code] = -1
+            unknown += 1
+        ids[i] = numbers[code]
+    return unknown

@@ -25,7 +25,7 @@ import pyarrow as pa
 from smartdata_ts import _codec, _disk
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts._arrow_file import Batch, Range, find_batch
-from smartdata_ts._readings import Readings, series_starts
+from smartdata_ts._readings import Readings, sorted_starts
 from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
@@ -142,18 +142,29 @@ def _scratch_of(size: int) -> UInt8Array:
     return kept[:size]
 
 
-def encode_chunk(versions: Versions, key_of: Callable[[int], str], is_history: bool = False) -> UInt8Array:
+def encode_chunk(
+    versions: Versions,
+    key_of: Callable[[int], str],
+    is_history: bool = False,
+    scratch: _codec.Scratch | None = None,
+) -> UInt8Array:
     """The bytes of a chunk file of readings.
 
     The readings are sorted by series and time, each (series, time) once; `key_of` tells a series' key.
     """
-    readings, commits = versions.readings, versions.commits
+    readings = versions.readings
     assert 0 < len(readings) <= READINGS_MAX
-    starts = _codec.split_blocks(np.append(series_starts(readings.series), len(readings)))
-    encoded = _codec.encode_blocks(readings.times, readings.values, readings.qualities, starts, commits)
+    starts = _codec.split_blocks(np.append(sorted_starts(readings.series), len(readings)))
+    commits = versions.commits if versions.commit is None else None
+    encoded = _codec.encode_blocks(
+        readings.times, readings.values, readings.qualities, starts, commits, scratch
+    )
     columns = _summaries(readings, starts, encoded.summaries)
-    columns["commit_min"] = np.minimum.reduceat(commits, starts[:-1])
-    columns["commit_max"] = np.maximum.reduceat(commits, starts[:-1])
+    if commits is None:
+        columns["commit_min"] = columns["commit_max"] = np.full(starts.size - 1, versions.commit, np.int64)
+    else:
+        columns["commit_min"] = np.minimum.reduceat(commits, starts[:-1])
+        columns["commit_max"] = np.maximum.reduceat(commits, starts[:-1])
     keys = text_array([key_of(series) for series in columns["series"].tolist()])
     batch = _record_batch(columns, keys, encoded, is_history)
     file = pa.BufferOutputStream()

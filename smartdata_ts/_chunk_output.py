@@ -15,7 +15,8 @@ import numpy as np
 from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, ChunkRow
 from smartdata_ts._chunk_file import encode_chunk, name_chunk
-from smartdata_ts._readings import series_starts
+from smartdata_ts._codec import Scratch
+from smartdata_ts._readings import Readings, concatenate, sorted_starts, time_span
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts._versions import Versions, fold_versions, layers
 from smartdata_ts.kernels._jit import Int32Array, Int64Array
@@ -44,6 +45,7 @@ class ChunkOutput:
         self._rows: list[ChunkRow] = []
         self._pool: ThreadPoolExecutor | None = None
         self._pieces_held = pieces_held
+        self._scratches: list[Scratch] = []  # of threads that are not at work
 
     def __len__(self) -> int:
         """The count of chunks, those not yet complete included."""
@@ -59,14 +61,22 @@ class ChunkOutput:
         if len(versions) == 0:  # a slice between two blocks that begin at one time
             return
         self._learn_keys(versions.readings.series)
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-encode")
         for year, part in by_year(versions):
             for cut in _cuts(part.readings.series):
-                piece = part.select(cut)
-                self._count += 1
-                self._settle(self._pieces_held - 1)
-                self._pending.append(self._pool.submit(self._encode, year, piece, is_history))
+                self._submit(self._encode, year, part.select(cut), is_history)
+
+    def add_chunk(self, parts: list[Readings], commit: int) -> None:
+        """Encode as one chunk what `first_chunk` took; the thread that joins the parts empties the list."""
+        for part in parts:
+            self._learn_keys(part.series)
+        self._submit(self._encode_parts, year_of(int(parts[0].times[0])), parts, commit)
+
+    def _submit(self, encode: Callable[..., ChunkRow], *arguments: object) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-encode")
+        self._count += 1
+        self._settle(self._pieces_held - 1)
+        self._pending.append(self._pool.submit(encode, *arguments))
 
     def add_again(self, versions: Versions, chunk: ChunkRow) -> ChunkRow:
         """Encode what is left of a chunk's readings into one that takes its place."""
@@ -78,8 +88,35 @@ class ChunkOutput:
         new = [number for number in distinct(series) if number not in self._keys]
         self._keys.update(zip(new, self._keys_of(np.array(new, np.int64)), strict=True))
 
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[Scratch]:
+        """Scratch that is no other thread's meanwhile."""
+        try:
+            scratch = self._scratches.pop()
+        except IndexError:
+            scratch = Scratch()
+        yield scratch
+        self._scratches.append(scratch)
+
+    def _encode_parts(self, year: int, parts: list[Readings], commit: int) -> ChunkRow:
+        count = sum(map(len, parts))
+        with self._scratch() as scratch:
+            room = Readings(
+                scratch.room("series", count, np.int32),
+                scratch.room("times", count, np.int64),
+                scratch.room("values", count, np.float64),
+                scratch.room("qualities", count, np.uint8),
+            )
+            joined = concatenate(parts, room)
+            parts.clear()  # the memory of whoever gave them can take what comes next
+            return self._encode_with(scratch, year, Versions.of(joined, commit), is_history=False)
+
     def _encode(self, year: int, versions: Versions, is_history: bool) -> ChunkRow:
-        data = encode_chunk(versions, self._keys.__getitem__, is_history)
+        with self._scratch() as scratch:
+            return self._encode_with(scratch, year, versions, is_history)
+
+    def _encode_with(self, scratch: Scratch, year: int, versions: Versions, is_history: bool) -> ChunkRow:
+        data = encode_chunk(versions, self._keys.__getitem__, is_history, scratch)
         name = name_chunk(data, year)
         self._names.append(name)  # before there is a file, so that none is forgotten
 
@@ -88,16 +125,18 @@ class ChunkOutput:
 
         size = _disk.write_durably(self._directory / name, write)
         readings = versions.readings
+        time_min, time_max = time_span(readings)
+        commit_min, commit_max = versions.commit_span()
         return ChunkRow(
             name=name,
             series_min=int(readings.series[0]),
             series_max=int(readings.series[-1]),
-            time_min=int(readings.times.min()),
-            time_max=int(readings.times.max()),
+            time_min=time_min,
+            time_max=time_max,
             reading_count=len(readings),
             size=size,
-            commit_min=int(versions.commits.min()),
-            commit_max=int(versions.commits.max()),
+            commit_min=commit_min,
+            commit_max=commit_max,
             is_history=is_history,
         )
 
@@ -130,6 +169,7 @@ class ChunkOutput:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+        self._scratches.clear()
 
 
 @contextlib.contextmanager
@@ -174,16 +214,38 @@ def _cuts(series: Int32Array) -> Iterator[slice]:
         first = end
 
 
+def first_chunk(parts: list[Readings]) -> tuple[list[Readings], list[Readings]] | None:
+    """The readings of one chunk, and what is left; the parts are sorted, and follow each other.
+
+    None where they would not fill it, or are of several UTC years: then the more are written at a time, the
+    fewer chunks there are.
+    """
+    ends = np.cumsum([len(part) for part in parts])
+    if ends.size == 0 or ends[-1] <= CHUNK_READINGS_MAX:
+        return None
+    last = int(np.searchsorted(ends, CHUNK_READINGS_MAX, "right"))
+    cut_series = parts[last].series[CHUNK_READINGS_MAX - int(ends[last]) + len(parts[last])]
+    end = sum(int(np.searchsorted(part.series, cut_series)) for part in parts[: last + 1])
+    if end < CHUNK_READINGS_MAX // 2:
+        end = CHUNK_READINGS_MAX
+    bounds = [(max(end - int(behind) + len(part), 0), part) for behind, part in zip(ends, parts, strict=True)]
+    taken = [part.select(slice(0, bound)) for bound, part in bounds if bound > 0]
+    spans = [time_span(part) for part in taken]
+    if year_of(min(first for first, _ in spans)) != year_of(max(last for _, last in spans)):
+        return None
+    return taken, [part.select(slice(bound, None)) for bound, part in bounds if bound < len(part)]
+
+
 def distinct(series: Int32Array) -> list[int]:
     """The series ids of sorted readings, each once."""
-    numbers: list[int] = series[series_starts(series)].tolist()
+    numbers: list[int] = series[sorted_starts(series)].tolist()
     return numbers
 
 
 def by_year(versions: Versions) -> Iterator[tuple[int, Versions]]:
     """The readings of each UTC year; mostly there is but one."""
     times = versions.readings.times
-    first, last = (year_of(int(time)) for time in (times.min(), times.max()))
+    first, last = (year_of(time) for time in time_span(versions.readings))
     if first == last:
         yield first, versions
         return

@@ -154,7 +154,7 @@ class Scratch:
 
 
 class _Plans:
-    """One column's residuals, and what the kernels plan of each block; the scratch is the column's by name."""
+    """One column's residuals, and what the kernels plan of each block, in scratch of the column's name."""
 
     def __init__(self, starts: Int64Array, scratch: Scratch, name: str) -> None:
         self.starts = starts
@@ -242,9 +242,7 @@ def _chosen(trained: tuple[UInt16Array, UInt16Array], columns: Sequence[_Plans])
     costs[prefix_first:, ESCAPE:] = costs[prefix_first:, ESCAPE : ESCAPE + 1]
     is_used = np.zeros(frequencies.shape[0], np.bool_)
     for plans in columns:
-        kernel_tokens.choose_models(
-            plans.tokens, plans.starts, plans.fields, costs.reshape(-1), prefix_first
-        )
+        kernel_tokens.choose_models(plans.tokens, plans.starts, plans.fields, costs.reshape(-1), prefix_first)
         is_used[plans.field(PLAN_MODEL)[plans.is_coded()]] = True
     for plans in columns:
         models = plans.field(PLAN_MODEL)

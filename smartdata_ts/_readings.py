@@ -36,20 +36,41 @@ def series_starts(series: Int32Array) -> Int64Array:
     return np.concatenate([np.zeros(min(series.size, 1), np.int64), changes])
 
 
-def concatenate(parts: list[Readings]) -> Readings:
-    """The readings of all parts, behind each other; of one that is not empty its own arrays."""
+def sorted_starts(series: Int32Array) -> Int64Array:
+    """The same of readings that are sorted, which takes steps by series, not by reading."""
+    starts = np.empty(kernel_readings.find_runs(series, np.empty(0, np.int64)), np.int64)
+    kernel_readings.find_runs(series, starts)
+    return starts
+
+
+def time_span(readings: Readings) -> tuple[int, int]:
+    """The first and the last time of readings that are sorted; there is at least one."""
+    starts = sorted_starts(readings.series)
+    ends = np.append(starts[1:], len(readings))
+    return int(readings.times[starts].min()), int(readings.times[ends - 1].max())
+
+
+def concatenate(parts: list[Readings], room: Readings | None = None) -> Readings:
+    """The readings of all parts, behind each other; of one that is not empty its own arrays.
+
+    Those of several are copied into `room`, which is as long, where there is one.
+    """
     parts = [part for part in parts if len(part)]
     if len(parts) == 1:
         return parts[0]
-    if not parts:
-        return Readings(
-            np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.uint8)
-        )
+    joined = room_for(sum(map(len, parts))) if room is None else room
+    if parts:
+        np.concatenate([part.series for part in parts], out=joined.series)
+        np.concatenate([part.times for part in parts], out=joined.times)
+        np.concatenate([part.values for part in parts], out=joined.values)
+        np.concatenate([part.qualities for part in parts], out=joined.qualities)
+    return joined
+
+
+def room_for(count: int) -> Readings:
+    """So many readings of whatever content."""
     return Readings(
-        np.concatenate([part.series for part in parts]),
-        np.concatenate([part.times for part in parts]),
-        np.concatenate([part.values for part in parts]),
-        np.concatenate([part.qualities for part in parts]),
+        np.empty(count, np.int32), np.empty(count, np.int64), np.empty(count), np.empty(count, np.uint8)
     )
 
 
@@ -69,7 +90,8 @@ _LATER_WINS = np.ones(65_536, np.uint8)
 def fold(parts: list[Readings], wins: UInt8Array = _LATER_WINS) -> Folded:
     """Sort by series and time; of a repeated (series, time) the later row, of a later part, stays.
 
-    It does so where wins[256 * old quality + new quality] is not 0.
+    It does so where wins[256 * old quality + new quality] is not 0. Where it sorts, it empties the list: the
+    parts' memory is free then before that of the result is taken.
     """
     if _are_sorted(parts):
         return Folded(concatenate(parts), 0, 0, 0)
@@ -152,6 +174,8 @@ def _scatter(parts: list[Readings], starts: Int64Array) -> tuple[Int64Array, Flo
         kernel_readings.scatter_to_groups(
             part.series, part.times, part.values, part.qualities, shift, cursors, records
         )
+        del part
+    parts.clear()
     times = np.empty(row_count, np.int64)
     values = np.empty(row_count, np.float64)
     qualities = np.empty(row_count, np.uint8)

@@ -30,6 +30,16 @@ class Versions:
     def __len__(self) -> int:
         return len(self.readings)
 
+    @property
+    def commit(self) -> int | None:
+        """The commit of all, where `of` has said so or it is told without a look at each."""
+        return int(self.commits[0]) if self.commits.strides == (0,) and self.commits.size else None
+
+    def commit_span(self) -> tuple[int, int]:
+        """The first and the last commit; there is at least one reading."""
+        told = self.commits if self.commit is None else self.commits[:1]
+        return int(told.min()), int(told.max())
+
     def select(self, index: Index) -> "Versions":
         """The versions at an index, in its order."""
         return Versions(self.readings.select(index), self.commits[index])

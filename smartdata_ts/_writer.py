@@ -20,13 +20,14 @@ from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import ChunkOutput, flush_head
 from smartdata_ts._ingest import REASONS, ColumnNames, Rows, read_rows
 from smartdata_ts._quality import quality_name, winners
-from smartdata_ts._readings import Folded, Readings, drop_known, first_conflict, fold
+from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, first_conflict, fold
 from smartdata_ts._scan import read_series
 from smartdata_ts._snapshot import ChunkFiles, Snapshot, pack_head
 from smartdata_ts._versions import Versions
-from smartdata_ts.errors import ConflictError, SmartDataError, UsageError
+from smartdata_ts._write_buffer import WriteBuffer
+from smartdata_ts.errors import ConflictError, DataError, SmartDataError, UsageError
 from smartdata_ts.kernels._jit import Int32Array, Int64Array
-from smartdata_ts.kernels.readings import mark_stale
+from smartdata_ts.kernels.readings import MALFORMED, mark_stale, number_rows
 
 # Fewer readings than this go to the head, which is flushed when it holds as many.
 HEAD_READINGS_MAX = 65_536
@@ -105,8 +106,7 @@ class Writer:
         self._note = note
         self._is_open = False
         self._report: WriteReport | None = None
-        self._buffer: list[Readings] = []
-        self._buffered = 0
+        self._buffer = WriteBuffer()
         self._counts = dict.fromkeys(
             ("rows", "duplicates", "replaced", "kept", "rejected", "series_created"), 0
         )
@@ -184,7 +184,9 @@ class Writer:
         names = ColumnNames(series, time, value, quality)
         for rows in read_rows(data, names):
             self._take(rows)
-            if self._buffered >= BUFFER_READINGS:
+            while parts := self._buffer.take_chunk():
+                self._spill_chunk(parts)
+            if len(self._buffer) >= BUFFER_READINGS:
                 self._spill()
 
     def _take(self, rows: Rows) -> None:
@@ -196,7 +198,6 @@ class Writer:
             readings = rows.readings
             ids = self._ids_of(rows)
             self._buffer.append(Readings(ids, readings.times, readings.values, readings.qualities))
-            self._buffered += len(readings)
 
     def _ids_of(self, rows: Rows) -> Int32Array:
         """The series id of each row; keys that rows use and the store lacks are created."""
@@ -205,16 +206,19 @@ class Writer:
             if all(known):
                 return np.array(known, np.int32)[rows.readings.series]
             return self._ids_of(replace(rows, keys=text_array(rows.keys)))
-        series, numbers = rows.readings.series, self._numbers_of(rows.keys)
-        ids = np.take(numbers, series)
-        if ids.min() == 0:
-            used = np.zeros(numbers.size, np.bool_)
-            used[series] = True
-            codes = np.flatnonzero(used & (numbers == 0))
-            unknown = [rows.keys[code].as_py() for code in codes.tolist()]
-            self._create(sorted(set(unknown)))
-            numbers[codes] = self._known_ids(unknown)
-            ids = np.take(numbers, series)
+        codes, numbers = rows.readings.series, self._numbers_of(rows.keys)
+        ids = np.empty(codes.size, np.int32)
+        unknown_count = number_rows(codes, numbers, ids)
+        if unknown_count == MALFORMED:
+            self.state.dictionary = None
+            raise DataError("a series key's index is not one of the dictionary's")
+        if unknown_count:
+            unknown = np.flatnonzero(numbers < 0)
+            numbers[unknown] = 0
+            keys = [rows.keys[code].as_py() for code in unknown.tolist()]
+            self._create(sorted(set(keys)))
+            numbers[unknown] = self._known_ids(keys)
+            number_rows(codes, numbers, ids)
         return ids
 
     def _numbers_of(self, keys: pa.StringArray) -> Int32Array:
@@ -237,20 +241,29 @@ class Writer:
 
     def _drain(self) -> Readings:
         """Take the buffer, sorted and folded in itself and against all that is known."""
-        folded = fold(self._buffer, self._wins)
-        self._count(folded, self._buffer)
-        self._buffer, self._buffered = [], 0
+        parts = self._buffer.take_all()
+        looked_at = parts.copy() if self._on_conflict == "error" else []
+        folded = fold(parts, self._wins)
+        self._count(folded, looked_at)
         readings = folded.readings
-        if len(readings) == 0:
-            return readings
-        self.state.make_room(int(readings.series[-1]))
+        return self._without_known(readings, self._stale(readings))
+
+    def _stale(self, readings: Readings) -> npt.NDArray[np.bool_]:
+        """Which of the sorted readings are not newer than all of their series; then it learns of them."""
         stale = np.empty(len(readings), np.bool_)
-        if mark_stale(readings.series, readings.times, self.state.newest, stale.view(np.uint8)):
-            known = self._known(readings.select(stale))
-            fresh = drop_known(readings, known, self._wins)
-            self._count(fresh, [known, readings])
-            readings = fresh.readings
-        return readings
+        if len(readings):
+            self.state.make_room(int(readings.series[-1]))
+            mark_stale(readings.series, readings.times, self.state.newest, stale.view(np.uint8))
+        return stale
+
+    def _without_known(self, readings: Readings, stale: npt.NDArray[np.bool_]) -> Readings:
+        """The readings without what is known of those that are stale."""
+        if not stale.any():
+            return readings
+        known = self._known(readings.select(stale))
+        fresh = drop_known(readings, known, self._wins)
+        self._count(fresh, [known, readings])
+        return fresh.readings
 
     def _count(self, folded: Folded, parts: list[Readings]) -> None:
         """Count what was folded away; raise ConflictError where that was not to be."""
@@ -284,6 +297,18 @@ class Writer:
             self._flush_head()
             self._add_chunks(readings)
 
+    def _spill_chunk(self, parts: list[Readings]) -> None:
+        """Turn sorted readings, which fill a chunk, into one; into some where the store knows of them."""
+        stale = [self._stale(part) for part in parts]
+        if any(marks.any() for marks in stale):
+            readings = self._without_known(concatenate(parts), np.concatenate(stale))
+            if len(readings):
+                self._flush_head()
+                self._add_chunks(readings)
+        else:
+            self._flush_head()
+            self._output.add_chunk(parts, self.state.commit + 1)
+
     def _add_chunks(self, readings: Readings) -> None:
         self._output.add(Versions.of(readings, self.state.commit + 1))
 
@@ -296,7 +321,7 @@ class Writer:
 
     def _finish(self) -> WriteReport:
         for_head: Readings | None = None
-        if len(self._output) or self._buffered > HEAD_READINGS_MAX:
+        if len(self._output) or len(self._buffer) > HEAD_READINGS_MAX:
             self._spill()
         else:
             readings = self._drain()

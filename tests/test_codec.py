@@ -10,7 +10,7 @@ from encoded_blocks import IS_PYTHON, assert_round_trip, encode, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts._codec import BLOCK_READINGS_MAX, decode_tables, encode_blocks, split_blocks
+from smartdata_ts._codec import BLOCK_READINGS_MAX, Scratch, decode_tables, encode_blocks, split_blocks
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.models import TABLE_SIZE
 
@@ -54,6 +54,30 @@ def test_the_same_readings_are_the_same_bytes():
     first, second = encode(times, values), encode(times, values)
     assert np.array_equal(first.data, second.data)
     assert first.models == second.models
+
+
+def test_scratch_that_has_been_used_gives_the_same_bytes():
+    rng = np.random.default_rng(4)
+    scratch = Scratch()
+    for count in (5_000, 300, 1, 9_000, 8_999):
+        times, values = np.cumsum(rng.integers(1, 999, count)), rng.integers(0, 99, count) / 10
+        columns = (times, values, rng.integers(0, 3, count).astype(np.uint8))
+        starts, commits = split_blocks(np.array([0, count])), np.sort(rng.integers(1, 9, count))
+        fresh, again = (encode_blocks(*columns, starts, commits, kept) for kept in (None, scratch))
+        assert fresh.models == again.models
+        for name in ("times", "values", "qualities", "commits"):
+            assert np.array_equal(getattr(fresh, name).data, getattr(again, name).data)
+            assert np.array_equal(getattr(fresh, name).sizes, getattr(again, name).sizes)
+
+
+def test_room_is_kept_by_name_and_grows():
+    scratch = Scratch()
+    first = scratch.room("a", 100, np.int64)
+    assert np.shares_memory(first, scratch.room("a", 60, np.int64))
+    assert np.shares_memory(first, scratch.room("a", 128, np.int64))
+    assert not np.shares_memory(first, scratch.room("b", 100, np.int64))
+    assert scratch.room("a", 1_000, np.int64).size == 1_000
+    assert scratch.room("c", 0, np.int64).size == 0
 
 
 def test_summaries_hold_the_extremes_of_every_block():

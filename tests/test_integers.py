@@ -1,5 +1,8 @@
 """Integer columns: bytes written by hand decode as documented; plans are short and exact."""
 
+import math
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from encoded_blocks import INT64_MAX, INT64_MIN, assert_round_trip, encode, examples
@@ -16,6 +19,9 @@ from smartdata_ts.kernels.integers import (
     PLAN_CODEC,
     PLAN_EXCEPTION_COUNT,
     PLAN_FIELD_COUNT,
+    PLAN_POSITION_WIDTH,
+    PLAN_RESIDUAL_WIDTH,
+    PLAN_SCORE,
     PLAN_START,
     PLAN_STEP,
     PLAN_UNIT,
@@ -54,6 +60,35 @@ def planned(values, may_be_plain: bool = False):
     return residuals.tolist(), fields.tolist()
 
 
+def wrapped(value: int) -> int:
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def naive_fit(values: list[int], carry: bool) -> tuple[int, int]:
+    """Step and unit, from the votes of one term after the other."""
+    terms = [wrapped(b - a) for a, b in pairwise(values)] if carry else values
+    if not terms:
+        return 0, 1
+    votes, candidate, total = 0, terms[0], 0.0
+    for term in terms:
+        candidate = term if votes == 0 else candidate
+        votes += 1 if term == candidate else -1
+        total += float(term)
+    mean = total / len(terms)
+    step = 0
+    if 4 * terms.count(candidate) >= len(terms):
+        step = candidate
+    elif not -32 <= mean <= 95.5:
+        step = min(terms, key=lambda term: abs(float(term) - mean))
+    unit = 0
+    for term in terms:
+        rest = wrapped(term - step)
+        unit = 1 if INT64_MIN in (unit, rest) else math.gcd(unit, rest)
+        if unit == 1:
+            break
+    return step, max(unit, 1)
+
+
 def zigzag(value: int) -> int:
     return 2 * value if value >= 0 else -2 * value - 1
 
@@ -68,6 +103,38 @@ def varint(value: int) -> bytes:
 
 def header(codec: int, start: int, step: int, unit: int) -> bytes:
     return bytes([codec]) + varint(zigzag(start)) + varint(zigzag(step)) + varint(unit)
+
+
+few_terms = st.lists(
+    st.sampled_from([0, 1, 5, 5, 7, -3, 2**40, INT64_MIN, INT64_MAX]), min_size=1, max_size=40
+)
+
+
+@examples(300)
+@given(st.one_of(st.lists(int64s, min_size=1, max_size=40), few_terms), st.booleans())
+def test_steps_and_units_are_those_of_one_vote_after_the_other(terms, are_steps):
+    values = [wrapped(sum(terms[: i + 1])) for i in range(len(terms))] if are_steps else terms
+    fields = planned(values)[1]
+    assert (fields[PLAN_STEP], fields[PLAN_UNIT]) == naive_fit(values, carry=True)
+    residuals, fields = planned(values, may_be_plain=True)
+    assert (fields[PLAN_STEP], fields[PLAN_UNIT]) == naive_fit(values, carry=fields[PLAN_CARRY] != 0)
+    assert fields[PLAN_SCORE] == sum(abs(residual).bit_length() for residual in residuals)
+
+
+def test_differences_wrap_whatever_the_compiler_takes_for_granted():
+    values = [-8144099601054124532, -7250436592375235860, 2826069367303183102]
+    fields = planned(values)[1]
+    assert (fields[PLAN_STEP], fields[PLAN_UNIT]) == (893663008678888672, 9182842950999530290)
+
+
+@pytest.mark.parametrize("gap_share", [0, 0.01, 0.12, 0.13, 0.5])
+def test_exceptions_are_counted_whether_few_or_many(gap_share):
+    skips = np.where(np.random.default_rng(3).random(500) < gap_share, 3, 1)
+    residuals, fields = planned(np.cumsum(skips) * MINUTE)
+    places = np.flatnonzero(residuals)
+    assert fields[PLAN_EXCEPTION_COUNT] == places.size
+    assert fields[PLAN_POSITION_WIDTH] == int(np.diff(places, prepend=-1).max(initial=1) - 1).bit_length()
+    assert fields[PLAN_RESIDUAL_WIDTH] == max(zigzag(residual) for residual in residuals).bit_length()
 
 
 def test_a_line_is_start_and_step():

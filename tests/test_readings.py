@@ -10,15 +10,27 @@ from hypothesis import strategies as st
 
 from smartdata_ts import _readings
 from smartdata_ts._quality import quality_name, winners
-from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, fold, series_starts
+from smartdata_ts._readings import (
+    Folded,
+    Readings,
+    concatenate,
+    drop_known,
+    fold,
+    series_starts,
+    sorted_starts,
+    time_span,
+)
 from smartdata_ts.kernels.readings import (
+    MALFORMED,
     append_to_slots,
     are_sorted,
     count_slots,
+    find_runs,
     fold_repeats,
     keep_marked,
     mark_stale,
     match_times,
+    number_rows,
     rank_rows,
 )
 
@@ -207,6 +219,57 @@ def test_stale_rows_are_those_no_newer_than_the_newest_before(table, newest):
     for series, time, _, _ in rows_of(readings):
         newest[series] = max(newest[series], time)
     assert watermarks.tolist() == newest
+
+
+run_sizes = st.lists(st.one_of(st.integers(1, 3), st.integers(1, 70)), max_size=12)
+
+
+@examples(150)
+@given(run_sizes, st.integers(0, 14))
+def test_runs_are_found_where_sorted_slots_change(sizes, room):
+    slots = np.repeat(np.arange(len(sizes), dtype=np.int32) * 3, sizes)
+    expected = [sum(sizes[:k]) for k in range(len(sizes))]
+    starts = np.full(room, -7, np.int64)
+    assert find_runs(slots, starts) == len(sizes)
+    assert starts.tolist() == (expected + [-7] * room)[:room]
+    assert sorted_starts(slots).tolist() == series_starts(slots).tolist() == expected
+
+
+@examples(100)
+@given(rows.filter(len))
+def test_the_span_of_times_is_that_of_all_sorted_rows(table):
+    readings = fold([columns_of(table)]).readings
+    assert time_span(readings) == (readings.times.min(), readings.times.max())
+
+
+@examples(100)
+@given(st.lists(rows, min_size=2, max_size=4))
+def test_parts_are_joined_in_the_room_given(tables):
+    parts = [columns_of(table) for table in tables]
+    room = columns_of([(7, 7, 7, 7)] * sum(map(len, tables)))
+    joined = concatenate(parts, room)
+    assert rows_of(joined) == [row for table in tables for row in table]
+    if sum(map(bool, tables)) > 1:
+        assert rows_of(room) == rows_of(joined)
+
+
+@examples(150)
+@given(st.lists(st.integers(-1, 5), min_size=1, max_size=6), st.data())
+def test_rows_get_the_numbers_of_their_codes_and_unknown_ones_are_marked(known, data):
+    codes = data.draw(st.lists(st.integers(0, len(known) - 1), max_size=20))
+    numbers, ids = np.array(known, np.int32), np.full(len(codes), 77, np.int32)
+    unknown_count = number_rows(np.array(codes, np.int32), numbers, ids)
+    marked = [-1 if number <= 0 and code in codes else number for code, number in enumerate(known)]
+    assert numbers.tolist() == marked
+    assert ids.tolist() == [marked[code] for code in codes]
+    assert unknown_count == sum(known[code] <= 0 for code in codes)
+
+
+@pytest.mark.parametrize("code", [-1, 3, 2**31 - 1, -(2**31)])
+def test_a_code_out_of_range_is_told(code):
+    numbers, ids = np.array([4, 5, 6], np.int32), np.zeros(3, np.int32)
+    assert number_rows(np.array([0, code, 1], np.int32), numbers, ids) == MALFORMED
+    assert number_rows(np.zeros(4, np.int32), numbers, ids) == MALFORMED
 
 
 @pytest.mark.parametrize("slot", [-1, 3, 2**31 - 1, -(2**31)])

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import smartdata_ts as sd
 from smartdata_ts import _chunk_output, _writer
 from smartdata_ts._catalog import Catalog
-from smartdata_ts.errors import UsageError
+from smartdata_ts.errors import ConflictError, DataError, UsageError
 
 HOUR = 3_600_000_000
 YEAR = 8_766 * HOUR
@@ -156,6 +157,58 @@ def test_rows_of_one_writer_replace_each_other_across_spills(tmp_path: Path) -> 
         assert (report.rows, report.stored, report.replaced) == (36_000, 12_000, 24_000)
         assert set(store.query().to_arrow()["value"].to_pylist()) == {2.0}
         assert store.info().readings == 12_000
+
+
+def sorted_table(series_count: int, count: int, value: float = 0.0) -> pa.Table:
+    keys = [f"k{k:03}" for k in range(series_count)]
+    codes = np.repeat(np.arange(series_count, dtype=np.int32), count)
+    return pa.table(
+        {
+            "series": pa.DictionaryArray.from_arrays(codes, keys),
+            "time": np.tile(np.arange(count) * HOUR, series_count),
+            "value": np.arange(series_count * count) / 10 + value,
+        }
+    )
+
+
+@pytest.mark.parametrize("batch_size", [700, 3_999, 4_000, 25_000])
+def test_sorted_batches_become_chunks_that_end_with_a_series(tmp_path: Path, batch_size: int) -> None:
+    table = sorted_table(50, 500)
+    with sd.open(tmp_path / "s") as store:
+        threads = threading.enumerate()
+        with store.writer() as writer:
+            for batch in table.to_batches(max_chunksize=batch_size):
+                writer.write(batch)
+        assert threading.enumerate() == threads
+        assert (writer.report.stored, writer.report.series_created) == (25_000, 50)
+        stored = store.query().to_arrow()
+        assert stored["value"].to_pylist() == table["value"].to_pylist()
+        chunks = store.pin()[0].state().chunks
+        assert sorted(chunk.reading_count for chunk in chunks) == [1_000, *[4_000] * 6]
+        # The same again, all of which is known; then other values, in place of these.
+        assert store.write(table).duplicates == 25_000
+        report = store.write(sorted_table(50, 500, value=1.0))
+        assert (report.stored, report.replaced) == (0, 25_000)
+        assert store.query().to_arrow()["value"].to_pylist()[:2] == [1.0, 1.1]
+
+
+def test_a_conflict_in_sorted_batches_leaves_nothing(tmp_path: Path) -> None:
+    with sd.open(tmp_path / "s") as store:
+        store.write(sorted_table(20, 500))
+        with pytest.raises(ConflictError, match=r"is 0\.0 "):
+            store.write(sorted_table(20, 500, value=1.0), on_conflict="error")
+        assert store.write(sorted_table(20, 500)).duplicates == 10_000
+
+
+@pytest.mark.parametrize("code", [-1, 2, 2**31 - 1])
+def test_a_dictionary_index_out_of_range_is_refused(tmp_path: Path, code: int) -> None:
+    indices = pa.array(np.array([0, code], np.int32))
+    series = pa.DictionaryArray.from_arrays(indices, pa.array(["a", "b"]), safe=False)
+    data = pa.table({"series": series, "time": [1, 2], "value": [1.0, 2.0]})
+    with sd.open(tmp_path / "s") as store:
+        with pytest.raises(DataError, match="index"):
+            store.write(data)
+        assert store.write({"series": ["a", "b"], "time": [1, 2], "value": [1.0, 2.0]}).stored == 2
 
 
 def test_chunks_are_of_one_utc_year_each(tmp_path: Path) -> None:
