@@ -258,23 +258,17 @@ def _fill_residuals(source, residuals, plan):
     unit = plan[PLAN_UNIT]
     exception_count = _subtract_line(source, residuals, plan)
     plan[PLAN_EXCEPTION_COUNT] = exception_count
-    are_few = has_few_exceptions(residuals, plan)
-    score = 0
-    skipped_max = 0
-    code_max = np.uint64(0)
-    behind_last = 0
-    i = next_exception(residuals, 0, are_few)
-    while i < residuals.size:
-        residual = residuals[i]
-        if residual != 0:
-            if unit != 1:
-                residual = residual // unit
-                residuals[i] = residual
-            score += bit_length(abs(residual))
-            skipped_max = max(skipped_max, i - behind_last)
-            behind_last = i + 1
-            code_max = max(code_max, zigzag(residual))
-        i = next_exception(residuals, i + 1, are_few)
+    noted = (np.int64(0), np.int64(0), np.int64(0), np.uint64(0))
+    if has_few_exceptions(residuals, plan):
+        i = next_exception(residuals, 0)
+        while i < residuals.size:
+            noted = _note_exception(residuals, i, unit, noted)
+            i = next_exception(residuals, i + 1)
+    else:
+        for i in range(residuals.size):
+            if residuals[i] != 0:
+                noted = _note_exception(residuals, i, unit, noted)
+    score, skipped_max, _, code_max = noted
     plan[PLAN_SCORE] = score
     plan[PLAN_POSITION_WIDTH] = bit_length(skipped_max)
     plan[PLAN_RESIDUAL_WIDTH] = bit_length(code_max)
@@ -284,6 +278,17 @@ def _fill_residuals(source, residuals, plan):
     plan[PLAN_CODEC] = ENTROPY if fits else RAW
     if not fits and linear_bits(plan) < 64 * source.size:
         plan[PLAN_CODEC] = LINEAR
+
+
+@inner
+def _note_exception(residuals, i, unit, noted):
+    """Divide a residual that is not 0; return (score, greatest skip, index behind it, greatest code)."""
+    score, skipped_max, behind_last, code_max = noted
+    if unit != 1:
+        residuals[i] = residuals[i] // unit
+    residual = residuals[i]
+    score += bit_length(abs(residual))
+    return score, max(skipped_max, i - behind_last), i + 1, max(code_max, zigzag(residual))
 
 
 @inner
@@ -307,10 +312,8 @@ def has_few_exceptions(residuals, plan):
 
 
 @inner
-def next_exception(residuals, i, are_few):
-    """Where to look from i on for a residual that is not 0: at i itself, unless these are few."""
-    if not are_few:
-        return i
+def next_exception(residuals, i):
+    """The index of the first residual that is not 0, from i on; their count where there is none."""
     # Eight at once: a regular meter's gaps are one step in a hundred.
     while i + 8 <= residuals.size:
         some = np.int64(0)
@@ -365,12 +368,8 @@ def _write_exceptions(residuals, plan, data, offset):
     pending = np.uint64(0)
     pending_count = 0
     behind_last = 0
-    are_few = has_few_exceptions(residuals, plan)
-    i = next_exception(residuals, 0, are_few)
+    i = next_exception(residuals, 0)
     while i < residuals.size:
-        if residuals[i] == 0:
-            i += 1
-            continue
         skipped = np.uint64(i - behind_last)
         behind_last = i + 1
         offset, pending, pending_count = append_bits(
@@ -379,7 +378,7 @@ def _write_exceptions(residuals, plan, data, offset):
         offset, pending, pending_count = append_bits(
             data, offset, pending, pending_count, zigzag(residuals[i]), plan[PLAN_RESIDUAL_WIDTH]
         )
-        i = next_exception(residuals, i + 1, are_few)
+        i = next_exception(residuals, i + 1)
     return flush_bits(data, offset, pending, pending_count)
 
 

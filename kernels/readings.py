@@ -11,14 +11,29 @@ from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kerne
 
 MALFORMED = -1
 
+_ROWS_AT_ONCE = 1024
+
 
 @kernel
 def are_sorted(slots: Int32Array, times: Int64Array) -> int:
     """Return 1 where (slot, time) strictly increases from row to row, else 0."""
-    for i in range(1, slots.size):
-        if slots[i] < slots[i - 1] or (slots[i] == slots[i - 1] and times[i] <= times[i - 1]):
+    for first in range(0, slots.size - 1, _ROWS_AT_ONCE):
+        end = min(first + _ROWS_AT_ONCE, slots.size - 1)
+        if _count_falls(slots[first : end + 1], times[first : end + 1]) > 0:
             return 0
     return 1
+
+
+@inner
+def _count_falls(slots, times):
+    # Without a way out, which would keep LLVM from comparing several rows at once.
+    slots_before, slots_after = slots[: slots.size - 1], slots[1:]
+    before, after = times[: slots.size - 1], times[1:]
+    falls = 0
+    for i in range(slots_before.size):
+        is_same = slots_after[i] == slots_before[i]
+        falls += (slots_after[i] < slots_before[i]) | (is_same & (after[i] <= before[i]))
+    return falls
 
 
 @kernel
@@ -388,12 +403,15 @@ def number_rows(codes: Int32Array, numbers: Int32Array, ids: Int32Array) -> int:
     if ids.size < codes.size:
         return MALFORMED
     unknown = 0
+    last_code, number = np.int64(-1), np.int32(0)
     for i in range(codes.size):
         code = np.int64(codes[i])
-        if not 0 <= code < numbers.size:
-            return MALFORMED
-        if numbers[code] <= 0:
-            numbers[code] = -1
-            unknown += 1
-        ids[i] = numbers[code]
+        if code != last_code or i == 0:  # codes come in runs, mostly
+            if not 0 <= code < numbers.size:
+                return MALFORMED
+            if numbers[code] <= 0:
+                numbers[code] = -1
+            last_code, number = code, numbers[code]
+        unknown += number < 0
+        ids[i] = number
     return unknown

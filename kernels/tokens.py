@@ -48,23 +48,17 @@ def list_tokens(residuals, plan, counts, tokens, first):
         return first
     end = first
     code_max = np.uint64(0)
-    are_few = has_few_exceptions(residuals, plan)
-    if are_few:  # all zeros at once
+    if has_few_exceptions(residuals, plan):
         tokens[end] = -DIRECT_MIN
-        end += 1
         counts[-DIRECT_MIN] = residuals.size - plan[PLAN_EXCEPTION_COUNT]
-    i = next_exception(residuals, 0, are_few)
-    while i < residuals.size:
-        residual = residuals[i]
-        token = residual - DIRECT_MIN
-        if not 0 <= token < ESCAPE:
-            token, _, _ = split_residual(residual)
-            code_max = max(code_max, zigzag(residual))
-        if counts[token] == 0:
-            tokens[end] = token
-            end += 1
-        counts[token] += 1
-        i = next_exception(residuals, i + 1, are_few)
+        end += 1
+        i = next_exception(residuals, 0)
+        while i < residuals.size:
+            end, code_max = _count_token(residuals[i], counts, tokens, end, code_max)
+            i = next_exception(residuals, i + 1)
+    else:
+        for i in range(residuals.size):
+            end, code_max = _count_token(residuals[i], counts, tokens, end, code_max)
     for k in range(first, end):
         token = tokens[k]
         tokens[k] = token << 32 | counts[token]
@@ -72,6 +66,21 @@ def list_tokens(residuals, plan, counts, tokens, first):
     plan[PLAN_TOKENS_END] = end
     plan[PLAN_ESCAPE_WIDTH] = bit_length(code_max)
     return end
+
+
+@inner
+def _count_token(residual, counts, tokens, end, code_max):
+    """Count a residual's token; return the end of the list, and the greatest code of an escape."""
+    token = residual - DIRECT_MIN
+    if not 0 <= token < ESCAPE:
+        token, _, _ = split_residual(residual)
+        code_max = max(code_max, zigzag(residual))
+    count = counts[token]
+    counts[token] = count + 1
+    if count == 0:
+        tokens[end] = token
+        end += 1
+    return end, code_max
 
 
 @kernel
