@@ -214,15 +214,14 @@ def _cuts(series: Int32Array) -> Iterator[slice]:
         first = end
 
 
-def first_chunk(parts: list[Readings]) -> tuple[list[Readings], list[Readings]] | None:
-    """The readings of one chunk, and what is left; the parts are sorted, and follow each other.
+def first_chunk(parts: list[Readings]) -> tuple[list[Readings], list[Readings]]:
+    """The readings of one chunk, and what is left; the parts are sorted, follow each other, and fill more.
 
-    None where they would not fill it, or are of several UTC years: then the more are written at a time, the
-    fewer chunks there are.
+    The chunk has none where they are of several UTC years: then the more are written at a time, the fewer
+    chunks there are.
     """
     ends = np.cumsum([len(part) for part in parts])
-    if ends.size == 0 or ends[-1] <= CHUNK_READINGS_MAX:
-        return None
+    assert ends[-1] > CHUNK_READINGS_MAX
     last = int(np.searchsorted(ends, CHUNK_READINGS_MAX, "right"))
     cut_series = parts[last].series[CHUNK_READINGS_MAX - int(ends[last]) + len(parts[last])]
     end = sum(int(np.searchsorted(part.series, cut_series)) for part in parts[: last + 1])
@@ -232,7 +231,7 @@ def first_chunk(parts: list[Readings]) -> tuple[list[Readings], list[Readings]] 
     taken = [part.select(slice(0, bound)) for bound, part in bounds if bound > 0]
     spans = [time_span(part) for part in taken]
     if year_of(min(first for first, _ in spans)) != year_of(max(last for _, last in spans)):
-        return None
+        return [], parts
     return taken, [part.select(slice(bound, None)) for bound, part in bounds if bound < len(part)]
 
 

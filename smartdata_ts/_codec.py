@@ -147,6 +147,7 @@ class Scratch:
         """Room for items, of whatever content; what had this name before is given up."""
         kept = self._rooms.pop(name, None)
         if kept is None or kept.size < count:
+            del kept
             # Where sizes differ little, none but the first is allocated; what is not used takes no memory.
             kept = np.empty(1 << max(count - 1, 0).bit_length(), dtype)
         self._rooms[name] = kept

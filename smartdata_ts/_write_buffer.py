@@ -1,8 +1,10 @@
 """Rows that wait to be written, in the parts that they came in; whether they came sorted is known."""
 
-from smartdata_ts._chunk_output import first_chunk
-from smartdata_ts._readings import Readings
+from smartdata_ts import _chunk_output
+from smartdata_ts._readings import Readings, concatenate
 from smartdata_ts.kernels.readings import are_sorted
+
+_PARTS_MAX = 64  # of a chunk that is joined where it is encoded; each costs some calls before
 
 
 class WriteBuffer:
@@ -11,7 +13,7 @@ class WriteBuffer:
     def __init__(self) -> None:
         self._parts: list[Readings] = []
         self._count = 0
-        self._is_sorted = True
+        self._gives_chunks = True  # all came sorted, and, as far as was looked, of one year
 
     def __len__(self) -> int:
         """The count of readings."""
@@ -19,7 +21,7 @@ class WriteBuffer:
 
     def append(self, part: Readings) -> None:
         """Keep readings, and the memory that they are in."""
-        self._is_sorted = self._is_sorted and self._goes_on_with(part)
+        self._gives_chunks = self._gives_chunks and self._goes_on_with(part)
         self._parts.append(part)
         self._count += len(part)
 
@@ -32,15 +34,18 @@ class WriteBuffer:
 
     def take_chunk(self) -> list[Readings]:
         """Take the first readings where all came sorted and these fill a chunk; else none."""
-        found = first_chunk(self._parts) if self._is_sorted else None
-        if found is None:
+        if not self._gives_chunks or self._count <= _chunk_output.CHUNK_READINGS_MAX:
             return []
-        taken, self._parts = found
-        self._count = sum(map(len, self._parts))
+        if len(self._parts) > _PARTS_MAX:
+            self._parts = [concatenate(self._parts)]
+        taken, left = _chunk_output.first_chunk(self._parts)
+        self._gives_chunks = len(taken) > 0
+        self._parts = left
+        self._count = sum(map(len, left))
         return taken
 
     def take_all(self) -> list[Readings]:
         """Take all readings."""
         taken, self._parts = self._parts, []
-        self._count, self._is_sorted = 0, True
+        self._count, self._gives_chunks = 0, True
         return taken

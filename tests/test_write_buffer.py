@@ -95,6 +95,16 @@ def test_a_part_that_is_not_sorted_in_itself_is_told() -> None:
     assert buffer.take_chunk() == []
 
 
+def test_many_small_parts_are_joined_before_they_are_cut() -> None:
+    whole = series_of([7] * 20)
+    buffer = WriteBuffer()
+    for part in parts_of(whole, list(range(140))):
+        buffer.append(part)
+    taken = buffer.take_chunk()
+    assert [len(part) for part in taken] == [35]
+    assert len(buffer) == 105
+
+
 def test_readings_of_several_years_are_taken_together() -> None:
     buffer = WriteBuffer()
     buffer.append(series_of([30, 30, 30], 1_000 * HOUR))
