@@ -211,7 +211,10 @@ class Writer:
         unknown_count = number_rows(codes, numbers, ids)
         if unknown_count == MALFORMED:
             self.state.dictionary = None
-            raise DataError("a series key's index is not one of the dictionary's")
+            raise DataError(
+                f"a row's series key is not among the {len(rows.keys):,} of its dictionary: the table is damaged;"
+                " make it anew"
+            )
         if unknown_count:
             unknown = np.flatnonzero(numbers < 0)
             numbers[unknown] = 0
