@@ -212,8 +212,8 @@ class Writer:
         if unknown_count == MALFORMED:
             self.state.dictionary = None
             raise DataError(
-                f"a row's series key is not among the {len(rows.keys):,} of its dictionary: the table is damaged;"
-                " make it anew"
+                f"a row's series key is not among the {len(rows.keys):,} of its dictionary;"
+                " the table is damaged: make it anew"
             )
         if unknown_count:
             unknown = np.flatnonzero(numbers < 0)
