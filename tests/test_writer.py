@@ -206,7 +206,7 @@ def test_a_dictionary_index_out_of_range_is_refused(tmp_path: Path, code: int) -
     series = pa.DictionaryArray.from_arrays(indices, pa.array(["a", "b"]), safe=False)
     data = pa.table({"series": series, "time": [1, 2], "value": [1.0, 2.0]})
     with sd.open(tmp_path / "s") as store:
-        with pytest.raises(DataError, match="index"):
+        with pytest.raises(DataError, match="not among the 2 of its dictionary"):
             store.write(data)
         assert store.write({"series": ["a", "b"], "time": [1, 2], "value": [1.0, 2.0]}).stored == 2
 
