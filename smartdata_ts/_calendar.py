@@ -218,6 +218,11 @@ class Edges:
         return instants[first : last + 1]
 
 
+def are_edges_of(edges: Int64Array, start_us: int, end_us: int) -> bool:
+    """Whether edges are those of the buckets that cover [start_us, end_us), not empty, and no others."""
+    return bool(edges[0] <= start_us < edges[1] and edges[-2] < end_us <= edges[-1])
+
+
 def _parse_width(every: str) -> tuple[int, int]:
     """Return (microseconds, months), one of them zero."""
     match = re.fullmatch(r"\s*([0-9]{1,18})\s*([a-z]+)\s*", every) if type(every) is str else None

@@ -30,14 +30,14 @@ class Readings:
 
 
 def series_starts(series: Int32Array) -> Int64Array:
-    """Where each series of sorted readings begins, shape (distinct series,)."""
+    """Where each run of one series begins, shape (runs,); `sorted_starts` tells it sooner of long ones."""
     # Of booleans one byte each, which NumPy searches many times faster than differences.
     changes = np.flatnonzero(series[1:] != series[:-1]) + 1
     return np.concatenate([np.zeros(min(series.size, 1), np.int64), changes])
 
 
 def sorted_starts(series: Int32Array) -> Int64Array:
-    """The same of readings that are sorted, which takes steps by series, not by reading."""
+    """Where each series of sorted readings begins, which takes steps by series, not by reading."""
     starts = np.empty(kernel_readings.find_runs(series, np.empty(0, np.int64)), np.int64)
     kernel_readings.find_runs(series, starts)
     return starts

@@ -32,7 +32,7 @@ class Versions:
 
     @property
     def commit(self) -> int | None:
-        """The commit of all, where `of` has said so or it is told without a look at each."""
+        """The commit of all where that takes no look at each, as of what `of` made; else None."""
         return int(self.commits[0]) if self.commits.strides == (0,) and self.commits.size else None
 
     def commit_span(self) -> tuple[int, int]:

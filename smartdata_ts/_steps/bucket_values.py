@@ -105,14 +105,12 @@ class BucketValues:
         """Slot, start and end of every bucket to tell of, and its rows: bounds[k] to bounds[k + 1]."""
         slot_bounds = rows.bounds()
         slots, starts, ends, firsts = [], [], [], []
-        edges = np.zeros(2, np.int64)
         for slot in range(rows.end - rows.first):
             times = rows.starts[slot_bounds[slot] : slot_bounds[slot + 1]]
             low, high = self._span(times, context)
             if low > high:
                 continue
-            if not (edges[0] <= low < edges[1] and edges[-2] <= high < edges[-1]):
-                edges = self.calendar.edges(low, high + 1)
+            edges = context.edges(self.calendar, low, high + 1)
             places = np.searchsorted(times, edges)
             wanted = np.flatnonzero(np.diff(places) > 0) if not self.empty else np.arange(edges.size - 1)
             slots.append(np.full(wanted.size, slot, np.int32))

@@ -30,7 +30,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import fixed_array, result_room
-from smartdata_ts._calendar import Calendar, Edges
+from smartdata_ts._calendar import Calendar, Edges, are_edges_of
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._quality import IS_READING, are_readings
 from smartdata_ts._readings import Readings
@@ -136,12 +136,9 @@ class Context:
     def edges(self, calendar: Calendar | Edges, low: int, high: int) -> Int64Array:
         """The edges of the buckets that cover [low, high), not empty; kept, as most frames have the same."""
         kept: tuple[Calendar | Edges, Int64Array] | None = getattr(self.scratch, "edges", None)
-        if kept is not None and kept[0] is calendar:
-            edges = kept[1]
-            if edges[0] <= low < edges[1] and edges[-2] < high <= edges[-1]:
-                return edges
-        self.scratch.edges = (calendar, calendar.edges(low, high))
-        return self.scratch.edges[1]  # type: ignore[no-any-return]
+        if kept is None or kept[0] is not calendar or not are_edges_of(kept[1], low, high):
+            kept = self.scratch.edges = (calendar, calendar.edges(low, high))
+        return kept[1]
 
 
 class Step(Protocol):

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import fixed_array, result_room
-from smartdata_ts._calendar import Calendar, Edges
+from smartdata_ts._calendar import Calendar, Edges, are_edges_of
 from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._readings import Readings
@@ -237,7 +237,7 @@ def _slices_by_cells(plan: Plan, calendar: Calendar | Edges, keep_empty: bool) -
             width //= 2
         while low <= high:
             # Ranges of regular meters need the same buckets, which need not be made anew.
-            if not (edges[0] <= low < edges[1] and edges[-2] <= high < edges[-1]):
+            if not are_edges_of(edges, low, high + 1):
                 edges = calendar.edges(low, min(high, low + span_max) + 1)
             yield Slice(first, end, max(low, plan.time_min), min(plan.time_max, int(edges[-1]) - 1)), edges
             low = int(edges[-1])
