@@ -4,7 +4,6 @@ import pickle
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import duckdb
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -211,6 +210,7 @@ def test_a_random_instant_is_in_the_bucket_of_its_local_date(every: str, tz: str
     st.integers(parse_instant("1900-01-01"), parse_instant("2100-01-01")),
 )
 def test_multiples_in_utc_are_duckdbs_time_bucket(interval: str, instant_us: int) -> None:
+    duckdb = pytest.importorskip("duckdb")
     count, word = interval.split()
     unit = {"second": "s", "minute": "min", "hour": "h", "day": "d", "month": "mo"}
     calendar = Calendar.parse(count + unit[word.rstrip("s")])

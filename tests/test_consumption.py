@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -144,6 +143,7 @@ def test_means_of_intervals_are_multiplied_by_their_length(store: sd.Store) -> N
 @pytest.mark.skipif(not BWDF.exists(), reason="../shared/data/bwdf_water_dma is absent")
 def test_bwdf_monthly_inflows_are_their_hours(store: sd.Store) -> None:
     pytest.importorskip("openpyxl")
+    pd = pytest.importorskip("pandas")
     frame = pd.read_excel(BWDF)
     local = pd.to_datetime(frame.iloc[:, 0], format="%d/%m/%Y %H:%M")
     times = local.dt.tz_localize("Europe/Rome", ambiguous="infer").dt.tz_convert("UTC").dt.as_unit("us")
@@ -226,6 +226,7 @@ def test_the_example_of_monthly_volumes_runs() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not daiad.FILE.exists(), reason="../shared/data/daiad_water_meters is absent")
 def test_daiad_monthly_volumes_sum_to_the_registers_differences(store: sd.Store) -> None:
+    pytest.importorskip("pandas")
     for batch in daiad.sorted_batches(daiad.FILE):
         store.write(batch)
     amounts = store.query().consumption().to_pandas().astype({"series": str})

@@ -95,6 +95,7 @@ def test_readings_that_are_none_are_filled(tmp_path: Path) -> None:
 
 
 def test_many_series_are_filled_as_each_alone(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
     store = sd.open(tmp_path / "city.sdts")
     random = np.random.default_rng(5)
     for key in ("a", "b", "c"):

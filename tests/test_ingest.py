@@ -6,10 +6,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -18,6 +15,10 @@ from hypothesis import strategies as st
 import smartdata_ts as sd
 from smartdata_ts._ingest import REASONS, ColumnNames, read_rows
 from smartdata_ts.errors import DataError
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
+duckdb = pytest.importorskip("duckdb")
 
 NAMES = ColumnNames()
 T0 = datetime(2024, 10, 27, 0, 30, tzinfo=UTC)

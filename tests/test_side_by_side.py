@@ -4,7 +4,6 @@ import pickle
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -12,6 +11,8 @@ import smartdata_ts as sd
 from smartdata_ts import _scan
 from smartdata_ts._steps import frame
 from smartdata_ts.errors import UsageError
+
+pl = pytest.importorskip("polars")
 
 HOUR = 3_600_000_000
 ZONES = {"f0": "a", "f1": "b", "f2": "a", "f3": None, "ta": "a", "tb": "b"}

