@@ -49,9 +49,15 @@ def text_array(texts: Sequence[str | None]) -> pa.StringArray:
     )
 
 
+def number_type(kind: pa.DataType) -> np.dtype[Any]:
+    """The NumPy type of Arrow's integers or floats; pyarrow's own answer needs pandas in some releases."""
+    letter = "f" if pa.types.is_floating(kind) else "u" if pa.types.is_unsigned_integer(kind) else "i"
+    return np.dtype(f"{letter}{kind.bit_width // 8}")
+
+
 def doubles_of(array: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:
     """The numbers of an array of integers or doubles as doubles, null being NaN; shape (array's length,)."""
-    dtype = np.dtype(array.type.to_pandas_dtype())
+    dtype = number_type(array.type)
     validity, data = array.buffers()
     if data is None or len(array) == 0:
         return np.full(len(array), np.nan)
@@ -65,7 +71,7 @@ def doubles_of(array: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:
 def numbers_of(array: pa.Array) -> np.ndarray[Any, Any]:
     """The numbers of an array of integers or floats without nulls, over its memory."""
     assert array.null_count == 0, "nulls have no number"
-    dtype = np.dtype(array.type.to_pandas_dtype())
+    dtype = number_type(array.type)
     _, data = array.buffers()
     if data is None or len(array) == 0:
         return np.empty(0, dtype)

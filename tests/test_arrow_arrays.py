@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smartdata_ts._arrow_arrays import doubles_of, fixed_array, numbers_of, result_room, text_array
+from smartdata_ts._arrow_arrays import doubles_of, fixed_array, number_type, numbers_of, result_room, text_array
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,17 @@ def test_doubles_have_nan_for_null_in_an_array_and_in_a_slice(kind):
     sound = pa.array([1, 2], kind)
     doubles_of(sound)[:] = 7  # a copy
     assert sound.to_pylist() == [1, 2]
+
+
+NUMBERS = [
+    *(pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()),
+    *(pa.float16(), pa.float32(), pa.float64()),
+]
+
+
+@pytest.mark.parametrize("kind", NUMBERS, ids=str)
+def test_numbers_of_every_kind_keep_it(kind):
+    array = pa.array(np.arange(3, dtype=number_type(kind)))
+    assert array.type == kind
+    assert numbers_of(array).dtype == number_type(kind)
+    assert numbers_of(array).tolist() == doubles_of(array).tolist() == [0, 1, 2]

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from smartdata_ts._arrow_arrays import fixed_array
+from smartdata_ts._arrow_arrays import fixed_array, number_type
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import Int64Array
 
@@ -58,7 +58,7 @@ def _filled(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One value of every cell, and whether it is known."""
     kind = parts[0].column(name).type if parts else pa.float64()
-    cells = np.zeros(shape[0] * shape[1], kind.to_pandas_dtype())
+    cells = np.zeros(shape[0] * shape[1], number_type(kind))
     known = np.zeros(cells.size, np.bool_)
     for part, at in zip(parts, places, strict=True):
         column = part.column(name)
