@@ -6,8 +6,10 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 # atheris is not built for every Python.
 FUZZ   := .venv-fuzz
+# A worker a core; plain `pytest` uses one, and is easier to debug.
+PYTEST := $(BIN)/python -m pytest -n auto
 
-.PHONY: demo test quick search soak fuzz modes lint bench docs clean
+.PHONY: demo test quick search soak fuzz modes wheel oldest lint bench docs clean
 
 $(VENV)/.core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,13 +24,14 @@ demo: $(VENV)/.core   ## generate a small municipality, import it, ask it questi
 	$(BIN)/smartdata-ts demo
 
 test: $(VENV)/.test   ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/smartdata-ts warmup # once, where workers would compile side by side
+	$(PYTEST) --dist worksteal
 
 quick: $(VENV)/.test  ## the test suite without what takes more than some seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) --dist worksteal -m "not slow"
 
 search: $(VENV)/.test ## the property tests with examples never tried before
-	HYPOTHESIS_PROFILE=random $(BIN)/python -m pytest
+	HYPOTHESIS_PROFILE=random $(PYTEST) --dist worksteal
 
 SOAK ?= 50
 soak: $(VENV)/.test   ## kills, power cuts, faults, flipped bytes, many processes: SOAK times as long
@@ -45,16 +48,17 @@ fuzz: $(FUZZ)/.installed ## search for bytes that break the readers of chunks an
 	$(FUZZ)/bin/python tests/fuzz/fuzz.py chunk $(SECONDS) .fuzz/chunk
 	$(FUZZ)/bin/python tests/fuzz/fuzz.py csv $(SECONDS) .fuzz/csv
 
-# Every test of a kernel; the suite runs them compiled.
-KERNEL_TESTS := $(addprefix tests/test_, asof.py bits.py blocks.py checksum.py chunk_file.py codec.py csv_numbers.py \
-	csv_rows.py csv_times.py differences.py entropy.py fills.py floats.py gaps.py growth.py integers.py levels.py \
-	lines.py local_time.py prefix.py profiles.py qualities.py quantiles.py readings.py reduce.py register_amounts.py \
-	register_blocks.py register_lines.py registers.py rolling.py tokens.py)
-
+# Without machine code on disk each worker compiles what it meets, so a file's tests stay together.
 modes: $(VENV)/.test  ## kernels as plain Python, with bounds checks, and by Numba's own compiler
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
-	NUMBA_BOUNDSCHECK=1 $(BIN)/python -m pytest $(KERNEL_TESTS)
-	SMARTDATA_TS_JIT=numba $(BIN)/python -m pytest $(KERNEL_TESTS)
+	NUMBA_DISABLE_JIT=1 $(PYTEST) --dist loadfile -m kernel
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) --dist loadfile -m kernel
+	SMARTDATA_TS_JIT=numba $(PYTEST) --dist loadfile -m kernel
+
+wheel:                ## what a user installs, tried away from here on every Python that is supported and here
+	$(PYTHON) .ci/package.py wheel
+
+oldest:               ## the same with the lowest versions that pyproject.toml allows
+	$(PYTHON) .ci/package.py oldest
 
 lint: $(VENV)/.test   ## format, lint, types, layers
 	test -L smartdata_ts/kernels || ln -sfn ../kernels smartdata_ts/kernels # a checkout may lack links
@@ -75,4 +79,4 @@ bench: $(BENCH)/.installed ## size and speed beside the peers'; writes docs/benc
 	$(BENCH)/bin/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(FUZZ) .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo
+	rm -rf $(VENV) $(BENCH) $(FUZZ) .fuzz build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo

@@ -165,7 +165,7 @@ def check_contents(sdist: Path, wheel: Path) -> None:
 
 
 def install_test_tools(python: Path, wheel: Path, constraints: Path) -> None:
-    """Install the extra `test`, but for what has no wheel for this Python: the tests then skip what needs it."""
+    """Install the extra `test`, but for what has no wheel for this Python; tests skip what needs it."""
     only = ("--only-binary", ":all:", "--constraint", constraints)
     if run(python, *PIP, *only, f"{wheel}[test]", check=False):
         return

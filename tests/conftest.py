@@ -1,11 +1,16 @@
-"""How the suite searches: the same examples on every run, so that a failure belongs to the change at hand.
+"""How the suite searches, and which of its tests are of kernels.
 
-`make search` looks at new ones instead (HYPOTHESIS_PROFILE=random) and keeps what it finds in .hypothesis.
+It searches the same examples on every run, so that a failure belongs to the change at hand. `make search`
+looks at new ones instead (HYPOTHESIS_PROFILE=random) and keeps what it finds in .hypothesis.
 """
 
+import inspect
 import os
+import re
 import tempfile
 from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -13,6 +18,24 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("random", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+_KERNEL_IMPORT = re.compile(r"^from smartdata_ts\.kernels(\.[a-z]\w*)* import [a-z(A-Z]", re.MULTILINE)
+
+
+def imports_kernels(source: str) -> bool:
+    """Tell whether a module of tests imports kernels, and not only what compiles them."""
+    return _KERNEL_IMPORT.search(source) is not None
+
+
+@cache
+def _is_of_kernels(module: ModuleType) -> bool:
+    return imports_kernels(inspect.getsource(module))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests of modules that import kernels: `make modes` runs them in every mode."""
+    if isinstance(item, pytest.Function) and _is_of_kernels(item.module):
+        item.add_marker("kernel")
 
 
 @pytest.fixture(scope="session", autouse=True)

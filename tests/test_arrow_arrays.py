@@ -7,7 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smartdata_ts._arrow_arrays import doubles_of, fixed_array, number_type, numbers_of, result_room, text_array
+from smartdata_ts._arrow_arrays import (
+    doubles_of,
+    fixed_array,
+    number_type,
+    numbers_of,
+    result_room,
+    text_array,
+)
 
 
 @pytest.mark.parametrize(

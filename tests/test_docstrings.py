@@ -1,24 +1,18 @@
 """Every example in a docstring runs, and gives what it says."""
 
 import doctest
-import importlib
 import inspect
-import pkgutil
+from types import ModuleType
 
 import pytest
+from whole_package import MODULES
 
 import smartdata_ts
 
-MODULES = sorted(
-    module.name
-    for module in pkgutil.walk_packages(smartdata_ts.__path__, "smartdata_ts.")
-    if not module.name.endswith("__main__")
-)
 
-
-@pytest.mark.parametrize("name", ["smartdata_ts", *MODULES])
-def test_examples(name: str) -> None:
-    results = doctest.testmod(importlib.import_module(name))
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_examples(module: ModuleType) -> None:
+    results = doctest.testmod(module)
     assert results.failed == 0
 
 

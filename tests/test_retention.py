@@ -14,16 +14,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pytest
+import whole_package  # noqa: F401
 from command_line import run
 from dying_process import DYING
 
 import smartdata_ts as sd
 from smartdata_ts import _chunk_output, _writer
-from smartdata_ts._upkeep import compact, removal, retention, thinning
+from smartdata_ts._upkeep import removal, retention, thinning
 from smartdata_ts.errors import CorruptCatalogError, UsageError
-
-# What the engine imports when it is called for has the limits of that moment.
-LOADED = (compact,)
 
 OSLO = ZoneInfo("Europe/Oslo")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,19 +12,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import whole_package  # noqa: F401
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import smartdata_ts as sd
-from smartdata_ts import _chunk_output, _scan, _store, _writer
+from smartdata_ts import _chunk_output, _scan, _writer
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._chunk_output import year_of
 from smartdata_ts._steps import resample
-from smartdata_ts._upkeep import backup, compact, delete, erase, removal, retention, verify
-
-# What the engine imports when it is called for has the limits of that moment.
-LOADED = (_store, backup, compact, delete, erase, removal, retention, verify)
 
 HOUR = 3_600_000_000
 YEAR = 365 * 24 * HOUR
