@@ -23,6 +23,7 @@ from smartdata_ts._calendar import Calendar
 from smartdata_ts._chunk_output import year_of
 from smartdata_ts._steps import resample
 
+EXAMPLES = 60 if settings.get_current_profile_name() == "same" else 300
 HOUR = 3_600_000_000
 YEAR = 365 * 24 * HOUR
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -523,7 +524,7 @@ def test_store_agrees_with_a_dict_of_readings_whatever_happens() -> None:
     run_state_machine_as_test(
         StoreMachine,
         settings=settings(
-            max_examples=120,
+            max_examples=EXAMPLES,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -48,14 +48,14 @@ def damage(path: Path, name: str, step: int) -> Counter[str]:
 def test_a_damaged_chunk_answers_rightly_or_says_so(path: Path) -> None:
     names = sorted(path.glob("chunks/*.arrow"))
     for chunk in names if SOAK > 1 else names[:2]:
-        ends = damage(path, f"chunks/{chunk.name}", 1 if SOAK > 1 else 23)
+        ends = damage(path, f"chunks/{chunk.name}", 1 if SOAK > 1 else 47)
         assert set(ends) == {"ok"}, ends
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is measured in /proc")
 def test_a_damaged_catalog_answers_rightly_or_says_so(path: Path) -> None:
-    ends = damage(path, "catalog.sqlite", 1 if SOAK > 1 else 139)
+    ends = damage(path, "catalog.sqlite", 1 if SOAK > 1 else 331)
     del ends["ok"]
     for end in ends:
         wrong = set(end.removeprefix("wrong: ").split(", "))

@@ -17,7 +17,7 @@ from smartdata_ts.errors import StoreBusyError
 
 PROGRAM = Path(__file__).with_name("many_processes.py")
 ROLES = ["writer", "compactor", "reader", "reader", "reader", "reader"]
-SECONDS = {False: 20, True: 8} if SOAK == 1 else {False: 60 * SOAK, True: 20 * SOAK}
+SECONDS = {False: 10, True: 5} if SOAK == 1 else {False: 60 * SOAK, True: 20 * SOAK}
 
 
 @pytest.mark.slow
