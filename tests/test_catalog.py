@@ -1,6 +1,8 @@
 """The catalog: identity of the file, transactions, series and tags by the thousand."""
 
+import gc
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -304,3 +306,14 @@ def test_facts_come_by_position_whatever_the_order_of_ids(catalog: Catalog) -> N
         "multiplier": [0.5, None, None, None, 0.5],
     }
     assert catalog.facts_of(ids[:0], ("unit",)) == {"unit": []}
+
+
+def test_a_handle_that_is_dropped_warns_of_nothing(tmp_path: Path) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        store = sd.open(tmp_path / "city.sdts")
+        store.write({"series": "a", "time": [0], "value": [1.0]})
+        assert store.query().to_arrow().num_rows == 1
+        del store
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []

@@ -12,6 +12,7 @@ import pytest
 from command_line import CHILD, run, run_child
 
 import smartdata_ts as sd
+from smartdata_ts import cli
 from smartdata_ts.cli import program
 from smartdata_ts.cli._command import COMMANDS, SUMMARIES
 
@@ -52,7 +53,7 @@ def test_help_lists_every_command_with_a_whole_sentence():
 
 
 def test_every_file_of_the_folder_is_a_command_or_private():
-    files = {path.stem for path in (ROOT / "smartdata_ts" / "cli").glob("*.py")}
+    files = {path.stem for path in Path(cli.__file__).parent.glob("*.py")}
     assert {name for name in files if not name.startswith("_")} == set(COMMANDS.values())
 
 

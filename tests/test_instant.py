@@ -66,7 +66,7 @@ def test_the_ends_of_the_datetime_range_can_be_named() -> None:
     [
         *(0, 1.5, None, True, b"2024-01-01", np.int64(5)),
         *("", "yesterday", "2024-13-01", "27.10.2024"),
-        *(np.datetime64("NaT"), pd.NaT, np.datetime64("20000-01-01"), timedelta(1)),
+        *(np.datetime64("NaT", "us"), pd.NaT, np.datetime64("20000-01-01"), timedelta(1)),
     ],
 )
 def test_what_names_no_instant_is_refused(value: object) -> None:

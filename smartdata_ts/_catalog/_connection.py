@@ -37,6 +37,14 @@ _TABLES = "SELECT type, name, sql FROM sqlite_master"
 _SHARED = "SELECT value FROM store WHERE name = 'shared_filesystem'"
 
 
+class _Closing(sqlite3.Connection):
+    """SQLite's connection, closed when its handle is dropped: since Python 3.13 one left open warns."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # it was never opened
+            self.close()
+
+
 class Connection:
     """One connection to a store's catalog; threads take turns."""
 
@@ -78,6 +86,7 @@ class Connection:
                 isolation_level=None,
                 check_same_thread=False,
                 cached_statements=64,
+                factory=_Closing,
             )
         except sqlite3.Error as problem:
             raise StoreError(f"{self._path}: cannot be opened: {problem}") from problem

@@ -171,8 +171,8 @@ def _before(now_us: int, age: Calendar) -> int:
     now = np.int64(now_us).view("datetime64[us]")
     month = now.astype("datetime64[M]")
     into = now - month.astype("datetime64[us]")
-    then = month - age.width_months
-    last = (then + 1).astype("datetime64[us]") - np.timedelta64(1, "us")
+    then = month - np.timedelta64(age.width_months, "M")
+    last = (then + np.timedelta64(1, "M")).astype("datetime64[us]") - np.timedelta64(1, "us")
     return int(min(then.astype("datetime64[us]") + into, last).astype(np.int64))
 
 

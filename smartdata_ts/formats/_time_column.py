@@ -123,7 +123,8 @@ class TimeColumn:
         walls = times.view("datetime64[us]")
         months = walls.astype("datetime64[M]")
         # The place within the month stays: what ends on the first of May starts on the first of April.
-        starts = (months - self._interval.months).astype("datetime64[us]") + (walls - months)
+        earlier = months - np.timedelta64(self._interval.months, "M")
+        starts = earlier.astype("datetime64[us]") + (walls - months)
         return np.asarray(starts.view(np.int64))
 
     def _calendar_starts(

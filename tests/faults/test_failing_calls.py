@@ -127,7 +127,7 @@ def calls_of(run: Callable[[], object]) -> list[int]:
 
 
 def calls_to_fail(run: Callable[[], object], fault: str) -> list[int]:
-    """The numbers of the calls that fail in this way: each call in two ways of six, in a soak in all of them."""
+    """The numbers of the calls that fail in this way: each call in two ways of six, in a soak in all."""
     ways = 1 if SOAK > 1 else 3
     return calls_of(run)[list(FAULTS).index(fault) % ways :: ways]
 
