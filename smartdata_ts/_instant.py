@@ -18,7 +18,7 @@ _FIRST_US, _END_US = (int(np.datetime64(year, "us").astype(np.int64)) for year i
 _OTHER_UNITS = (("seconds", 1_000_000, 1), ("milliseconds", 1_000, 1), ("nanoseconds", 1, 1_000))
 
 
-def parse_instant(value: object, tz: TimeZone = "UTC") -> int:
+def parse_instant(value: Any, tz: TimeZone = "UTC") -> int:
     """Return the instant that `value` names, in microseconds UTC.
 
     `value` is a datetime (also a pandas.Timestamp), a date (its midnight), a np.datetime64, ISO 8601
@@ -34,7 +34,7 @@ def parse_instant(value: object, tz: TimeZone = "UTC") -> int:
     zone = load_zone(tz)
     value = _without_arrow(value)
     if is_whole(value):
-        return _checked_number(int(value))  # type: ignore[call-overload]
+        return _checked_number(int(value))
     moment = _as_datetime(value)
     local_us = (moment.replace(tzinfo=None) - _EPOCH) // _MICROSECOND
     offset = moment.utcoffset()
@@ -61,7 +61,7 @@ def parse_span(start: object, end: object, tz: TimeZone) -> tuple[int | None, in
     return first, last
 
 
-def _without_arrow(value: Any) -> object:
+def _without_arrow(value: Any) -> Any:
     """Python's or NumPy's own in the place of an Arrow scalar."""
     if not hasattr(value, "as_py"):
         return value

@@ -18,12 +18,13 @@ A reading takes the place of another of its series and time where its rank is no
 that arrives late replaces the estimate, and an estimate that arrives late does not replace it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from smartdata_ts._arguments import is_whole, plain, shown
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import UInt8Array
 from smartdata_ts.kernels.qualities import STATUS_RANKS
@@ -163,15 +164,16 @@ def quality_text(code: int, system: str) -> str | None:
 
 def qualities_of(quality: str | int | Iterable[str | int]) -> tuple[int, ...]:
     """The codes that are meant: a status, of any method, by its name, or a code by its number."""
-    given = [quality] if isinstance(quality, str | int) else list(quality)
+    given: Any = plain(quality)
+    is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
     wanted: set[int] = set()
-    for item in given:
+    for item in map(plain, given) if is_list and getattr(given, "ndim", 1) == 1 else [given]:
         if isinstance(item, str):
             wanted |= {quality_code(item) | method << 4 for method in range(16)}
-        elif isinstance(item, int) and 0 <= item <= 255:
-            wanted.add(item)
+        elif is_whole(item) and 0 <= item <= 255:
+            wanted.add(int(item))
         else:
-            raise UsageError(f"a quality is a name such as 'measured', or a code 0 to 255, not {item!r}")
+            raise UsageError(f"a quality is a name such as 'measured', or a code 0 to 255, not {shown(item)}")
     return tuple(sorted(wanted))
 
 

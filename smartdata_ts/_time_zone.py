@@ -86,7 +86,8 @@ def _name_of(tz: object) -> str:
     found = tz if isinstance(tz, str) else name
     if not isinstance(found, str):
         raise UnknownTimeZoneError(
-            f"a time zone is an IANA name (such as 'Europe/Oslo' or 'UTC') or a ZoneInfo of one, not {shown(tz)}"
+            "a time zone is an IANA name (such as 'Europe/Oslo' or 'UTC'), or a ZoneInfo of one, not "
+            f"{shown(tz)}"
         )
     return str(found)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from smartdata_ts._arguments import can_be_stored, flag, plain, shown, text
+from smartdata_ts._arguments import flag, shown, text, texts
 from smartdata_ts._catalog import Catalog
 from smartdata_ts.errors import UnknownSeriesError, UsageError
 from smartdata_ts.kernels._jit import Int64Array
@@ -93,10 +93,12 @@ def unknown_tag(name: str, known: Sequence[str]) -> UsageError:
 
 def as_keys(series: str | Iterable[str] | None) -> tuple[str, ...] | None:
     """One key or many as a tuple; UsageError where they are no texts."""
-    return None if series is None else _texts(series, "series must be a key or a list of keys")
+    return None if series is None else texts("series must be a key or a list of keys", series)
 
 
-def keys_to_remove(series: str | Iterable[str] | None, everything: object, verb: str) -> tuple[str, ...] | None:
+def keys_to_remove(
+    series: str | Iterable[str] | None, everything: object, verb: str
+) -> tuple[str, ...] | None:
     """The keys of the series that a change is for; None where it is said in words to be for all of them.
 
     Raises UsageError where nothing is named: a list that came out empty must not mean all.
@@ -119,26 +121,13 @@ def as_tags(tags: Mapping[str, str | Sequence[str]] | None) -> Tags:
     if not isinstance(tags, Mapping | None):
         raise UsageError(f"tags must be a mapping of names to values, not {shown(tags)}")
     wanted = {
-        text("the name of a tag", name): _texts(values, f"tag {name!r} must be a text or a list of texts")
+        text("the name of a tag", name): texts(f"tag {name!r} must be a text or a list of texts", values)
         for name, values in (tags or {}).items()
     }
     return tuple(sorted(wanted.items()))
 
 
-def as_tag_names(by: str | Sequence[str], name: str = "by") -> tuple[str, ...]:
+def as_tag_names(by: str | Sequence[str]) -> tuple[str, ...]:
     """The names of tags, or none; UsageError where they are no texts."""
-    names = _texts(by, f"{name} must be the name of a tag or a list of names")
-    return tuple(text(name, each) for each in names)
-
-
-def _texts(given: object, rule: str) -> tuple[str, ...]:
-    """A text or many, of Python, NumPy, pandas or Arrow; UsageError where that is not so."""
-    given = plain(given)
-    if isinstance(given, str):
-        given = (given,)
-    # A table of pandas gives the names of its columns, and a mapping its own.
-    is_list = isinstance(given, Iterable) and not isinstance(given, Mapping | bytes | bytearray)
-    texts = tuple(map(plain, given)) if is_list and getattr(given, "ndim", 1) == 1 else (None,)
-    if not all(map(can_be_stored, texts)):
-        raise UsageError(f"{rule}, not {shown(given)}")
-    return tuple(map(str, texts))
+    names = texts("by must be the name of a tag or a list of names", by)
+    return tuple(text("by", name) for name in names)
