@@ -35,11 +35,21 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool | np.timedelta64)
 
 
-def whole_number(name: str, value: Any, low: int | None = None) -> int:
-    """The integer, no less than `low`."""
+def items(given: Any) -> list[Any] | None:
+    """What stands in a list of whatever make; None where it is none, and may mean another thing.
+
+    A frame of pandas would give the names of its columns, and a mapping its own.
+    """
+    given = plain(given)
+    is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes | bytearray | Mapping)
+    return [plain(item) for item in given] if is_list and getattr(given, "ndim", 1) == 1 else None
+
+
+def whole_number(name: str, value: Any, low: int = -(2**63)) -> int:
+    """The integer of 64 bits, no less than `low`."""
     value = plain(value)
-    if not is_whole(value) or (low is not None and int(value) < low):
-        least = "" if low is None else f" of {low} or more"
+    if not is_whole(value) or not low <= int(value) < 2**63:
+        least = f", at least {low}" if low >= 0 else ""
         raise UsageError(f"{name} must be a whole number{least}, not {shown(value)}")
     return int(value)
 
@@ -90,12 +100,8 @@ def text_or_none(name: str, value: Any, may_be_empty: bool = False) -> str | Non
 def texts(rule: str, given: Any) -> tuple[str, ...]:
     """A text or many, of Python, NumPy, pandas or Arrow; `rule` begins the message where they are none."""
     given = plain(given)
-    if isinstance(given, str):
-        given = (given,)
-    # A frame of pandas would give the names of its columns, and a mapping its own.
-    is_list = isinstance(given, Iterable) and not isinstance(given, Mapping | bytes | bytearray)
-    found = tuple(map(plain, given)) if is_list and getattr(given, "ndim", 1) == 1 else (None,)
-    if not all(map(can_be_stored, found)):
+    found = [given] if isinstance(given, str) else items(given)
+    if found is None or not all(map(can_be_stored, found)):
         raise UsageError(f"{rule}, not {shown(given)}")
     return tuple(map(str, found))
 
@@ -105,4 +111,8 @@ def path_of(name: str, value: Any) -> Path:
     given = os.fspath(value) if isinstance(value, str | os.PathLike) else value
     if not isinstance(given, str) or not given or "\0" in given:
         raise UsageError(f"{name} must be a path, as a text or a pathlib.Path, not {shown(value)}")
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError:
+        raise UsageError(f"{name} is a path that no file system can hold: {shown(given)}") from None
     return Path(given).absolute()

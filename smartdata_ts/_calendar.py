@@ -45,7 +45,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._arguments import shown
+from ._arguments import items, shown
 from ._instant import parse_instant
 from ._time_zone import (
     DAY_US,
@@ -188,9 +188,9 @@ class Edges:
 
         Raises UsageError, or UnknownTimeZoneError.
         """
-        if isinstance(edges, str | bytes) or not isinstance(edges, Iterable):
+        listed = items(edges)
+        if listed is None:
             raise UsageError(f"edges must be a list of times, not {shown(edges)}")
-        listed = list(edges)
         instants = tuple(parse_instant(edge, tz) for edge in listed)
         if len(instants) < 2:
             raise UsageError(f"edges must be two or more, not {len(instants)}: a bucket lies between two")

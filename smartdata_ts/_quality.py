@@ -18,13 +18,13 @@ A reading takes the place of another of its series and time where its rank is no
 that arrives late replaces the estimate, and an estimate that arrives late does not replace it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from smartdata_ts._arguments import is_whole, plain, shown
+from smartdata_ts._arguments import is_whole, items, plain, shown
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import UInt8Array
 from smartdata_ts.kernels.qualities import STATUS_RANKS
@@ -164,10 +164,9 @@ def quality_text(code: int, system: str) -> str | None:
 
 def qualities_of(quality: str | int | Iterable[str | int]) -> tuple[int, ...]:
     """The codes that are meant: a status, of any method, by its name, or a code by its number."""
-    given: Any = plain(quality)
-    is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
+    given = items(quality)
     wanted: set[int] = set()
-    for item in map(plain, given) if is_list and getattr(given, "ndim", 1) == 1 else [given]:
+    for item in [plain(quality)] if given is None else given:
         if isinstance(item, str):
             wanted |= {quality_code(item) | method << 4 for method in range(16)}
         elif is_whole(item) and 0 <= item <= 255:
@@ -179,8 +178,8 @@ def qualities_of(quality: str | int | Iterable[str | int]) -> tuple[int, ...]:
 
 def winners(on_conflict: str) -> UInt8Array:
     """At 256 * old + new: whether a reading of quality `new` takes the place of one of quality `old`."""
-    if on_conflict not in ON_CONFLICT:
-        raise UsageError(f"on_conflict must be one of {', '.join(ON_CONFLICT)}, not {on_conflict!r}")
+    if not isinstance(on_conflict, str) or on_conflict not in ON_CONFLICT:
+        raise UsageError(f"on_conflict must be one of {', '.join(ON_CONFLICT)}, not {shown(on_conflict)}")
     if on_conflict == "replace":
         wins: npt.NDArray[Any] = np.ones((256, 256))
     elif on_conflict == "better":

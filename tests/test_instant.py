@@ -63,7 +63,7 @@ def test_the_ends_of_the_datetime_range_can_be_named() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *(0, 1.5, None, True, b"2024-01-01", np.int64(5)),
+        *(0.0, 1.5, None, True, np.True_, b"2024-01-01", np.float64(5), np.timedelta64(5, "us")),
         *("", "yesterday", "2024-13-01", "27.10.2024"),
         *(np.datetime64("NaT"), pd.NaT, np.datetime64("20000-01-01"), timedelta(1)),
     ],

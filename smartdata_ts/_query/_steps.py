@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
-from smartdata_ts._arguments import flag, number, shown, text_or_none, texts, whole_number
+from smartdata_ts._arguments import flag, items, number, shown, text_or_none, texts, whole_number
 from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._plan import TIME_MAX as NO_LIMIT
 from smartdata_ts._time_zone import TimeZone, zone_name
@@ -405,7 +405,7 @@ def _plain_names(aggregates: "Aggregates") -> tuple[str, ...]:
 
 def _fill_rules(chain: object) -> list[tuple[str, str | None]]:
     """The pairs of a method and the longest gap that it is for."""
-    rules = list(chain) if isinstance(chain, Iterable) else []
+    rules = items(chain)
     if not rules or not all(isinstance(rule, tuple | list) and len(rule) == 2 for rule in rules):
         raise UsageError(
             "fill() takes a method, or a list of (method, limit), such as [('linear', '2h'), "

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._arguments import shown, text_or_none
+from smartdata_ts._arguments import items, shown, text_or_none
 from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._query import Query, selected
@@ -150,7 +150,7 @@ _SCHEMA = pa.schema(
 
 def _window(night: tuple[str, str]) -> tuple[int, int]:
     """A night's local begin and end, in us from midnight; the end may be on the next day."""
-    given = list(night) if isinstance(night, Sequence) else []
+    given = items(night) or []
     times = [re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", text) for text in given if isinstance(text, str)]
     if len(times) != 2 or times[0] is None or times[1] is None or given[0] == given[1]:
         raise UsageError(f"night must be two local times such as ('02:00', '04:00'), not {shown(night)}")

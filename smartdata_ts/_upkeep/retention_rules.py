@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from smartdata_ts._arguments import shown, text, text_or_none, texts
+from smartdata_ts._arguments import items, shown, text, text_or_none, texts
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._chunk_output import year_of, year_start
 from smartdata_ts._plan import TIME_MIN
@@ -81,9 +81,10 @@ class Segment:
 def checked_rules(rules: Iterable[object], tz: TimeZone) -> tuple[Rule, ...]:
     """Rules as they were given, checked; UsageError says which is none, and why."""
     zone_name(tz)  # also where no rule needs it
-    if isinstance(rules, Mapping | str) or not isinstance(rules, Iterable):
+    listed = items(rules)
+    if listed is None:
         raise UsageError(f"retention takes a list of rules, not {shown(rules)}")
-    return tuple(_checked_rule(f"rule {number}", rule, tz) for number, rule in enumerate(rules, 1))
+    return tuple(_checked_rule(f"rule {number}", rule, tz) for number, rule in enumerate(listed, 1))
 
 
 def _checked_rule(where: str, given: object, tz: TimeZone) -> Rule:
