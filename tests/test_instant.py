@@ -83,7 +83,16 @@ def test_an_unknown_zone_is_refused_with_near_names() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *(0, -5, 3_600_000, 86_400_000_000, 1_714_521_600_000_000, -1_714_521_600_000_000, 2**63 - 1, -(2**63)),
+        *(
+            0,
+            -5,
+            3_600_000,
+            86_400_000_000,
+            1_714_521_600_000_000,
+            -1_714_521_600_000_000,
+            2**63 - 1,
+            -(2**63),
+        ),
         *(np.int64(7), np.uint8(7), np.int64(1_714_521_600_000_000), pa.scalar(7)),
     ],
 )
@@ -109,7 +118,9 @@ def test_a_number_that_is_a_time_of_our_days_in_another_unit_is_refused(
 
 
 def test_the_refusal_of_a_number_shows_both_readings() -> None:
-    with pytest.raises(UsageError, match=r"1970-01-01T00:28:34Z, and in seconds it would be 2024-05-01T00:00:00Z"):
+    with pytest.raises(
+        UsageError, match=r"1970-01-01T00:28:34Z, and in seconds it would be 2024-05-01T00:00:00Z"
+    ):
         parse_instant(np.int64(1_714_521_600))
 
 

@@ -175,7 +175,13 @@ def test_a_balance_needs_an_inlet_and_members(store: sd.Store, side: str) -> Non
     "selection",
     [
         *({"series": ""}, {"quantity": ""}, {"series": ["a"]}, {"series": 5}, {"tags": {"zone": []}}),
-        *({"tags": {"": "x"}}, {"tags": {"zone": None}}, {"tags": {"zone": 5}}, {"tags": ["zone"]}, {"tags": ""}),
+        *(
+            {"tags": {"": "x"}},
+            {"tags": {"zone": None}},
+            {"tags": {"zone": 5}},
+            {"tags": ["zone"]},
+            {"tags": ""},
+        ),
     ],
 )
 def test_a_rule_of_retention_that_names_nothing_is_none(store: sd.Store, selection: dict[str, Any]) -> None:
