@@ -5,6 +5,7 @@ Every function raises UsageError, which names the argument and says what it may 
 
 import math
 import os
+import re
 import reprlib
 from collections.abc import Iterable, Mapping
 from numbers import Real
@@ -15,6 +16,7 @@ import numpy as np
 
 from .errors import UsageError
 
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
@@ -42,7 +44,9 @@ def items(given: Any) -> list[Any] | None:
     """
     given = plain(given)
     is_list = isinstance(given, Iterable) and not isinstance(given, str | bytes | bytearray | Mapping)
-    return [plain(item) for item in given] if is_list and getattr(given, "ndim", 1) == 1 else None
+    if not is_list or getattr(given, "ndim", 1) != 1:
+        return None
+    return [item if type(item) is str else plain(item) for item in given]
 
 
 def whole_number(name: str, value: Any, low: int = -(2**63)) -> int:
@@ -79,7 +83,9 @@ def flag(name: str, value: Any) -> bool:
 
 def can_be_stored(value: Any) -> bool:
     """Whether it is text that UTF-8 and SQLite's JSON can hold."""
-    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    return value.isascii() or _HALF_CHARACTER.search(value) is None
 
 
 def text(name: str, value: Any, may_be_empty: bool = False) -> str:
