@@ -16,6 +16,7 @@ from command_line import run
 
 import smartdata_ts as sd
 from smartdata_ts.errors import UnknownTimeZoneError, UsageError
+from smartdata_ts.formats import import_file
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -187,6 +188,16 @@ def test_a_zone_may_be_an_object(store: sd.Store, way: str) -> None:
 def test_the_zone_of_rules_is_kept_by_its_name(store: sd.Store) -> None:
     store.set_retention([{"keep": {"raw": "9y", "1d": "forever"}}], ZoneInfo(OSLO))
     assert store.retention()[0]["tz"] == OSLO
+
+
+def test_the_zone_of_a_file_may_be_an_object_and_is_checked(store: sd.Store, tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_text("series,time,value\nnew,2024-06-01T00:00,1.0\nnew,2024-06-01T01:00,2.0\n")
+    for tz in ("Europe/Olso", "", 5, [], b"UTC"):
+        with pytest.raises(UnknownTimeZoneError):
+            import_file(store, path, tz=tz)
+    import_file(store, path, tz=ZoneInfo(OSLO))
+    assert store.query("new", start="2024-06-01", end="2024-06-01T00:30", tz=OSLO).to_arrow().num_rows == 1
 
 
 def test_spans_that_end_before_they_start_are_refused(store: sd.Store) -> None:
