@@ -45,15 +45,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ._arguments import items, shown
 from ._instant import parse_instant
 from ._time_zone import (
     DAY_US,
     SECOND_US,
     LocalWindows,
+    TimeZone,
     fixed_offset_us,
     load_zone,
     local_windows,
     transitions,
+    zone_name,
 )
 from .errors import UsageError
 from .kernels._jit import Int64Array
@@ -94,16 +97,16 @@ class Calendar:
     offset_months: int = 0
 
     @classmethod
-    def parse(cls, every: str, tz: str = "UTC", offset: str | None = None) -> "Calendar":
+    def parse(cls, every: str, tz: TimeZone = "UTC", offset: str | None = None) -> "Calendar":
         """Read a width such as "15min", "1d" or "3mo", and an IANA zone.
 
         `offset`, a width shorter than the bucket, moves every edge later by so much on the wall clock;
         it may be in months where the bucket is. Raises UsageError, or UnknownTimeZoneError.
         """
-        load_zone(tz)
+        zone = zone_name(tz)
         width_us, width_months = _parse_width(every)
         offset_us, offset_months = (0, 0) if offset is None else _parse_offset(offset, width_us, width_months)
-        return cls(every.strip(), tz, width_us, width_months, offset_us, offset_months)
+        return cls(every.strip(), zone, width_us, width_months, offset_us, offset_months)
 
     @property
     def fixed_width_us(self) -> int | None:
@@ -180,14 +183,14 @@ class Edges:
     instants_us: tuple[int, ...]
 
     @classmethod
-    def parse(cls, edges: Iterable[object], tz: str = "UTC") -> "Edges":
+    def parse(cls, edges: Iterable[object], tz: TimeZone = "UTC") -> "Edges":
         """Read instants, as `parse_instant` does, of which there are two or more and each is later.
 
         Raises UsageError, or UnknownTimeZoneError.
         """
-        if isinstance(edges, str | bytes) or not isinstance(edges, Iterable):
-            raise UsageError(f"edges must be a list of times, not {edges!r}")
-        listed = list(edges)
+        listed = items(edges)
+        if listed is None:
+            raise UsageError(f"edges must be a list of times, not {shown(edges)}")
         instants = tuple(parse_instant(edge, tz) for edge in listed)
         if len(instants) < 2:
             raise UsageError(f"edges must be two or more, not {len(instants)}: a bucket lies between two")
@@ -225,10 +228,10 @@ def are_edges_of(edges: Int64Array, start_us: int, end_us: int) -> bool:
 
 def _parse_width(every: str) -> tuple[int, int]:
     """Return (microseconds, months), one of them zero."""
-    match = re.fullmatch(r"\s*([0-9]{1,18})\s*([a-z]+)\s*", every) if type(every) is str else None
+    match = re.fullmatch(r"\s*([0-9]{1,18})\s*([a-z]+)\s*", every) if isinstance(every, str) else None
     if match is None or int(match[1]) == 0:
         raise UsageError(
-            f"{every!r} is no bucket width; write a whole number and a unit, such as '15min', '1h',"
+            f"{shown(every)} is no bucket width; write a whole number and a unit, such as '15min', '1h',"
             " '1d' or '1mo'"
         )
     count, unit = int(match[1]), match[2]

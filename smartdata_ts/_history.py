@@ -4,12 +4,12 @@ A deletion counts as a version without a value: from its commit on there is no r
 """
 
 from collections.abc import Iterator, Sequence
-from numbers import Integral
 
 import numpy as np
 import pyarrow as pa
 
 from smartdata_ts import _scan
+from smartdata_ts._arguments import is_whole, plain, text, whole_number
 from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._catalog import Catalog, State
@@ -19,7 +19,7 @@ from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, read_versions
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._versions import Versions, join, same_as_next
-from smartdata_ts.errors import CorruptChunkError, HistoryError
+from smartdata_ts.errors import CorruptChunkError, HistoryError, UsageError
 from smartdata_ts.kernels._jit import Int64Array
 
 CHANGES_SCHEMA = pa.schema(
@@ -39,13 +39,24 @@ CHANGES_SCHEMA = pa.schema(
 def commit_of(catalog: Catalog, as_of: object) -> int:
     """The commit that a number, an instant or the name of a snapshot means.
 
-    Raises HistoryError where the store cannot be read as of it: it is gone, or still to come.
+    Raises HistoryError where the store cannot be read as of it: it is gone, or still to come; UsageError
+    where it is none of these.
     """
+    as_of = plain(as_of)
     if isinstance(as_of, str):
         named = {name: commit for name, commit, _, _ in catalog.snapshot_rows()}
         if as_of in named:
             return named[as_of]
-    commit = int(as_of) if isinstance(as_of, Integral) else catalog.commit_at(parse_instant(as_of, "UTC"))
+    if is_whole(as_of):
+        commit = whole_number("as_of", as_of)
+    else:
+        try:
+            commit = catalog.commit_at(parse_instant(as_of))
+        except UsageError as problem:
+            raise UsageError(
+                "as_of is a commit's number, the name of a snapshot (`store.snapshots()` lists them), or a "
+                f"time: {problem}"
+            ) from problem
     check_commit(catalog, commit)
     return commit
 
@@ -64,6 +75,7 @@ def check_commit(catalog: Catalog, commit: int) -> None:
 
 def horizon_us(horizon: str) -> int | None:
     """How long history is kept, None for ever; UsageError where the text is no such width."""
+    horizon = text("horizon", horizon)
     if horizon == "forever":
         return None
     if horizon.strip() in ("0", "0d"):

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from smartdata_ts._arguments import is_whole, items, plain, shown
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import UInt8Array
 from smartdata_ts.kernels.qualities import STATUS_RANKS
@@ -163,22 +164,22 @@ def quality_text(code: int, system: str) -> str | None:
 
 def qualities_of(quality: str | int | Iterable[str | int]) -> tuple[int, ...]:
     """The codes that are meant: a status, of any method, by its name, or a code by its number."""
-    given = [quality] if isinstance(quality, str | int) else list(quality)
+    given = items(quality)
     wanted: set[int] = set()
-    for item in given:
+    for item in [plain(quality)] if given is None else given:
         if isinstance(item, str):
             wanted |= {quality_code(item) | method << 4 for method in range(16)}
-        elif isinstance(item, int) and 0 <= item <= 255:
-            wanted.add(item)
+        elif is_whole(item) and 0 <= item <= 255:
+            wanted.add(int(item))
         else:
-            raise UsageError(f"a quality is a name such as 'measured', or a code 0 to 255, not {item!r}")
+            raise UsageError(f"a quality is a name such as 'measured', or a code 0 to 255, not {shown(item)}")
     return tuple(sorted(wanted))
 
 
 def winners(on_conflict: str) -> UInt8Array:
     """At 256 * old + new: whether a reading of quality `new` takes the place of one of quality `old`."""
-    if on_conflict not in ON_CONFLICT:
-        raise UsageError(f"on_conflict must be one of {', '.join(ON_CONFLICT)}, not {on_conflict!r}")
+    if not isinstance(on_conflict, str) or on_conflict not in ON_CONFLICT:
+        raise UsageError(f"on_conflict must be one of {', '.join(ON_CONFLICT)}, not {shown(on_conflict)}")
     if on_conflict == "replace":
         wins: npt.NDArray[Any] = np.ones((256, 256))
     elif on_conflict == "better":

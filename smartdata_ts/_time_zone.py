@@ -9,12 +9,13 @@ at the nearest end of that range.
 
 import difflib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 
+from ._arguments import plain, shown
 from .errors import UnknownTimeZoneError
 from .kernels._jit import Int64Array
 
@@ -51,16 +52,44 @@ class LocalWindows:
     second_offset_us: Int64Array
 
 
-def load_zone(name: str) -> ZoneInfo:
-    """Return the zone of an IANA name, or raise UnknownTimeZoneError with the nearest names."""
+# What a zone may be given as; inside it is known by its name.
+TimeZone = str | tzinfo
+
+
+def load_zone(tz: TimeZone) -> ZoneInfo:
+    """Return the zone of an IANA name, or of a zone object that has one, such as a ZoneInfo.
+
+    Raises UnknownTimeZoneError, with the nearest names.
+    """
+    name = tz if type(tz) is str else _name_of(tz)
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError, AttributeError):
-        near = difflib.get_close_matches(str(name), sorted(available_timezones()), n=3)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        near = difflib.get_close_matches(name, sorted(available_timezones()), n=3)
         advice = f"did you mean {' or '.join(near)}?" if near else "use an IANA name"
         raise UnknownTimeZoneError(
-            f"unknown time zone {name!r}; {advice} (such as 'Europe/Oslo' or 'UTC')"
+            f"unknown time zone {shown(name)}; {advice} (such as 'Europe/Oslo' or 'UTC')"
         ) from None
+
+
+def zone_name(tz: TimeZone) -> str:
+    """Return the IANA name of a zone, however it is given, or raise UnknownTimeZoneError."""
+    return load_zone(tz).key
+
+
+def _name_of(tz: object) -> str:
+    tz = plain(tz)
+    # pytz calls it `zone`. An offset that never changes, of nothing, is UTC whoever made it.
+    name = getattr(tz, "key", None) or getattr(tz, "zone", None)
+    if name is None and isinstance(tz, tzinfo) and tz.utcoffset(None) == timedelta():
+        name = "UTC"
+    found = tz if isinstance(tz, str) else name
+    if not isinstance(found, str):
+        raise UnknownTimeZoneError(
+            "a time zone is an IANA name (such as 'Europe/Oslo' or 'UTC'), or a ZoneInfo of one, not "
+            f"{shown(tz)}"
+        )
+    return str(found)
 
 
 def fixed_offset_us(zone: ZoneInfo) -> int | None:

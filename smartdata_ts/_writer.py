@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from smartdata_ts._arguments import text_or_none
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import ChunkOutput, flush_head
@@ -103,7 +104,8 @@ class Writer:
         self._on_conflict = on_conflict
         self._catalog = access.catalog
         self._files = access.files
-        self._note = note
+        # Another type would be stored as SQLite converts it, and the commit's checksum be another's.
+        self._note = text_or_none("note", note, may_be_empty=True)
         self._is_open = False
         self._report: WriteReport | None = None
         self._buffer = WriteBuffer()

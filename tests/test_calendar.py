@@ -305,7 +305,7 @@ def test_edges_are_read_in_the_zone() -> None:
         (["2025-03-30T02:00", "2025-03-30T03:00"], "later than the one before"),  # the clock skips it
         ("2024-01-01", "a list of times"),
         (7, "a list of times"),
-        (["2024-01-01", 7], "an instant cannot be read"),
+        (["2024-01-01", 7.5], "an instant cannot be read"),
     ],
 )
 def test_what_are_no_edges_is_refused(edges: object, message: str) -> None:

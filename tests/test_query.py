@@ -71,15 +71,14 @@ def test_results_are_in_the_order_of_keys_and_times(store: sd.Store) -> None:
 
 
 @pytest.mark.parametrize("step", ["read", "last", "resample"])
-def test_an_empty_or_backward_span_holds_nothing(store: sd.Store, step: str) -> None:
+def test_an_empty_span_holds_nothing(store: sd.Store, step: str) -> None:
     # Within a block, so that its summary alone does not tell.
-    for start, end in (("1970-06-01T00:30", "1970-06-01T00:30"), ("1970-06-02", "1970-06-01")):
-        query = store.query(start=start, end=end)
-        if step == "last":
-            query = query.last()
-        if step == "resample":
-            query = query.resample("1d", "count")
-        assert query.to_arrow().num_rows == 0
+    query = store.query(start="1970-06-01T00:30", end="1970-06-01T00:30")
+    if step == "last":
+        query = query.last()
+    if step == "resample":
+        query = query.resample("1d", "count")
+    assert query.to_arrow().num_rows == 0
 
 
 def test_the_span_is_half_open(store: sd.Store) -> None:
@@ -120,7 +119,7 @@ def test_an_unknown_key_is_named(store: sd.Store) -> None:
         ({"series": ["a", 5]}, "series must be a key or a list of keys"),
         ({"tags": {"zone": 5}}, "tag 'zone' must be a text or a list of texts, not 5"),
         ({"tags": ["zone"]}, "tags must be a mapping"),
-        ({"start": 0}, "an instant cannot be read from 0"),
+        ({"start": 0.5}, "an instant cannot be read from 0.5"),
         ({"start": "yesterday"}, "no ISO 8601 time"),
     ],
 )

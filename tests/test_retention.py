@@ -304,7 +304,7 @@ def test_rules_come_back_as_they_were_given(store: sd.Store) -> None:
         ([{"keep": {"raw": "2y", "1d": "1y"}}], "higher than the one before"),
         ([{"keep": {"raw": "forever", "1d": "forever"}}], "higher than the one before"),
         ([{"keep": {"raw": "soon"}}], "no bucket width"),
-        ([{"keep": {"raw": "1y"}, "series": 7}], "texts"),
+        ([{"keep": {"raw": "1y"}, "series": 7}], "series must be a text"),
         ([{"keep": {"raw": "1y"}, "tags": "zone"}], "tags are a mapping"),
     ],
 )

@@ -1,4 +1,6 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -6,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartdata_ts._time_zone import fixed_offset_us, load_zone, local_windows, transitions
+from smartdata_ts._time_zone import fixed_offset_us, load_zone, local_windows, transitions, zone_name
 from smartdata_ts.errors import UnknownTimeZoneError
 
 ZONES = [
@@ -91,3 +93,55 @@ def test_what_is_no_text_is_no_zone() -> None:
     for name in (None, 3, b"UTC"):
         with pytest.raises(UnknownTimeZoneError):
             load_zone(name)  # type: ignore[arg-type]
+
+
+class _PytzLike(tzinfo):
+    zone = "Europe/Oslo"
+
+
+class _FixedLike(tzinfo):
+    """As dateutil's tzutc, or an offset of one hour."""
+
+    def __init__(self, hours: int) -> None:
+        self._offset = timedelta(hours=hours)
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:  # noqa: ARG002
+        return self._offset
+
+
+@pytest.mark.parametrize(
+    ("tz", "name"),
+    [
+        *(("Europe/Oslo", "Europe/Oslo"), (np.str_("UTC"), "UTC"), (ZoneInfo("Europe/Oslo"), "Europe/Oslo")),
+        *((UTC, "UTC"), (timezone(timedelta()), "UTC"), (_PytzLike(), "Europe/Oslo"), (_FixedLike(0), "UTC")),
+    ],
+)
+def test_a_zone_may_be_given_as_an_object_that_names_it(tz: Any, name: str) -> None:
+    assert zone_name(tz) == name
+    assert type(zone_name(tz)) is str
+    assert load_zone(tz) is load_zone(name)
+
+
+def test_zones_without_a_name_are_refused() -> None:
+    with Path(*_file_of_oslo()).open("rb") as file:
+        nameless = ZoneInfo.from_file(file)
+    for tz in (nameless, timezone(timedelta(hours=1)), _FixedLike(1)):
+        with pytest.raises(UnknownTimeZoneError, match="is an IANA name"):
+            zone_name(tz)
+
+
+def _file_of_oslo() -> list[str]:
+    import zoneinfo
+
+    found = [Path(folder) / "Europe/Oslo" for folder in zoneinfo.TZPATH]
+    there = [str(path) for path in found if path.is_file()]
+    if not there:
+        pytest.skip("the zones of this machine are a package's")
+    return there[:1]
+
+
+@pytest.mark.parametrize("tz", [None, "", " ", ".", "/etc/passwd", "Europe", "a\0b", "\ud800", "x" * 300])
+@pytest.mark.parametrize("wrap", [lambda tz: tz, lambda tz: [tz]])
+def test_what_is_no_zone_is_refused(tz: Any, wrap: Any) -> None:
+    with pytest.raises(UnknownTimeZoneError):
+        load_zone(wrap(tz))

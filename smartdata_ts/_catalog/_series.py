@@ -128,6 +128,14 @@ class Series(Connection):
         rows = self._typed(sql, (TEXT.or_null(),), (json.dumps(ids.tolist()), name))
         return [value for (value,) in rows]
 
+    def has_tag(self, name: str) -> bool:
+        """Whether any series has a tag of this name."""
+        return bool(self._rows("SELECT 1 FROM tag WHERE name = ? LIMIT 1", (name,)))
+
+    def tag_names(self) -> list[str]:
+        """The names of all tags, sorted."""
+        return [name for (name,) in self._typed("SELECT DISTINCT name FROM tag ORDER BY name", (TEXT,))]
+
     def add_exchange(self, series_id: int, *said: object) -> None:
         """Note an exchange: time in us UTC, final, initial, serial, multiplier, register digits."""
         self._execute("INSERT OR REPLACE INTO exchange VALUES (?, ?, ?, ?, ?, ?, ?)", (series_id, *said))

@@ -6,10 +6,10 @@ or adds a step returns a new one.
 
 from dataclasses import dataclass
 
-from ._selection import as_keys, as_tags, selected
+from ._selection import as_keys, as_tags, keys_to_remove, selected, unknown_tag
 from ._steps import Steps
 
-__all__ = ["Query", "as_keys", "as_tags", "selected"]
+__all__ = ["Query", "as_keys", "as_tags", "keys_to_remove", "selected", "unknown_tag"]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from smartdata_ts._arguments import text, texts
 from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._steps.across import probability_of
 from smartdata_ts._steps.bucket_values import (
@@ -52,14 +53,15 @@ def bucket_step(
 
 def parse_aggregates(given: Aggregates, known: tuple[str, ...]) -> dict[str, str | Measure]:
     """Each column's name, and what it is: the name of a known aggregate, or a measure of values."""
-    if isinstance(given, str):
-        given = (given,)
     if not isinstance(given, Mapping):
-        if len(set(given)) < len(given):
-            raise UsageError(f"an aggregate is named twice: {', '.join(given)}")
-        given = dict(zip(given, given, strict=True))
+        names = texts(f"aggregates must be among {', '.join(known)}", given)
+        if len(set(names)) < len(names):
+            raise UsageError(f"an aggregate is named twice: {', '.join(names)}")
+        given = dict(zip(names, names, strict=True))
     if not given:
         raise UsageError(f"aggregates must be among {', '.join(known)}, not none")
+    for name in given:
+        text("the name of a column", name)
     taken = [name for name in given if name in ("series", "time")]
     if taken:
         raise UsageError(f"an aggregate cannot be called {taken[0]!r}: there is such a column")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from smartdata_ts._arguments import flag, text
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._losses import Loss, find_losses, losses_table, summary, with_losses
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
@@ -17,7 +18,7 @@ from smartdata_ts.errors import CorruptChunkError, DamageWarning, MissingDepende
 from smartdata_ts.kernels._jit import Int64Array
 
 from ._description import Description, Last, Resample
-from ._selection import Selection, selected
+from ._selection import Selection, selected, tag_values
 
 # Whoever asks without steps loads none of them: a step's modules are imported where it is run.
 if TYPE_CHECKING:
@@ -113,15 +114,18 @@ class Results(Description):
     def tags_by_key(self, name: str) -> dict[str, str | None]:
         """A tag of every series that is selected, by key; None where it has none.
 
+        Raises UsageError where no series of the store has a tag of this name.
+
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
         >>> store.describe(["wm-17", "wm-18"], tags={"zone": "DMA-7"})
         >>> store.query().tags_by_key("zone")
         {'wm-17': 'DMA-7', 'wm-18': 'DMA-7'}
         """
+        name = text("name", name)
         catalog, _ = self.store.pin()
         chosen = selected(catalog, self.series, self.tags)
-        return dict(zip(chosen.keys.to_pylist(), catalog.tags_of(chosen.ids, name), strict=True))
+        return dict(zip(chosen.keys.to_pylist(), tag_values(catalog, chosen, name), strict=True))
 
     def _members(self, plan: Plan, known: _Known) -> "Members":
         from smartdata_ts._steps.consumption import Consumption
@@ -230,7 +234,7 @@ class Results(Description):
         if self._needs_facts:
             facts = chosen.remembered("facts", lambda: _facts(catalog, chosen.ids))
         for name in () if self.across is None else self.across.by:
-            tags[name] = chosen.remembered(("tag", name), partial(catalog.tags_of, chosen.ids, name))
+            tags[name] = tag_values(catalog, chosen, name)
         return self._plan_of(chosen, snapshot, span), _Known(facts, tags, losses)
 
     def _plan_of(self, chosen: Selection, snapshot: Snapshot, span: tuple[int, int]) -> Plan:
@@ -268,8 +272,9 @@ class Results(Description):
         >>> store.query().to_arrow(wide=True).column_names
         ['time', 'wm-17']
         """
+        is_wide = flag("wide", wide)
         reader, keys = self._run()
-        if not wide:
+        if not is_wide:
             return reader.read_all()
         from ._wide import wide_table
 

@@ -1,11 +1,13 @@
 """Which series a query is about."""
 
+import difflib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from smartdata_ts._arguments import flag, shown, text, texts
 from smartdata_ts._catalog import Catalog
 from smartdata_ts.errors import UnknownSeriesError, UsageError
 from smartdata_ts.kernels._jit import Int64Array
@@ -13,6 +15,8 @@ from smartdata_ts.kernels._jit import Int64Array
 Found = TypeVar("Found")
 # Names of tags with the values of which a series is to have one.
 Tags = tuple[tuple[str, tuple[str, ...]], ...]
+
+_NAMES_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,10 @@ class Selection:
 
 
 def selected(catalog: Catalog, series: tuple[str, ...] | None, tags: Tags = ()) -> Selection:
-    """The series of a selection; UnknownSeriesError where it names one that is not there."""
+    """The series of a selection; UnknownSeriesError where it names one that is not there.
+
+    Raises UsageError where it names a tag that no series has, unless there are no series.
+    """
     selection = catalog.remembered(
         ("selected", series, tags), lambda: Selection(*catalog.select_series(series, dict(tags)))
     )
@@ -43,31 +50,84 @@ def selected(catalog: Catalog, series: tuple[str, ...] | None, tags: Tags = ()) 
             + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             + "; `store.series()` and `smartdata-ts series` list what it has"
         )
+    if tags and not selection.ids.size:  # else all names are known
+        selection.remembered("tags", lambda: check_tag_names(catalog, [name for name, _ in tags]))
     return selection
 
 
-def as_keys(series: str | Sequence[str] | None) -> tuple[str, ...] | None:
+def tag_values(catalog: Catalog, chosen: Selection, name: str) -> list[str | None]:
+    """The value of a tag of each series that is selected, None where it has none.
+
+    Raises UsageError where the store has series and none of them has this tag.
+    """
+
+    def find() -> list[str | None]:
+        values = catalog.tags_of(chosen.ids, name)
+        if all(value is None for value in values):
+            check_tag_names(catalog, [name])
+        return values
+
+    return chosen.remembered(("tag", name), find)
+
+
+def check_tag_names(catalog: Catalog, names: Sequence[str]) -> None:
+    """Raise UsageError where the store has series, and none of them has a tag of one of these names."""
+    unknown = [name for name in names if not catalog.has_tag(name)]
+    if unknown and catalog.series_count():
+        raise unknown_tag(unknown[0], catalog.tag_names())
+
+
+def unknown_tag(name: str, known: Sequence[str]) -> UsageError:
+    """The error of a tag that no series has; `known` are the names that there are."""
+    if not known:
+        return UsageError(
+            f"no series of the store has a tag {shown(name)}, nor any other; `store.describe(key, tags=...)` "
+            "gives it one"
+        )
+    near = difflib.get_close_matches(name, known, n=3)
+    advice = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+    more = f" and {len(known) - _NAMES_SHOWN} more" if len(known) > _NAMES_SHOWN else ""
+    there = f"there are {', '.join(known[:_NAMES_SHOWN])}{more}"
+    return UsageError(f"no series of the store has a tag {shown(name)}{advice}; {there}")
+
+
+def as_keys(series: str | Iterable[str] | None) -> tuple[str, ...] | None:
     """One key or many as a tuple; UsageError where they are no texts."""
-    return None if series is None else _texts(series, "series must be a key or a list of keys")
+    return None if series is None else texts("series must be a key or a list of keys", series)
 
 
-def as_tags(
-    tags: Mapping[str, str | Sequence[str]] | None,
-) -> Tags:
+def keys_to_remove(
+    series: str | Iterable[str] | None, everything: object, verb: str
+) -> tuple[str, ...] | None:
+    """The keys of the series that a change is for; None where it is said in words to be for all of them.
+
+    Raises UsageError where nothing is named: a list that came out empty must not mean all.
+    """
+    if flag("everything", everything):
+        if series is not None:
+            raise UsageError(f"{verb}() takes series, or everything=True, not both")
+        return None
+    keys = as_keys(series)
+    if not keys or not all(keys):
+        raise UsageError(
+            f"{verb}() needs the keys of the series; {shown(series)} names none. For all series of the store "
+            "say everything=True"
+        )
+    return keys
+
+
+def as_tags(tags: Mapping[str, str | Sequence[str]] | None) -> Tags:
     """Tags with one accepted value or many, as sorted tuples; UsageError where they are no texts."""
     if not isinstance(tags, Mapping | None):
-        raise UsageError(f"tags must be a mapping of names to values, not {tags!r}")
+        raise UsageError(f"tags must be a mapping of names to values, not {shown(tags)}")
     wanted = {
-        name: _texts(values, f"tag {name!r} must be a text or a list of texts")
+        text("the name of a tag", name): texts(f"tag {name!r} must be a text or a list of texts", values)
         for name, values in (tags or {}).items()
     }
     return tuple(sorted(wanted.items()))
 
 
-def _texts(given: str | Sequence[str], rule: str) -> tuple[str, ...]:
-    if isinstance(given, str):
-        return (given,)
-    texts = tuple(given) if isinstance(given, Iterable) else (given,)
-    if not all(isinstance(text, str) for text in texts):
-        raise UsageError(f"{rule}, not {given!r}")
-    return texts
+def as_tag_names(by: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of tags, or none; UsageError where they are no texts."""
+    names = texts("by must be the name of a tag or a list of names", by)
+    return tuple(text("by", name) for name in names)

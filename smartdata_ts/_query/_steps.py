@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
+from smartdata_ts._arguments import flag, items, number, shown, text_or_none, texts, whole_number
 from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._plan import TIME_MAX as NO_LIMIT
+from smartdata_ts._time_zone import TimeZone, zone_name
 from smartdata_ts.errors import UsageError
 
 from ._description import Last, Resample
 from ._results import Results
+from ._selection import as_tag_names
 
 # A step's modules are imported where it is asked for: a process that asks one question loads one.
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ class Steps(Results):
         self,
         every: str | None = None,
         aggregates: "Aggregates" = (),
-        tz: str | None = None,
+        tz: TimeZone | None = None,
         offset: str | None = None,
         empty: bool = False,
         edges: Iterable[object] | None = None,
@@ -35,7 +38,7 @@ class Steps(Results):
         """Aggregate each series over buckets of time.
 
         `every` is a width such as "15min", "1h", "1d", "1w", "1mo", "1q", "1y", in the wall time of the
-        IANA zone `tz`, by default the query's; `offset` moves the edges: "1d" with "6h" is the gas day, "1y"
+        zone `tz`, by default the query's; `offset` moves the edges: "1d" with "6h" is the gas day, "1y"
         with "8mo" the hydrological year from 1 September. `edges`, in the place of `every`, are two or more
         times as `Store.query` takes them; the span is narrowed to them.
         `aggregates` are any of count, sum, min, max, mean, first, last, std (of the sample), expected_count
@@ -69,7 +72,8 @@ class Steps(Results):
         self._need_no_join()
         if self.steps:
             self._need_rows_of_series("resample")
-        zone = self.tz if tz is None else tz
+        zone = self.tz if tz is None else zone_name(tz)
+        empty = flag("empty", empty)
         if edges is None:
             if every is None:
                 raise UsageError("resample() takes a width such as '1d', or edges=[...]")
@@ -128,7 +132,7 @@ class Steps(Results):
         from smartdata_ts._steps.consumption import Consumption
 
         self._need_no_step("consumption")
-        return replace(self, steps=(Consumption(unit),))
+        return replace(self, steps=(Consumption(text_or_none("unit", unit)),))
 
     def hold(self, limit: str | None = None) -> Self:
         """Each reading for the time until the next one, at most `limit`: levels, for means by time.
@@ -155,7 +159,7 @@ class Steps(Results):
         method: str | Sequence[tuple[str, str]],
         limit: str | None = "7d",
         every: str | None = None,
-        tz: str | None = None,
+        tz: TimeZone | None = None,
         value: float | None = None,
     ) -> Self:
         """Fill the gaps of each series; docs/meters.md has the rules.
@@ -181,21 +185,21 @@ class Steps(Results):
         from smartdata_ts._steps.consumption import Consumption
         from smartdata_ts._steps.fill import FILLS, Fill
 
-        rules = [(method, limit)] if isinstance(method, str) else list(method)
+        rules = [(method, limit)] if isinstance(method, str) else _fill_rules(method)
         unknown = [name for name, _ in rules if name not in FILLS]
         if unknown:
-            raise UsageError(f"methods to fill gaps are {', '.join(FILLS)}, not {unknown[0]!r}")
+            raise UsageError(f"methods to fill gaps are {', '.join(FILLS)}, not {shown(unknown[0])}")
         if value is None and any(name == "constant" for name, _ in rules):
             raise UsageError("fill('constant') takes the value to fill with: fill('constant', value=0.0)")
         limits = tuple((name, _width(text) if text is not None else NO_LIMIT) for name, text in rules)
-        zone = self.tz if tz is None else tz
+        zone = self.tz if tz is None else zone_name(tz)
         grid = None if every is None else Calendar.parse(every, zone)
-        Calendar.parse("1h", zone)  # so that an unknown zone is told of here
+        constant = 0.0 if value is None else number("value", value)
         of_amounts = bool(self.steps) and isinstance(self.steps[0], Consumption)
-        return self._then(Fill(limits, grid, zone, 0.0 if value is None else float(value), of_amounts))
+        return self._then(Fill(limits, grid, zone, constant, of_amounts))
 
     def align(
-        self, every: str, tz: str | None = None, method: str = "none", limit: str | None = "7d"
+        self, every: str, tz: TimeZone | None = None, method: str = "none", limit: str | None = "7d"
     ) -> Self:
         """The levels of every series at the same instants: a grid of the wall clock, for wide tables.
 
@@ -235,15 +239,15 @@ class Steps(Results):
         """
         from smartdata_ts._steps.rolling import ROLLING, Rolling
 
-        names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
+        names = texts(f"aggregates must be some of {', '.join(ROLLING)}", aggregates)
         unknown = [name for name in names if name not in ROLLING]
         if unknown or not names or len(set(names)) < len(names):
-            raise UsageError(f"aggregates must be some of {', '.join(ROLLING)}, not {unknown or names}")
-        if min_count < 1:
-            raise UsageError(f"min_count must be at least 1, not {min_count}")
+            raise UsageError(
+                f"aggregates must be some of {', '.join(ROLLING)}, not {shown(unknown or names)}"
+            )
         whole = _width(width)
-        after = whole // 2 if centered else 0
-        return self._then(Rolling(whole - after, after, names, min_count))
+        after = whole // 2 if flag("centered", centered) else 0
+        return self._then(Rolling(whole - after, after, names, whole_number("min_count", min_count, 1)))
 
     def difference(self) -> Self:
         """Each reading less the one before it, at its time; its quality is the worse of both.
@@ -301,13 +305,12 @@ class Steps(Results):
         from smartdata_ts._steps.bucket_values import BucketValues
         from smartdata_ts._steps.buckets import Buckets
 
-        tags = (by,) if isinstance(by, str) else tuple(by)
-        if how not in HOWS and probability_of(how) is None:
+        tags = as_tag_names(by)
+        if not isinstance(how, str) or (how not in HOWS and probability_of(how) is None):
             raise UsageError(
-                f"how must be one of {', '.join(HOWS)}, or a percentile such as p95, not {how!r}"
+                f"how must be one of {', '.join(HOWS)}, or a percentile such as p95, not {shown(how)}"
             )
-        if not 0 <= min_completeness <= 1:
-            raise UsageError(f"min_completeness must be from 0 to 1, not {min_completeness!r}")
+        share = number("min_completeness", min_completeness, 0, 1)
         is_buckets = bool(self.steps) and isinstance(self.steps[-1], Resample | Buckets | BucketValues)
         self._need_no_join()
         if self.across is not None or not is_buckets:
@@ -317,7 +320,7 @@ class Steps(Results):
             raise UsageError(f"by must name tags, each once and none like a column, not {', '.join(tags)}")
         if any(pa.types.is_fixed_size_list(field.type) for field in self.schema):
             raise UsageError("aggregate() folds numbers, not histograms")
-        across = Across(how, tags, min_completeness, unit)
+        across = Across(how, tags, share, text_or_none("unit", unit))
         if not across.values(self.schema):
             raise UsageError("aggregate() needs an aggregate other than count and shares, such as sum")
         return replace(self, across=across)
@@ -345,14 +348,14 @@ class Steps(Results):
         """
         from smartdata_ts._steps.join import DIRECTIONS, Join
 
-        if direction not in DIRECTIONS:
-            raise UsageError(f"direction must be one of {', '.join(DIRECTIONS)}, not {direction!r}")
+        if not isinstance(direction, str) or direction not in DIRECTIONS:
+            raise UsageError(f"direction must be one of {', '.join(DIRECTIONS)}, not {shown(direction)}")
         if self.across is not None or self.join is not None:
             raise UsageError("join_asof() takes series, each of them once; not what aggregate() made of them")
         if not isinstance(other, Steps) or other.across is not None or other.join is not None:
             raise UsageError("join_asof() joins with a query of series: store.query(...)")
         tolerance_us = NO_LIMIT if tolerance is None else _width(tolerance)
-        return replace(self, join=Join(other, direction, tolerance_us, by))
+        return replace(self, join=Join(other, direction, tolerance_us, text_or_none("by", by)))
 
     def _then(self, step: "Step") -> Self:
         """This query with a step of readings behind the others."""
@@ -395,14 +398,27 @@ def _plain_names(aggregates: "Aggregates") -> tuple[str, ...]:
 
     if isinstance(aggregates, Mapping):
         return ()
-    names = (aggregates,) if isinstance(aggregates, str) else tuple(aggregates)
+    names = texts(f"aggregates must be among {', '.join(AGGREGATES)}", aggregates)
     is_plain = len(set(names)) == len(names) and set(names) <= {*AGGREGATES, *SHARES}
     return names if is_plain else ()
+
+
+def _fill_rules(chain: object) -> list[tuple[str, str | None]]:
+    """The pairs of a method and the longest gap that it is for."""
+    rules = items(chain)
+    if not rules or not all(isinstance(rule, tuple | list) and len(rule) == 2 for rule in rules):
+        raise UsageError(
+            "fill() takes a method, or a list of (method, limit), such as [('linear', '2h'), "
+            f"('profile', '30d')], not {shown(chain)}"
+        )
+    if not all(isinstance(name, str) for name, _ in rules):
+        raise UsageError(f"a method to fill gaps is a name, in each of {shown(chain)}")
+    return [(name, limit) for name, limit in rules]
 
 
 def _width(text: str) -> int:
     """A fixed width in microseconds."""
     width = Calendar.parse(text).fixed_width_us
     if width is None:
-        raise UsageError(f"{text!r} is not of one length; give it in us to w, such as '30d'")
+        raise UsageError(f"{shown(text)} is not of one length; give it in us to w, such as '30d'")
     return width

@@ -1,9 +1,11 @@
 """The facade: open a store, write to it, query it, look at it. One file for each of its faces."""
 
 import os
+import threading
 from pathlib import Path
 
 from smartdata_ts import _disk
+from smartdata_ts._arguments import flag, number, path_of, shown
 from smartdata_ts._catalog import FILE_NAME
 from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
 
@@ -31,9 +33,9 @@ def open_store(
     """Open the store at `path`, a directory; creates it unless `mode` is "r".
 
     Mode "r" reads only and raises StoreNotFoundError where there is no store. `timeout_s` is how long a
-    write waits for another process's. With `auto_compact` a write that made the eighth chunk of a year in
-    a row folds the newest ones, which takes it at most about a second. Raises StoreFormatError where
-    something else is at `path`.
+    write waits for another process's, in seconds. With `auto_compact` a write that made the eighth chunk of
+    a year in a row folds the newest ones, which takes it at most about a second. Raises StoreFormatError
+    where something else is at `path`.
 
     With `durability` "full" a write that returned survives the machine's death. With "normal" the last
     ones may be gone then, as if they had never been, and small writes do not wait for the disk; the
@@ -47,17 +49,21 @@ def open_store(
     ...     store.info().readings
     0
     """
-    if mode not in ("a", "r"):
-        raise UsageError(f"mode must be 'a' (read and write) or 'r' (read only), not {mode!r}")
-    if durability not in ("full", "normal"):
-        raise UsageError(f"durability must be 'full' or 'normal', not {durability!r}")
-    directory = Path(path).absolute()  # so that the host may change its own
+    if not isinstance(mode, str) or mode not in ("a", "r"):
+        raise UsageError(f"mode must be 'a' (read and write) or 'r' (read only), not {shown(mode)}")
+    if not isinstance(durability, str) or durability not in ("full", "normal"):
+        raise UsageError(f"durability must be 'full' or 'normal', not {shown(durability)}")
+    timeout_s = number("timeout_s", timeout_s, 0)
+    shared_filesystem = None if shared_filesystem is None else flag("shared_filesystem", shared_filesystem)
+    auto_compact = flag("auto_compact", auto_compact)
+    directory = path_of("path", path)
     if mode == "r" and not _disk.is_file(directory / FILE_NAME):
         raise StoreNotFoundError(f"{directory}: {_what_is_missing(directory)}")
     if _disk.is_link(directory / CHUNK_DIRECTORY):
         raise StoreFormatError(f"{directory / CHUNK_DIRECTORY}: is a link; put the directory in its place")
     if mode == "a":
         _create_directory(directory)
+    timeout_s = min(timeout_s, threading.TIMEOUT_MAX)  # of a lock; where it is infinite too
     return Store(directory, mode, timeout_s, durability, shared_filesystem, auto_compact)
 
 

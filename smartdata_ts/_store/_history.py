@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from smartdata_ts._facts import checked_key
+from smartdata_ts._arguments import text, text_or_none, whole_number
 from smartdata_ts._history import changes, commit_table, horizon_us, snapshot_table
 
 from ._handle import Handle
@@ -41,7 +41,9 @@ class History(Handle):
         [{'old_value': 1.5, 'value': 1.6, 'commit': 2}]
         """
         self._check()
-        return changes(self._catalog, self._files, since, until)
+        first = whole_number("since", since)
+        last = None if until is None else whole_number("until", until)
+        return changes(self._catalog, self._files, first, last)
 
     def snapshot(self, name: str, note: str | None = None) -> int:
         """Name the store as it is now, and hold its readings until `release`; returns the commit.
@@ -54,10 +56,12 @@ class History(Handle):
         >>> store.query(as_of="bills 2025").to_arrow()["value"].to_pylist()
         [1.5]
         """
+        name = text("the name of a snapshot", name)
+        note = text_or_none("note", note, may_be_empty=True)
         catalog = self._for_writing().catalog
         with catalog.transaction():
             commit = catalog.last_commit()
-            catalog.add_snapshot(checked_key(name), commit, note)
+            catalog.add_snapshot(name, commit, note)
         return commit
 
     def release(self, name: str) -> None:
@@ -68,6 +72,7 @@ class History(Handle):
         >>> commit = store.snapshot("bills 2025")
         >>> store.release("bills 2025")
         """
+        name = text("the name of a snapshot", name)
         catalog = self._for_writing().catalog
         with catalog.transaction():
             catalog.remove_snapshot(name)

@@ -1,16 +1,18 @@
 """Reading: queries, and what is known of series."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
+from smartdata_ts._arguments import shown
 from smartdata_ts._catalog import FILE_NAME
 from smartdata_ts._facts import exchange_table, series_table
 from smartdata_ts._history import commit_of
 from smartdata_ts._info import Info, info_of
-from smartdata_ts._instant import parse_instant
+from smartdata_ts._instant import parse_span
 from smartdata_ts._quality import qualities_of
 from smartdata_ts._query import Query, as_keys, as_tags
+from smartdata_ts._time_zone import TimeZone, zone_name
 from smartdata_ts.errors import CorruptCatalogError, UsageError
 
 from ._handle import Handle
@@ -21,20 +23,23 @@ class Reading(Handle):
 
     def query(
         self,
-        series: str | Sequence[str] | None = None,
+        series: str | Iterable[str] | None = None,
         tags: Mapping[str, str | Sequence[str]] | None = None,
         start: object = None,
         end: object = None,
-        tz: str = "UTC",
+        tz: TimeZone = "UTC",
         as_of: object = None,
         quality: str | int | Sequence[str | int] | None = None,
         on_corrupt: str = "raise",
     ) -> Query:
         """Describe a query; nothing is read yet.
 
-        `series` is a key or many; `tags` maps a name to a value or to many of which one must match; both
-        narrow. The span is [start, end): texts ("2024-10-27", "2024-10-27T02:30+02:00"), dates, datetimes
-        or np.datetime64; what has no offset is local time in `tz`. `as_of` asks for the readings as they
+        `series` is a key or many, and None all; `tags` maps a name to a value or to many of which one must
+        match; both narrow. An empty list selects nothing, and neither does a value that no series has; for
+        a tag's name that none has, the result raises UsageError, unless the store has no series at all.
+        The span is [start, end): texts ("2024-10-27", "2024-10-27T02:30+02:00"), dates, datetimes,
+        np.datetime64, or whole numbers, which are microseconds UTC, as `info` has them; what has no offset
+        is local time in `tz`, an IANA name or a ZoneInfo. `as_of` asks for the readings as they
         were known then: a commit's number, the name of a snapshot, or an instant (without offset: UTC).
         Raises HistoryError where history does not reach so far back. `quality` leaves only readings that
         are so: names ("measured", "edited"), whatever the method, or codes. Damaged blocks raise
@@ -48,17 +53,16 @@ class Reading(Handle):
         1
         """
         self._check()
-        if on_corrupt not in ("raise", "skip"):
-            raise UsageError(f"on_corrupt must be 'raise' or 'skip', not {on_corrupt!r}")
+        if not isinstance(on_corrupt, str) or on_corrupt not in ("raise", "skip"):
+            raise UsageError(f"on_corrupt must be 'raise' or 'skip', not {shown(on_corrupt)}")
         return Query(
             self,
             as_keys(series),
             as_tags(tags),
-            None if start is None else parse_instant(start, tz),
-            None if end is None else parse_instant(end, tz),
+            *parse_span(start, end, tz),
             as_of=None if as_of is None else commit_of(self._catalog, as_of),
             qualities=None if quality is None else qualities_of(quality),
-            tz=tz,
+            tz=zone_name(tz),
             on_corrupt=on_corrupt,
         )
 
@@ -100,7 +104,7 @@ class Reading(Handle):
 
     def infer_exchanges(
         self,
-        series: str | Sequence[str] | None = None,
+        series: str | Iterable[str] | None = None,
         tags: Mapping[str, str | Sequence[str]] | None = None,
     ) -> pa.Table:
         """Where registers fell so that only another meter can tell: exchanges to look at, and then to say.

@@ -3,15 +3,16 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smartdata_ts._instant import parse_instant
+from smartdata_ts._arguments import flag, path_of, text_or_none
+from smartdata_ts._instant import parse_span
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
-from smartdata_ts._query import as_keys, selected
+from smartdata_ts._query import keys_to_remove, selected
+from smartdata_ts._time_zone import TimeZone
 from smartdata_ts.errors import UsageError
 
 from ._handle import Handle
@@ -50,14 +51,18 @@ class Upkeep(Handle):
 
     def delete(
         self,
-        series: str | Sequence[str],
+        series: str | Iterable[str] | None = None,
         start: object = None,
         end: object = None,
-        tz: str = "UTC",
+        tz: TimeZone = "UTC",
         note: str | None = None,
+        *,
+        everything: bool = False,
     ) -> "DeleteReport":
         """Delete the readings of a series, or of many, within [start, end), at once and in one commit.
 
+        Those of all series are deleted only where `everything` is said; None, an empty list and an empty
+        text name no series, and raise UsageError. Times are as `query` takes them.
         `as_of` an earlier commit still shows them, for as long as history is kept; `erase` leaves no trace.
         Raises UnknownSeriesError where a key is named that the store does not hold.
 
@@ -71,17 +76,22 @@ class Upkeep(Handle):
         """
         from smartdata_ts._upkeep.delete import delete
 
+        keys = keys_to_remove(series, everything, "delete")
+        start_us, end_us = parse_span(start, end, tz)
+        note = text_or_none("note", note, may_be_empty=True)
         access = self._for_writing()
-        ids = np.sort(selected(access.catalog, as_keys(series)).ids)
-        first = TIME_MIN if start is None else parse_instant(start, tz)
-        last = TIME_MAX if end is None else parse_instant(end, tz) - 1
+        ids = np.sort(selected(access.catalog, keys).ids)
+        first = TIME_MIN if start_us is None else start_us
+        last = TIME_MAX if end_us is None else end_us - 1
         report = delete(access.catalog, self._files, ids, first, last, note)
         access.state = None
         return report
 
-    def erase(self, series: str | Sequence[str]) -> "EraseReport":
+    def erase(self, series: str | Iterable[str] | None = None, *, everything: bool = False) -> "EraseReport":
         """Remove every trace of a series, or of many, from all files: readings, history, facts and tags.
 
+        All series are erased only where `everything` is said; None, an empty list and an empty text name
+        no series, and raise UsageError.
         All other series answer as before. Old files are overwritten, so that a query that is reading them
         in another process may fail. If the process dies, the next handle that opens the store for writing
         finishes. Notes of commits, and backups, are the user's own. Raises UnknownSeriesError.
@@ -96,8 +106,9 @@ class Upkeep(Handle):
         """
         from smartdata_ts._upkeep.erase import erase
 
+        keys = keys_to_remove(series, everything, "erase")
         access = self._for_writing()
-        ids = np.sort(selected(access.catalog, as_keys(series)).ids)
+        ids = np.sort(selected(access.catalog, keys).ids)
         self._snapshot = None
         access.state = None
         try:
@@ -105,7 +116,7 @@ class Upkeep(Handle):
         finally:
             access.state = None
 
-    def set_retention(self, rules: Iterable[Mapping[str, object]], tz: str = "UTC") -> None:
+    def set_retention(self, rules: Iterable[Mapping[str, object]], tz: TimeZone = "UTC") -> None:
         """Say for how long readings are kept; `apply_retention` does it. The rules before are forgotten.
 
         A rule says which series it is for, by `series` (a pattern such as "wm-*"), `quantity` and `tags`,
@@ -142,7 +153,7 @@ class Upkeep(Handle):
         return rules
 
     def apply_retention(
-        self, now: object = None, dry_run: bool = False, tz: str = "UTC"
+        self, now: object = None, dry_run: bool = False, tz: TimeZone = "UTC"
     ) -> "RetentionReport":
         """Thin out and remove what is older than the rules say, as of `now`; `dry_run` only counts it.
 
@@ -168,8 +179,10 @@ class Upkeep(Handle):
         """
         from smartdata_ts._upkeep.retention import apply_retention
 
-        now_us = time.time_ns() // 1000 if now is None else parse_instant(now, tz)
-        if dry_run:
+        is_dry = flag("dry_run", dry_run)
+        at_us = parse_span(now, None, tz)[0]
+        now_us = time.time_ns() // 1000 if at_us is None else at_us
+        if is_dry:
             self._check()
             return apply_retention(self._catalog, self._files, now_us, True)
         access = self._for_writing()
@@ -196,7 +209,7 @@ class Upkeep(Handle):
         from smartdata_ts._upkeep.backup import backup
 
         self._check()
-        directory = Path(target).absolute()
+        directory = path_of("target", target)
         if directory == self._directory:
             raise UsageError(f"{directory}: is the store itself; name another directory")
         return backup(self._catalog, self._files.directory, directory)
@@ -213,4 +226,4 @@ class Upkeep(Handle):
         from smartdata_ts._upkeep.verify import verify
 
         self._check()
-        return verify(self._catalog, self._files, deep)
+        return verify(self._catalog, self._files, flag("deep", deep))

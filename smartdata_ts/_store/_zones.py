@@ -1,16 +1,17 @@
 """Zones: what flows in against what is metered within."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._arguments import items, shown, text_or_none
 from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._query import Query, selected
-from smartdata_ts._time_zone import load_zone, transitions
+from smartdata_ts._time_zone import TimeZone, load_zone, transitions
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import Float64Array, Int64Array
 
@@ -21,7 +22,7 @@ _DAY_US = 24 * _HOUR_US
 _RESOLUTION = "1h"  # of night flows
 _NAMES = ("sum", "completeness")
 
-Selected = str | Sequence[str] | Mapping[str, str | Sequence[str]]
+Selected = str | Iterable[str] | Mapping[str, str | Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Zones(Reading):
         members: Selected,
         start: object = None,
         end: object = None,
-        tz: str = "UTC",
+        tz: TimeZone = "UTC",
         every: str = "1d",
         night: tuple[str, str] = ("02:00", "04:00"),
         outlet: Selected | None = None,
@@ -78,7 +79,9 @@ class Zones(Reading):
         720.0
         """
         self._check()
-        queries = [self._of(side, start, end, tz) for side in (inlet, members, outlet) if side is not None]
+        night_us, unit = _window(night), text_or_none("unit", unit)
+        sides = {"inlet": inlet, "members": members} | ({} if outlet is None else {"outlet": outlet})
+        queries = [self._of(name, side, start, end, tz) for name, side in sides.items()]
         queries[1] = self._without(queries[1], queries[:1] + queries[2:])
         unit = self._common_unit(queries) if unit is None else unit
         amounts = [query.consumption(unit) for query in queries]
@@ -86,12 +89,18 @@ class Zones(Reading):
             query.resample(every, _NAMES, tz, offset).aggregate("sum", (), min_completeness)
             for query in amounts
         ]
-        return _balance(amounts, days_of, Calendar.parse(every, tz, offset), _window(night), unit)
+        return _balance(amounts, days_of, Calendar.parse(every, tz, offset), night_us, unit)
 
-    def _of(self, side: Selected, start: object, end: object, tz: str) -> Query:
+    def _of(self, name: str, side: Selected, start: object, end: object, tz: TimeZone) -> Query:
         if isinstance(side, Mapping):
-            return self.query(tags=side, start=start, end=end, tz=tz)
-        return self.query(side, start=start, end=end, tz=tz)
+            query = self.query(tags=side, start=start, end=end, tz=tz)
+            is_named = bool(query.tags) and all(values for _, values in query.tags)
+        else:
+            query = self.query(side, start=start, end=end, tz=tz)
+            is_named = bool(query.series) and all(query.series or ())
+        if not is_named:
+            raise UsageError(f"zone_balance() needs keys or tags of its {name}; {shown(side)} names none")
+        return query
 
     def _without(self, members: Query, others: list[Query]) -> Query:
         """The members without those that stand at the zone's border and carry its tag too."""
@@ -141,9 +150,10 @@ _SCHEMA = pa.schema(
 
 def _window(night: tuple[str, str]) -> tuple[int, int]:
     """A night's local begin and end, in us from midnight; the end may be on the next day."""
-    times = [re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", text) for text in night if isinstance(text, str)]
-    if len(times) != 2 or times[0] is None or times[1] is None or night[0] == night[1]:
-        raise UsageError(f"night must be two local times such as ('02:00', '04:00'), not {night!r}")
+    given = items(night) or []
+    times = [re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", text) for text in given if isinstance(text, str)]
+    if len(times) != 2 or times[0] is None or times[1] is None or given[0] == given[1]:
+        raise UsageError(f"night must be two local times such as ('02:00', '04:00'), not {shown(night)}")
     begin, end = ((int(time[1]) * 60 + int(time[2])) * 60_000_000 for time in times if time)
     return begin, end if end > begin else end + _DAY_US
 

@@ -13,9 +13,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from smartdata_ts._arguments import items, shown, text, text_or_none, texts
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._chunk_output import year_of, year_start
 from smartdata_ts._plan import TIME_MIN
+from smartdata_ts._time_zone import TimeZone, zone_name
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels._jit import Int64Array
 
@@ -76,35 +78,46 @@ class Segment:
         return int(self.edges[-1]) - 1
 
 
-def checked_rules(rules: Iterable[object], tz: str) -> tuple[Rule, ...]:
+def checked_rules(rules: Iterable[object], tz: TimeZone) -> tuple[Rule, ...]:
     """Rules as they were given, checked; UsageError says which is none, and why."""
-    if isinstance(rules, Mapping | str) or not isinstance(rules, Iterable):
-        raise UsageError(f"retention takes a list of rules, not {rules!r}")
-    return tuple(_checked_rule(f"rule {number}", rule, tz) for number, rule in enumerate(rules, 1))
+    zone_name(tz)  # also where no rule needs it
+    listed = items(rules)
+    if listed is None:
+        raise UsageError(f"retention takes a list of rules, not {shown(rules)}")
+    return tuple(_checked_rule(f"rule {number}", rule, tz) for number, rule in enumerate(listed, 1))
 
 
-def _checked_rule(where: str, given: object, tz: str) -> Rule:
+def _checked_rule(where: str, given: object, tz: TimeZone) -> Rule:
     if not isinstance(given, Mapping) or not set(given) <= _FIELDS or "keep" not in given:
-        raise UsageError(f"{where}: a rule has keep, and may have series, quantity, tags, tz; not {given!r}")
-    texts = {name: given.get(name) for name in ("series", "quantity")}
-    if not all(text is None or isinstance(text, str) for text in texts.values()):
-        raise UsageError(f"{where}: series (a pattern such as 'wm-*') and quantity are texts, not {texts!r}")
-    zone = given.get("tz", tz)
-    tags = given.get("tags") or {}
-    if not isinstance(tags, Mapping):
-        raise UsageError(f"{where}: tags are a mapping of names to values, not {tags!r}")
-    pairs = tuple(
-        (str(name), (values,) if isinstance(values, str) else tuple(map(str, values)))
-        for name, values in sorted(tags.items())
+        raise UsageError(
+            f"{where}: a rule has keep, and may have series, quantity, tags, tz; not {shown(given)}"
+        )
+    series, quantity = (text_or_none(f"{where}: {name}", given.get(name)) for name in ("series", "quantity"))
+    tags = given.get("tags")
+    if not isinstance(tags, Mapping | None):
+        raise UsageError(f"{where}: tags are a mapping of names to values, not {shown(tags)}")
+    pairs = {
+        text(f"{where}: the name of a tag", name): texts(
+            f"{where}: tag {name!r} must be a text or a list", values
+        )
+        for name, values in (tags or {}).items()
+    }
+    for name, values in pairs.items():
+        if not values:
+            raise UsageError(
+                f"{where}: no value of tag {name!r} is given, so that the rule would fit no series"
+            )
+    zone = zone_name(given.get("tz", tz))
+    return Rule(
+        _checked_keep(where, given["keep"], zone), series, quantity, tuple(sorted(pairs.items())), zone
     )
-    return Rule(_checked_keep(where, given["keep"], zone), texts["series"], texts["quantity"], pairs, zone)
 
 
 def _checked_keep(where: str, keep: object, tz: str) -> tuple[tuple[str, str], ...]:
     if not isinstance(keep, Mapping) or next(iter(keep), None) != RAW:
         raise UsageError(
             f"{where}: keep says for how long, from fine to coarse, beginning with 'raw', such as"
-            f" {{'raw': '2y', '1h': '5y', '1mo': 'forever'}}; not {keep!r}"
+            f" {{'raw': '2y', '1h': '5y', '1mo': 'forever'}}; not {shown(keep)}"
         )
     levels = tuple(keep.items())
     widths = [0] + [Calendar.parse(resolution, tz).usual_width_us for resolution, _ in levels[1:]]

@@ -83,6 +83,13 @@ def tags_of(context: click.Context, parameter: click.Parameter, texts: Sequence[
     return tags
 
 
+def named_series(keys: Sequence[str], everything: bool) -> list[str] | None:
+    """The keys that a command which removes was given; None for everything, which is said by its option."""
+    if bool(keys) == everything:
+        raise click.UsageError("name the series: KEY..., or --everything for all of the store")
+    return None if everything else list(keys)
+
+
 def single_tags_of(
     context: click.Context, parameter: click.Parameter, texts: Sequence[str]
 ) -> dict[str, str]:
@@ -107,9 +114,24 @@ tag_option = option(
     section=_SELECTION,
     help="Series with this tag. Repeatable: one value of each name must match.",
 )
+
+
+def _zone(context: click.Context, parameter: click.Parameter, name: str) -> str:  # noqa: ARG001
+    """The zone, if there is one of this name, whether or not any time will be shown in it."""
+    if name == "UTC":
+        return name
+    from smartdata_ts._time_zone import zone_name
+
+    return zone_name(name)
+
+
+everything_option = option(
+    "--everything", is_flag=True, section=_SELECTION, help="Of all series of the store, in the place of KEYs."
+)
 tz_option = option(
     "--tz",
     default="UTC",
+    callback=_zone,
     metavar="ZONE",
     section=_SELECTION,
     help="IANA time zone of --start, --end, of local days, and of the times shown.  [default: UTC]",

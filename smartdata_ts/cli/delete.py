@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ._command import command, option
-from ._options import store_argument, tz_option
+from ._options import everything_option, named_series, store_argument, tz_option
 
 
 @command(
@@ -13,13 +13,20 @@ from ._options import store_argument, tz_option
     "smartdata-ts delete city.sdts wm-0017 --start 2025-01-01 --end 2025-02-01 --tz Europe/Oslo",
 )
 @store_argument
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@click.argument("keys", nargs=-1, metavar="KEY...")
 @option("--start", metavar="TIME", section="Which readings", help="From here.")
 @option("--end", metavar="TIME", section="Which readings", help="Up to, but not including, this time.")
+@everything_option
 @tz_option
 @option("--note", metavar="TEXT", section="Output", help="Kept with the commit: who, why.")
 def delete(
-    store: Path, keys: tuple[str, ...], start: str | None, end: str | None, tz: str, note: str | None
+    store: Path,
+    keys: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    everything: bool,
+    tz: str,
+    note: str | None,
 ) -> None:
     """Delete readings of series, all or those of a span.
 
@@ -27,10 +34,11 @@ def delete(
     """
     from smartdata_ts import open as open_store
 
+    series = named_series(keys, everything)
     with open_store(store, "r"):
         pass  # what is not there is not created
     with open_store(store) as opened:
-        report = opened.delete(list(keys), start, end, tz, note)
+        report = opened.delete(series, start, end, tz, note, everything=everything)
     click.echo(
         f"{report.readings:,} readings deleted" + (f", commit {report.commit}" if report.commit else "")
     )

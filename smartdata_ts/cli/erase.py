@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ._command import command, option
-from ._options import store_argument
+from ._options import everything_option, named_series, store_argument
 
 
 @command(
@@ -13,9 +13,10 @@ from ._options import store_argument
     "smartdata-ts erase city.sdts wm-0017 --yes",
 )
 @store_argument
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@click.argument("keys", nargs=-1, metavar="KEY...")
+@everything_option
 @option("--yes", is_flag=True, section="How", help="Do not ask; there is no way back.")
-def erase(store: Path, keys: tuple[str, ...], yes: bool) -> None:
+def erase(store: Path, keys: tuple[str, ...], everything: bool, yes: bool) -> None:
     """Erase series: no byte of them is left in any file.
 
     Readings, history, facts and tags. Backups are your own to erase. Prints the report that may be kept.
@@ -25,10 +26,12 @@ def erase(store: Path, keys: tuple[str, ...], yes: bool) -> None:
 
     from smartdata_ts import open as open_store
 
+    series = named_series(keys, everything)
     if not yes:
-        click.confirm(f"Erase {len(keys)} series of {store} for good?", abort=True, err=True)
+        count = "all" if series is None else len(series)
+        click.confirm(f"Erase {count} series of {store} for good?", abort=True, err=True)
     with open_store(store, "r"):
         pass  # what is not there is not created
     with open_store(store) as opened:
-        report = opened.erase(list(keys))
+        report = opened.erase(series, everything=everything)
     click.echo(json.dumps({**dataclasses.asdict(report), "sha256": report.signature}))

@@ -43,8 +43,13 @@ def _matching(table: "pa.Table", series: tuple[str, ...], tags: dict[str, list[s
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from smartdata_ts._query import unknown_tag
     from smartdata_ts.errors import UnknownSeriesError
 
+    known = _tag_names(table) if tags else []
+    unknown = [name for name in tags if name not in known]
+    if unknown and table.num_rows:
+        raise unknown_tag(unknown[0], known)
     if series:
         table = table.filter(pc.is_in(table["series"], pa.array(series)))
         missing = sorted(set(series) - set(table["series"].to_pylist()))
@@ -59,12 +64,16 @@ def _flat(table: "pa.Table") -> "pa.Table":
     """The table with a column a tag, and the interval as one writes it."""
     import pyarrow as pa
 
-    names = sorted({name for pairs in table["tags"].to_pylist() for name, _ in pairs})
+    names = _tag_names(table)
     columns = {name: table[name] for name in table.schema.names if name not in ("tags", "interval_us")}
     widths = pa.array([_width_text(width) for width in table["interval_us"].to_pylist()], pa.string())
     columns["interval"] = widths
     columns.update({name: _tag(table, name) for name in names if name not in columns})
     return pa.table(columns)
+
+
+def _tag_names(table: "pa.Table") -> list[str]:
+    return sorted({name for pairs in table["tags"].to_pylist() for name, _ in pairs})
 
 
 def _tag(table: "pa.Table", name: str) -> "pa.ChunkedArray":

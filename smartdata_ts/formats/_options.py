@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from smartdata_ts._time_zone import zone_name
 from smartdata_ts.errors import UsageError
 
 Column = str | int
@@ -75,6 +76,9 @@ def read_options(options: Mapping[str, Any]) -> ReadOptions:
     unknown = [name for name in options if name not in known]
     if unknown:
         raise UsageError(f"no option is called {unknown[0]!r}; there are: {', '.join(known)}")
+    tz = options.get("tz")
+    if tz is not None and not isinstance(tz, str):  # a ZoneInfo, or what is no zone
+        options = {**options, "tz": zone_name(tz)}
     return ReadOptions(**options)
 
 
