@@ -246,7 +246,7 @@ class Snapshot:
         return np.unique(np.concatenate([np.empty(0, np.int32), *ids])).astype(np.int64)
 
     def span(self) -> Int64Array:
-        """The first and the last time of its chunks and head; the first is after the last where it has none."""
+        """The first and the last time of chunks and head; the first is after the last where there is none."""
         limits = np.iinfo(np.int64)
         lows, highs = ([getattr(row, name) for row in self.chunks] for name in ("time_min", "time_max"))
         first = min(int(self.head.times.min(initial=limits.max)), min(lows, default=limits.max))

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from restored import restore
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts import _writer

@@ -10,6 +10,7 @@ from smartdata_ts._facts import (
     checked_tags,
     described_rows,
     exchange_rows,
+    key_list,
 )
 from smartdata_ts._query import selected
 
@@ -75,8 +76,8 @@ class Writing(Handle):
         """One write of any size in bounded memory: commits at the end of the block, or not at all.
 
         It holds the store's write lock; other writers wait. `note` says who, why, from which file;
-        `on_conflict` which reading stands, and `on_reject` whether rejected rows are an error at the end, as in
-        `write`.
+        `on_conflict` which reading stands, and `on_reject` whether rejected rows are an error, which comes at
+        the end, as in `write`.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -104,11 +105,16 @@ class Writing(Handle):
     ) -> None:
         """Say what series are; creates those that are new. What is not named stays as it was.
 
-        `series` is a key, or a list of keys of which the same is said. `kind` is "register", "interval" or
-        "gauge", `unit` a UCUM code, `interval` the nominal spacing of readings ("1h"),
-        `multiplier` what a unit of the register is worth (pulse value). In bulk: `series`
-        may be a table (Arrow, pandas, polars) with a column `series`; columns with the names of the
-        parameters are facts, all others tags.
+        `series` is a key, or many (a list, an array, a column) of which the same is said. `kind` is
+        "register", "interval" or "gauge", `unit` a UCUM code ("m3", "kW.h"; "m³", "KWH" and "Liter" are
+        understood, and what is not is refused), `interval` the nominal spacing of readings ("1h"),
+        `multiplier` what a unit of the register is worth (pulse value). In bulk: `series` may be a table
+        (Arrow, pandas, polars, a mapping of columns) with a column `series`; columns with the names of the
+        parameters, and `interval_us`, are facts, a column `tags` of maps, pairs or dictionaries holds tags,
+        and each other column is a tag. Null and NaN say nothing. So another store's `series()` can be
+        described, be it by way of pandas or polars.
+
+        Raises DataError for what cannot be said; then nothing is said.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -116,7 +122,8 @@ class Writing(Handle):
         >>> store.series()["series"].to_pylist()
         ['wm-17']
         """
-        if isinstance(series, str | list | tuple):
+        given_keys = key_list(series)
+        if given_keys is not None:
             facts = checked_facts(
                 "describe",
                 {
@@ -129,8 +136,8 @@ class Writing(Handle):
                     "multiplier": multiplier,
                 },
             )
-            keys = [series] if isinstance(series, str) else series
-            described = [(checked_key(key), facts, checked_tags("describe", tags or {})) for key in keys]
+            said = checked_tags("describe", {} if tags is None else tags)
+            described = [(checked_key(key), facts, said) for key in given_keys]
         else:
             described = [
                 (
