@@ -34,6 +34,8 @@ def key_list(series: object) -> list[object] | None:
     """The keys that are given, in whatever holds texts; None where it is a table."""
     if isinstance(series, str):
         return [series]
+    if isinstance(series, np.ndarray):
+        return list(series.tolist()) if series.ndim == 1 else [series]
     if isinstance(series, pa.Array | pa.ChunkedArray):
         return list(series.to_pylist())
     if hasattr(series, "to_list"):  # a column of pandas or polars

@@ -123,6 +123,7 @@ def read_rows(
         if plain is not None:
             yield plain
             return
+        _check_nothing_lost(data, names, is_result)
         batches = iter([_batch_of_mapping(data, names)])
     else:
         batches = _record_batches(data)
@@ -160,9 +161,11 @@ def _next_batch(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
 _SPAN_COLUMNS = {"series", "time", "end", "value", "quality"}
 
 
-def _check_nothing_lost(columns: list[str], names: ColumnNames, is_result: bool) -> None:
-    """Raise DataError where a result of a query says more than a store can keep."""
+def _check_nothing_lost(columns: Collection[str], names: ColumnNames, is_result: bool) -> None:
+    """Raise DataError where a result of a query, of which readings could be made, says more than these keep."""
     taken = (names.series, names.time, names.value, names.quality_in(columns))
+    if not set(taken[:3]) <= set(columns):
+        return
     lost = [name for name in columns if name not in taken]
     is_of_spans = "end" in lost and set(columns) in (_SPAN_COLUMNS, _SPAN_COLUMNS | {"event"})
     if not (lost and (is_result or is_of_spans)):

@@ -22,7 +22,8 @@ _ANNOTATION = r"\{[!-z|~]*\}"
 _ATOM = rf"(?:(?:(?:{_PREFIXES})?(?:{_METRIC})|{_OTHER})(?:[+-]?[1-9]\d?)?|[1-9]\d*)"
 _COMPONENT = rf"(?:{_ATOM}(?:{_ANNOTATION})?|{_ANNOTATION})"
 _CODE = re.compile(rf"/?{_COMPONENT}(?:[./]{_COMPONENT})*")
-_PREFIXED = re.compile(rf"(?:{_PREFIXES})(?:{_METRIC}|S)")
+_MILLI_OR_MEGA = re.compile(rf"[mM](?:{_METRIC}|S)")
+_CODE_WITHOUT = re.compile(rf"{_OTHER}|mol|m\[")
 
 _NAMES = {
     "L": ("liter", "litre", "liters", "litres", "ltr"),
@@ -66,9 +67,9 @@ def is_code(text: str) -> bool:
     return _CODE.fullmatch(text) is not None
 
 
-def has_prefix(code: str) -> bool:
-    """Whether a code begins with a prefix: "mW" does, "m3" and "min" do not."""
-    return code not in _CODE_BY_NAME.values() and _PREFIXED.match(code) is not None
+def is_milli_or_mega(code: str) -> bool:
+    """Whether a code begins with one of these prefixes: "mW" does, "m3" and "min" do not."""
+    return _MILLI_OR_MEGA.match(code) is not None and _CODE_WITHOUT.match(code) is None
 
 
 def plain(text: str) -> str:

@@ -26,7 +26,8 @@ _HOUR = 3_600
 _DAY = 24 * _HOUR
 _FACTORS: dict[str, dict[str, Fraction | int | str]] = {
     "volume": {
-        "m3": 1, "kL": 1, "ML": 1_000, "hL": "1/10", "L": "1/1000", "l": "1/1000", "dm3": "1/1000", "dL": "1/10000",
+        "m3": 1, "kL": 1, "ML": 1_000,
+        "hL": "1/10", "L": "1/1000", "l": "1/1000", "dm3": "1/1000", "dL": "1/10000",
         "cL": "1/100000", "mL": "1/1000000", "ml": "1/1000000", "cm3": "1/1000000",
         "[gal_us]": "0.003785411784", "[gal_br]": "0.00454609", "[cft_i]": "0.028316846592",
     },
@@ -106,6 +107,9 @@ def conversion(source: str, target: str) -> Conversion:
     return Conversion(float(ratio.numerator), float(ratio.denominator), float(offset))
 
 
+_MEANT = {"C": ("Cel",), "F": ("[degF]",)}  # UCUM's own C and F are coulomb and farad
+
+
 def checked_unit(where: str, text: str) -> str:
     """The UCUM code of what people write for a unit: "m³" is m3, "KWH" kWh, "Liter" L.
 
@@ -118,13 +122,13 @@ def checked_unit(where: str, text: str) -> str:
     if plain in UNITS or _ucum.is_code(plain):
         return plain
     folded = [code for code in UNITS if code.casefold() == plain.casefold()]
-    if len(plain) > 1 and folded and len({UNITS[code].factor for code in folded}) == 1:
-        # A prefix's case is its meaning: milli or mega.
-        if folded[0][0] == plain[0] or not _ucum.has_prefix(folded[0]) or plain[0] not in "mM":
-            return folded[0]
+    is_one = len({UNITS[code].factor for code in folded}) == 1
+    # A prefix's case is its meaning: milli or mega.
+    if len(plain) > 1 and is_one and (folded[0][0] == plain[0] or not _ucum.is_milli_or_mega(folded[0])):
+        return folded[0]
     codes = {code.casefold(): code for code in UNITS}
     near = difflib.get_close_matches(plain.casefold(), codes, n=3, cutoff=0.5)
-    near_codes = list(dict.fromkeys([*folded, *(codes[each] for each in near)]))[:3]
+    near_codes = list(dict.fromkeys([*_MEANT.get(plain, ()), *folded, *(codes[each] for each in near)]))[:3]
     advice = f"; did you mean {' or '.join(near_codes)}?" if near_codes else "; docs/meters.md lists them."
     raise DataError(
         f"{where}: {text!r} is no UCUM code of a unit{advice} What has no code is written in braces: '{{NTU}}'"

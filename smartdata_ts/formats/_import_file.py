@@ -80,8 +80,9 @@ def import_file(
     `Store.describe`. `progress` is called after every batch with the part of the file that was read, from
     0 to 1 (None where its size is not known), and the count of rows.
 
-    The report's `notices` tell of times that are decades from all others, and of series whose values are a thousand times what they were, or what others of
-    their unit are, or a thousandth: litres taken for cubic metres.
+    The report's `notices` tell of times that are decades from all others, and of series whose values are a
+    thousand times what they were, or what others of their unit are, or a thousandth: litres taken for cubic
+    metres.
 
     Raises DataError where the file cannot be read and DialectError where its layout cannot be told;
     the store is then as it was. Importing a file twice stores nothing new.

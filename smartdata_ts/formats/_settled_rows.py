@@ -83,7 +83,7 @@ class SettledRows:
 def mark_empty(
     empty: npt.NDArray[np.bool_], qualities: UInt8Array, values: Float64Array, statuses: UInt8Array
 ) -> None:
-    """Of rows without a value that are OK so far, those are readings (NaN) whose quality says that there is none.
+    """Let rows without a value, which are OK so far, be NaN where their quality says that there is none.
 
     All others become EMPTY_VALUE: they are counted, and not stored.
     """
