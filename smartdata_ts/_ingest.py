@@ -5,6 +5,7 @@ reading is missing or rejected; then it is a NaN of that quality. A row that is 
 """
 
 import contextlib
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -74,9 +75,9 @@ class ColumnNames:
     quality: str | Literal[False] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("series", "time", "value"):
-            if not isinstance(given := getattr(self, name), str):
-                raise UsageError(f"{name} must be the name of a column, not {given!r}")
+        for given in (self.series, self.time, self.value):
+            if not isinstance(given, str):
+                raise UsageError(f"series, time and value must be names of columns, not {given!r}")
         if not (self.quality is None or self.quality is False or isinstance(self.quality, str)):
             raise UsageError(
                 f"quality must be the name of a column, or False where none holds codes, not {self.quality!r}"
@@ -162,7 +163,7 @@ _SPAN_COLUMNS = {"series", "time", "end", "value", "quality"}
 
 
 def _check_nothing_lost(columns: Collection[str], names: ColumnNames, is_result: bool) -> None:
-    """Raise DataError where a result of a query, of which readings could be made, says more than these keep."""
+    """Raise DataError where a result of a query says more than the readings that could be made of it."""
     taken = (names.series, names.time, names.value, names.quality_in(columns))
     if not set(taken[:3]) <= set(columns):
         return
@@ -187,7 +188,7 @@ def _plain_rows(data: Mapping[str, object], names: ColumnNames) -> Rows | None:
     values = _plain_column(data.get(names.value), float, np.dtype(np.float64))
     if names.quality_in(data) is not None or times is None or values is None or times.size != values.size:
         return None
-    if np.isnan(values).any():
+    if _has_nan(values):
         return None
     if isinstance(key, str):
         keys, codes = [key], np.zeros(times.size, np.int32)
@@ -200,6 +201,11 @@ def _plain_rows(data: Mapping[str, object], names: ColumnNames) -> Rows | None:
         return None
     readings = Readings(codes, times, values, np.zeros(times.size, np.uint8))
     return Rows(times.size, keys, readings, _NO_ROWS, _NO_REASONS)
+
+
+def _has_nan(values: Float64Array) -> bool:
+    # Of few, NumPy takes longer to be called than Python to look.
+    return any(map(math.isnan, values.tolist())) if values.size <= _FEW_ROWS else bool(np.isnan(values.min()))
 
 
 def _plain_column(column: object, kind: type, dtype: np.dtype) -> np.ndarray | None:

@@ -131,7 +131,7 @@ def checked_unit(where: str, text: str) -> str:
     near_codes = list(dict.fromkeys([*_MEANT.get(plain, ()), *folded, *(codes[each] for each in near)]))[:3]
     advice = f"; did you mean {' or '.join(near_codes)}?" if near_codes else "; docs/meters.md lists them."
     raise DataError(
-        f"{where}: {text!r} is no UCUM code of a unit{advice} What has no code is written in braces: '{{NTU}}'"
+        f"{where}: {text!r} is no UCUM code of a unit{advice} What has no code stands in braces: '{{NTU}}'"
     )
 
 

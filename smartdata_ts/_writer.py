@@ -86,9 +86,9 @@ class WriteState:
             grown[: self.newest.size] = self.newest
             self.newest = grown
 
-    def widen(self, span: Int64Array) -> None:
+    def widen(self, span: tuple[int, int]) -> None:
         """Let the span of all readings hold another."""
-        self.span = np.array([min(self.span[0], span[0]), max(self.span[1], span[1])])
+        self.span = min(self.span[0], span[0]), max(self.span[1], span[1])
 
     def forget_many_keys(self) -> None:
         """Keep keys for the next write only where they are few; a million take 200 MB."""

@@ -142,16 +142,42 @@ def test_the_same_is_said_of_keys_in_whatever_holds_them(tmp_path: Path, keys: o
 UNDERSTOOD = {
     "m³": "m3", "m^3": "m3", "m**3": "m3", " m3 ": "m3", "M3": "m3", "M³/H": "m3/h", "m3/hour": "m3/h",
     "Liter": "L", "litres": "L", "LITRE": "L", "liter/sec": "L/s", "L/S": "L/s", "l per min": "l/min",
-    "KWH": "kWh", "kwh": "kWh", "KW.H": "kW.h", "kW·h": "kW.h", "MWH": "MWh", "KW": "kW", "kilowatt hours": "kWh",
+    "KWH": "kWh", "kwh": "kWh", "KW.H": "kW.h", "kW·h": "kW.h", "MWH": "MWh", "KW": "kW",
+    "kilowatt hours": "kWh",
     "°C": "Cel", "℃": "Cel", "celsius": "Cel", "CEL": "Cel", "°F": "[degF]", "BAR": "bar", "HPA": "hPa",
     "percent": "%", "ppm": "[ppm]", "pH": "[pH]", "NTU": "{NTU}", "µg/m³": "ug/m3", "W/m²": "W/m2",
 }  # fmt: skip
-AS_THEY_ARE = (
-    "m3 L l ML mL kWh kW.h MW mW Cel 1/h /min mg/L g/kg dB lx uS/cm mol/L {NTU} m3{normal} kvar kvarh kV.A 10*3 W/m2"
-).split()
+AS_THEY_ARE = [
+    "m3",
+    "L",
+    "l",
+    "ML",
+    "mL",
+    "kWh",
+    "kW.h",
+    "MW",
+    "mW",
+    "Cel",
+    "1/h",
+    "/min",
+    "mg/L",
+    "g/kg",
+    "dB",
+    "lx",
+    "uS/cm",
+    "mol/L",
+    "{NTU}",
+    "m3{normal}",
+    "kvar",
+    "kvarh",
+    "kV.A",
+    "10*3",
+    "W/m2",
+]
 REFUSED = {
     "mw": "mW or MW", "mwh": "MWh", "MBAR": "mbar", "MM": "mm", "C": "Cel", "F": r"\[degF\]", "H": "h",
-    "gallons": "gal_us", "Nm3": "m3", "foo": "docs/meters.md", "": "docs/meters.md", "m3/": "m3", "kWhh": "kWh",
+    "gallons": "gal_us", "Nm3": "m3", "foo": "docs/meters.md", "": "docs/meters.md", "m3/": "m3",
+    "kWhh": "kWh",
     "m{3": "m3", "not a unit": "docs/meters.md",
 }  # fmt: skip
 
@@ -161,7 +187,7 @@ def doors(folder: Path) -> dict[str, Callable[[sd.Store, str], object]]:
         (folder / "in.csv").write_text("series,time,value\nx,2024-01-01T00:00Z,1\n")
         return import_file(store, folder / "in.csv", unit=unit)
 
-    def by_command(store: sd.Store, unit: str) -> object:
+    def by_command(_: sd.Store, unit: str) -> object:
         done = run("describe", folder / "s", "x", "--unit", unit)
         if done.status:
             raise DataError(done.err)
