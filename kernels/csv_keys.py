@@ -10,7 +10,7 @@ import numpy as np
 
 from ._jit import Int32Array, Int64Array, UInt8Array, inner, kernel
 from .bits import load_word
-from .csv_status import EMPTY_KEY, OK, UNREADABLE_KEY
+from .csv_status import EMPTY_KEY, OK, UNREADABLE_KEY, ZERO_KEY
 
 # Places in the state.
 KEY_COUNT = 0
@@ -21,6 +21,7 @@ STATE_SIZE = 3
 # Codes of rows without a key.
 NO_KEY = -1
 NO_TEXT = -2
+ZERO_BYTE = -3
 
 
 @inner
@@ -130,10 +131,13 @@ def rebuild_slots(key_bytes: UInt8Array, key_stops: Int64Array, key_count: int, 
 
 @kernel
 def mark_rows(codes: Int32Array, statuses: UInt8Array) -> int:
-    """Set the status of rows that were OK and have NO_KEY or NO_TEXT for a code; return how many."""
+    """Set the status of rows that were OK and have no code but NO_KEY or the like; return how many."""
     marked = 0
     for row in range(codes.size):
         if codes[row] < 0 and statuses[row] == OK:
-            statuses[row] = EMPTY_KEY if codes[row] == NO_KEY else UNREADABLE_KEY
+            if codes[row] == NO_KEY:
+                statuses[row] = EMPTY_KEY
+            else:
+                statuses[row] = ZERO_KEY if codes[row] == ZERO_BYTE else UNREADABLE_KEY
             marked += 1
     return marked

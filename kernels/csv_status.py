@@ -23,3 +23,4 @@ UNREADABLE_QUALITY = 16
 NUMBER_OUT_OF_RANGE = 17
 PENDING_TIME = 18  # in a repeated hour which its series has not yet left
 NO_ROW = 19
+ZERO_KEY = 20  # a text with a zero byte, which no key has

@@ -10,6 +10,7 @@ import numpy as np
 from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
 
 MALFORMED = -1
+NEVER = np.iinfo(np.int64).min
 
 _ROWS_AT_ONCE = 1024
 
@@ -359,6 +360,28 @@ def mark_stale(slots: Int32Array, times: Int64Array, newest: Int64Array, stale: 
         stale[fresh:end] = 0
         count += fresh - first
         newest[slots[first]] = max(before, times[end - 1])
+        first = end
+    return count
+
+
+@kernel
+def count_far(slots: Int32Array, times: Int64Array, newest: Int64Array, far_us: int, span: Int64Array) -> int:
+    """Count the slots whose rows reach `far_us` or more away from `newest`, or have no newest time yet.
+
+    Rows are sorted by slot and time; NEVER is the newest time of a slot without one. `span` is widened to
+    the first and last time of all rows. Steps go by slot, not by row.
+    """
+    count = 0
+    first = 0
+    while first < slots.size:
+        end = _run_end(slots, first)
+        before, low, high = newest[slots[first]], times[first], times[end - 1]
+        span[0] = min(span[0], low)
+        span[1] = max(span[1], high)
+        # As doubles, which no difference of two int64 overflows.
+        below, above = np.float64(before) - np.float64(low), np.float64(high) - np.float64(before)
+        if before == NEVER or below >= far_us or above >= far_us:
+            count += 1
         first = end
     return count
 

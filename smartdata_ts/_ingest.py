@@ -1,16 +1,24 @@
-"""Other people's tables as columns of readings: what is taken, and what is rejected and why."""
+"""Other people's tables as columns of readings: what is taken, what holds no value, what is rejected and why.
+
+A null and a NaN are one: no value. Such a row is empty, and not stored, unless its own quality says that the
+reading is missing or rejected; then it is a NaN of that quality. A row that is rejected is not empty too.
+"""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import fixed_array, numbers_of, text_array
-from smartdata_ts._readings import Readings
-from smartdata_ts.errors import DataError
+from smartdata_ts._local_time import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver, parse_offset_us
+from smartdata_ts._quality import IS_READING
+from smartdata_ts._readings import Readings, concatenate, room_for
+from smartdata_ts.errors import DataError, UsageError
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 REASONS = (
@@ -18,10 +26,11 @@ REASONS = (
     "null series key",
     "empty series key",
     "series key holds a zero byte",
+    "series key is no UTF-8 text",
     "null time",
     "time out of range",
     "time finer than a microsecond",
-    "null value",
+    "local time skipped by the change to summer time",
     "unparsable value",
     "integer that no double holds",
     "quality is no code from 0 to 255",
@@ -32,14 +41,16 @@ _Reasons = npt.NDArray[np.uint8]
     _NULL_KEY,
     _EMPTY_KEY,
     _ZERO_KEY,
+    _NO_TEXT,
     _NULL_TIME,
     _TIME_RANGE,
     _FINE_TIME,
-    _NULL_VALUE,
+    _SKIPPED_TIME,
     _UNPARSABLE,
     _INEXACT,
     _BAD_QUALITY,
-) = range(len(REASONS))
+    _EMPTY,  # no reason to reject a row: it has no value
+) = range(len(REASONS) + 1)
 
 _UNITS_US = {"s": 1_000_000, "ms": 1_000, "us": 1}
 # NumPy's units that Arrow does not know.
@@ -52,12 +63,34 @@ _NO_REASONS = np.empty(0, np.uint8)
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """Which columns of a table hold what; `quality` None means that all readings are measured."""
+    """Which columns of a table hold what.
+
+    Where `quality` is None, a column "quality" holds the codes if there is one; False: no column does, and
+    all readings are measured.
+    """
 
     series: str = "series"
     time: str = "time"
     value: str = "value"
-    quality: str | None = None
+    quality: str | Literal[False] | None = None
+
+    def __post_init__(self) -> None:
+        for given in (self.series, self.time, self.value):
+            if not isinstance(given, str):
+                raise UsageError(f"series, time and value must be names of columns, not {given!r}")
+        if not (self.quality is None or self.quality is False or isinstance(self.quality, str)):
+            raise UsageError(
+                f"quality must be the name of a column, or False where none holds codes, not {self.quality!r}"
+            )
+
+    def quality_in(self, columns: Collection[str]) -> str | None:
+        """The column of quality codes among these; None where all readings are measured."""
+        if self.quality is False:
+            return None
+        if self.quality is not None:
+            return self.quality
+        is_free = "quality" not in (self.series, self.time, self.value)
+        return "quality" if is_free and "quality" in columns else None
 
 
 @dataclass(frozen=True)
@@ -69,19 +102,35 @@ class Rows:
     readings: Readings
     rejected_rows: Int64Array  # row numbers within the batch, from 0
     rejected_reasons: _Reasons  # indexes into REASONS
+    empty_count: int = 0
+    ambiguous_count: int = 0  # in a repeated local hour, of which the rows' order tells nothing
 
 
-def read_rows(data: object, names: ColumnNames) -> Iterator[Rows]:
+def read_rows(
+    data: object,
+    names: ColumnNames,
+    local: "LocalTimes | None" = None,
+    takes_nan: bool = False,
+    is_result: bool = False,
+) -> Iterator[Rows]:
     """The rows of whatever can be read as Arrow, or of a mapping of arrays, batch by batch.
 
-    Raises DataError where `data` is none of these, or a column is missing or of a wrong type.
+    Times without a zone are UTC, or those that `local` settles. A NaN is a reading where `takes_nan`. Of a
+    query's result (`is_result`) every column must be one that is read. Raises DataError where `data` cannot
+    be read, or a column is missing or of a wrong type.
     """
     if isinstance(data, Mapping):
         plain = _plain_rows(data, names)
-        yield normalize(_batch_of_mapping(data, names), names) if plain is None else plain
-        return
-    for batch in _record_batches(data):
-        yield normalize(batch, names)
+        if plain is not None:
+            yield plain
+            return
+        _check_nothing_lost(data, names, is_result)
+        batches = iter([_batch_of_mapping(data, names)])
+    else:
+        batches = _record_batches(data)
+    while (batch := _next_batch(batches)) is not None:
+        _check_nothing_lost(batch.schema.names, names, is_result)
+        yield normalize(batch, names, local, takes_nan)
 
 
 def _record_batches(data: object) -> Iterator[pa.RecordBatch]:
@@ -94,11 +143,38 @@ def _record_batches(data: object) -> Iterator[pa.RecordBatch]:
             return iter(pa.RecordBatchReader.from_stream(data))
         if hasattr(data, "__arrow_c_array__"):
             return iter([pa.record_batch(data)])
-    except (pa.ArrowException, TypeError) as problem:
+    except (pa.ArrowException, TypeError, ValueError, AttributeError, OverflowError) as problem:
         raise DataError(f"a {type(data).__name__} that is no table: {problem}") from problem
     raise DataError(
         f"cannot write a {type(data).__name__}: give an Arrow table, a pandas or polars frame, anything "
         "with __arrow_c_stream__, or a mapping of column names to arrays"
+    )
+
+
+def _next_batch(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+    try:
+        return next(batches, None)
+    except pa.ArrowException as problem:
+        raise DataError(f"the table could not be read to its end: {problem}") from problem
+
+
+# Columns of amounts and of held levels: each row is of a span of time.
+_SPAN_COLUMNS = {"series", "time", "end", "value", "quality"}
+
+
+def _check_nothing_lost(columns: Collection[str], names: ColumnNames, is_result: bool) -> None:
+    """Raise DataError where a result of a query says more than the readings that could be made of it."""
+    taken = (names.series, names.time, names.value, names.quality_in(columns))
+    if not set(taken[:3]) <= set(columns):
+        return
+    lost = [name for name in columns if name not in taken]
+    is_of_spans = "end" in lost and set(columns) in (_SPAN_COLUMNS, _SPAN_COLUMNS | {"event"})
+    if not (lost and (is_result or is_of_spans)):
+        return
+    kept = ", ".join(repr(name) for name in taken if name is not None)
+    raise DataError(
+        f"a store keeps nothing of the result's {', '.join(map(repr, lost))}: to write the rest as readings, "
+        f"of series of their own, select it: .to_arrow().select([{kept}])"
     )
 
 
@@ -110,7 +186,9 @@ def _plain_rows(data: Mapping[str, object], names: ColumnNames) -> Rows | None:
     key = data.get(names.series)
     times = _plain_column(data.get(names.time), int, np.dtype(np.int64))
     values = _plain_column(data.get(names.value), float, np.dtype(np.float64))
-    if names.quality is not None or times is None or values is None or times.size != values.size:
+    if names.quality_in(data) is not None or times is None or values is None or times.size != values.size:
+        return None
+    if _has_nan(values):
         return None
     if isinstance(key, str):
         keys, codes = [key], np.zeros(times.size, np.int32)
@@ -123,6 +201,11 @@ def _plain_rows(data: Mapping[str, object], names: ColumnNames) -> Rows | None:
         return None
     readings = Readings(codes, times, values, np.zeros(times.size, np.uint8))
     return Rows(times.size, keys, readings, _NO_ROWS, _NO_REASONS)
+
+
+def _has_nan(values: Float64Array) -> bool:
+    # Of few, NumPy takes longer to be called than Python to look.
+    return any(map(math.isnan, values.tolist())) if values.size <= _FEW_ROWS else bool(np.isnan(values.min()))
 
 
 def _plain_column(column: object, kind: type, dtype: np.dtype) -> np.ndarray | None:
@@ -142,7 +225,7 @@ def _is_bad_key(key: str) -> bool:
 
 
 def _batch_of_mapping(data: Mapping[str, object], names: ColumnNames) -> pa.RecordBatch:
-    wanted = (names.series, names.time, names.value, names.quality)
+    wanted = (names.series, names.time, names.value, names.quality_in(data))
     columns = {name: data[name] for name in wanted if name is not None and name in data}
     sizes = {_size(name, column) for name, column in columns.items() if not isinstance(column, str)}
     if len(sizes) > 1:
@@ -175,21 +258,35 @@ def _array(name: str, column: object, row_count: int) -> pa.Array:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def normalize(batch: pa.RecordBatch, names: ColumnNames) -> Rows:
+def normalize(
+    batch: pa.RecordBatch, names: ColumnNames, local: "LocalTimes | None" = None, takes_nan: bool = False
+) -> Rows:
     """Turn one batch into readings; DataError where a column is missing or of a type that cannot be one."""
     reasons = np.zeros(batch.num_rows, np.uint8)
     keys, codes = _series(_column(batch, names.series), names.series, reasons)
-    times = _times(_column(batch, names.time), names.time, reasons)
-    values = _values(_column(batch, names.value), names.value, reasons)
-    if names.quality is None:
+    time_column = _column(batch, names.time)
+    times = _times(time_column, names.time, reasons)
+    values, empty = _values(_column(batch, names.value), names.value, reasons)
+    quality = names.quality_in(batch.schema.names)
+    if quality is None:
         qualities = np.zeros(batch.num_rows, np.uint8)
     else:
-        qualities = _qualities(_column(batch, names.quality), names.quality, reasons)
+        qualities = _qualities(_column(batch, quality), quality, reasons, names.quality is None)
+    if empty is not None and not takes_nan:
+        _note(reasons, empty & IS_READING[qualities], _EMPTY)
     readings = Readings(codes, times, values, qualities)
-    rejected = np.flatnonzero(reasons)
-    if rejected.size:
+    if local is not None and _is_local(time_column.type):
+        return local.settle(keys, readings, reasons)
+    return _rows(keys, readings, reasons)
+
+
+def _rows(keys: pa.StringArray, readings: Readings, reasons: _Reasons) -> Rows:
+    """The rows without those that are empty or rejected, which are counted."""
+    row_count, left_out = reasons.size, np.flatnonzero(reasons)
+    if left_out.size:
         readings = readings.select(reasons == _TAKEN)
-    return Rows(batch.num_rows, keys, readings, rejected, reasons[rejected])
+    rejected = left_out[reasons[left_out] != _EMPTY]
+    return Rows(row_count, keys, readings, rejected, reasons[rejected], left_out.size - rejected.size)
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -245,12 +342,32 @@ def _series(array: pa.Array, name: str, reasons: _Reasons) -> tuple[pa.StringArr
         _note(reasons, _nulls(_decoded(array)), _NULL_KEY)
         indices = indices.fill_null(0)
     codes = numbers_of(indices)
+    if not _are_texts(keys):
+        texts = [_text(raw) for raw in keys.cast(pa.binary()).to_pylist()]
+        _note(reasons, np.array([text is None for text in texts], np.bool_)[codes], _NO_TEXT)
+        keys = text_array([text or "" for text in texts])
     if _has_bad_key(keys):
         import pyarrow.compute as pc
 
         for bad, reason in ((pc.equal(keys, ""), _EMPTY_KEY), (pc.match_substring(keys, "\0"), _ZERO_KEY)):
             _note(reasons, np.asarray(bad.fill_null(False))[codes], reason)
     return keys, codes
+
+
+def _are_texts(keys: pa.StringArray) -> bool:
+    """Whether the keys are UTF-8, which Arrow does not look at by itself."""
+    try:
+        keys.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _text(raw: bytes | None) -> str | None:
+    try:
+        return "" if raw is None else raw.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _has_bad_key(keys: pa.StringArray) -> bool:
@@ -295,10 +412,30 @@ def _times(array: pa.Array, name: str, reasons: _Reasons) -> Int64Array:
     return times
 
 
-def _values(array: pa.Array, name: str, reasons: _Reasons) -> Float64Array:
+def _is_local(kind: pa.DataType) -> bool:
+    """Whether times of a type are wall times: timestamps without a zone, and dates."""
+    while pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        kind = kind.value_type
+    return pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None)
+
+
+def _values(
+    array: pa.Array, name: str, reasons: _Reasons
+) -> tuple[Float64Array, npt.NDArray[np.bool_] | None]:
+    """The values, and which rows have none, where there are any; these are NaN."""
     array = _decoded(array)
-    if array.null_count:
-        _note(reasons, _nulls(array), _NULL_VALUE)
+    values = _numbers(array, name, reasons)
+    nulls = _nulls(array) if array.null_count else None
+    if nulls is not None:
+        values = np.where(nulls, np.nan, values)
+    # Asked of the least value first: that takes a third of the time.
+    if values.size == 0 or not np.isnan(values.min()):
+        return values, None
+    return values, np.isnan(values)
+
+
+def _numbers(array: pa.Array, name: str, reasons: _Reasons) -> Float64Array:
+    """The numbers of a column; any for null."""
     if pa.types.is_null(array.type):
         return np.zeros(len(array))
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
@@ -338,15 +475,77 @@ def _parsed(array: pa.Array, reasons: _Reasons) -> Float64Array:
     return parsed
 
 
-def _qualities(array: pa.Array, name: str, reasons: _Reasons) -> UInt8Array:
+def _qualities(array: pa.Array, name: str, reasons: _Reasons, is_unasked: bool) -> UInt8Array:
     """Quality codes; a null is 0, measured."""
     array = _decoded(array)
     if pa.types.is_null(array.type):
         return np.zeros(len(array), np.uint8)
     if not pa.types.is_integer(array.type):
-        raise DataError(f"column {name!r} is {array.type}, not a quality code from 0 to 255")
+        advice = "; name the column of codes, or say quality=False where there is none" if is_unasked else ""
+        raise DataError(f"column {name!r} is {array.type}, not a quality code from 0 to 255{advice}")
     codes = numbers_of(_filled(array))
     if codes.dtype != np.uint8:
         _note(reasons, (codes < 0) | (codes > 255), _BAD_QUALITY)
         codes = codes.astype(np.uint8)
     return codes
+
+
+# Beyond these, the calendar's years, no zone says anything.
+_WALL_MIN, _WALL_MAX = (int(np.datetime64(year, "us").astype(np.int64)) for year in ("0001", "9999"))
+
+
+class LocalTimes:
+    """Makes instants of the local times of one zone; `_local_time` has the rules.
+
+    Rows in a repeated hour wait until their series has left it, and then come before the next batch's rows,
+    so that it does not matter where batches are cut.
+    """
+
+    def __init__(self, tz: str) -> None:
+        self._offset_us = parse_offset_us(tz)
+        self._resolver = LocalTimeResolver(tz if self._offset_us is None else "UTC")
+        self._codes: dict[str, int] = {}  # of keys, the same in every batch
+        self._keys = text_array([])
+        self._waiting = room_for(0)
+
+    def settle(self, keys: pa.StringArray, readings: Readings, reasons: _Reasons) -> Rows:
+        """The rows that waited and those of a batch, as far as their instants are settled."""
+        _note(reasons, (readings.times < _WALL_MIN) | (readings.times >= _WALL_MAX), _TIME_RANGE)
+        places = np.flatnonzero(reasons == _TAKEN)
+        readings = readings.select(places)
+        known = self._codes
+        codes = [known.setdefault(key or "", len(known)) for key in keys.to_pylist()]
+        stable = np.array(codes, np.int32)[readings.series]
+        readings = Readings(stable, readings.times, readings.values, readings.qualities)
+        waited = len(self._waiting)
+        settled, status = self._resolved(readings, final=False)
+        skipped = np.flatnonzero(status == MISSING) - waited
+        reasons[places[skipped]] = _SKIPPED_TIME
+        rejected = np.flatnonzero((reasons != _TAKEN) & (reasons != _EMPTY))
+        return Rows(
+            reasons.size,
+            self._dictionary(),
+            settled,
+            rejected,
+            reasons[rejected],
+            int(np.count_nonzero(reasons == _EMPTY)),
+            int(np.count_nonzero(status == AMBIGUOUS)),
+        )
+
+    def finish(self) -> Rows:
+        """The rows that still wait; no others come."""
+        settled, status = self._resolved(room_for(0), final=True)
+        ambiguous = int(np.count_nonzero(status == AMBIGUOUS))
+        return Rows(0, self._dictionary(), settled, _NO_ROWS, _NO_REASONS, 0, ambiguous)
+
+    def _resolved(self, readings: Readings, final: bool) -> tuple[Readings, UInt8Array]:
+        rows = concatenate([self._waiting, readings])
+        instants, status = self._resolver.resolve(rows.series, rows.times - (self._offset_us or 0), final)
+        self._waiting = rows.select(status == PENDING)
+        rows = Readings(rows.series, instants, rows.values, rows.qualities)
+        return rows.select((status == OK) | (status == AMBIGUOUS)), status
+
+    def _dictionary(self) -> pa.StringArray:
+        if len(self._keys) < len(self._codes):
+            self._keys = text_array(list(self._codes))
+        return self._keys

@@ -23,6 +23,8 @@ The hour's outer neighbours count if they are less than two days away. What matt
 inside a series: a file may be sorted by time or by series, and batches may be cut anywhere.
 """
 
+import re
+
 import numpy as np
 
 from ._time_zone import LocalWindows, load_zone, local_windows
@@ -39,7 +41,15 @@ from .kernels.local_time import (
     settle_repeated_hours,
 )
 
-__all__ = ["AMBIGUOUS", "MISSING", "OK", "PENDING", "PENDING_ROW_COUNT_MAX", "LocalTimeResolver"]
+__all__ = [
+    "AMBIGUOUS",
+    "MISSING",
+    "OK",
+    "PENDING",
+    "PENDING_ROW_COUNT_MAX",
+    "LocalTimeResolver",
+    "parse_offset_us",
+]
 
 PENDING_ROW_COUNT_MAX = 1 << 20
 
@@ -151,3 +161,16 @@ def _checked(series: Int32Array, local_us: Int64Array) -> tuple[Int32Array, Int6
             f"series has shape {series.shape} and local_us {local_us.shape}; both need one number a row"
         )
     return np.ascontiguousarray(series), np.ascontiguousarray(local_us)
+
+
+def parse_offset_us(tz: str | None) -> int | None:
+    """Microseconds east of UTC, where `tz` says no more than that: "UTC", "Z", "+01:00"."""
+    if tz is None:
+        return None
+    if tz.upper() in ("UTC", "Z"):
+        return 0
+    match = re.fullmatch(r"([+-])(\d{2}):?([0-5]\d)?", tz)
+    if match is None:
+        return None
+    minutes = int(match[2]) * 60 + int(match[3] or 0)
+    return (-1 if match[1] == "-" else 1) * minutes * 60 * 10**6

@@ -65,9 +65,9 @@ def salvage(source: str | Path, target: str | Path) -> SalvageReport:
         with store.writer(note=f"salvaged from {source.name}", on_conflict="replace") as writer:
             for chunk in chunks:
                 for batch in _sound_batches(chunk, found.losses):
-                    writer.write(batch, quality="quality")
+                    writer.restore(batch)
             for batch in found.head:
-                writer.write(batch, quality="quality")
+                writer.restore(batch)
         if found.facts is not None:
             _describe(store, found.facts)
         info = store.info()

@@ -245,6 +245,14 @@ class Snapshot:
         ids = [series[series_starts(series)] for series in columns]
         return np.unique(np.concatenate([np.empty(0, np.int32), *ids])).astype(np.int64)
 
+    def span(self) -> tuple[int, int]:
+        """The first and the last time of chunks and head; the first is after the last where there is none."""
+        limits = np.iinfo(np.int64)
+        lows, highs = ([getattr(row, name) for row in self.chunks] for name in ("time_min", "time_max"))
+        first = min(int(self.head.times.min(initial=limits.max)), min(lows, default=limits.max))
+        last = max(int(self.head.times.max(initial=limits.min)), max(highs, default=limits.min))
+        return int(first), int(last)
+
     def watermarks(self, series_id_max: int) -> Int64Array:
         """The newest time of every series, by id; the least int64 where it has no reading."""
         newest = np.full(series_id_max + 1, np.iinfo(np.int64).min)

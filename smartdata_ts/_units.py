@@ -1,8 +1,8 @@
 """Units, by their UCUM codes (case-sensitive; ucum.org), and how one becomes another of its dimension.
 
 A value v of a unit is v * factor + offset of its dimension's base: m3, J, W, K, Pa, m3/s, s, m, kg, 1, V, A.
-Factors are exact fractions. `kWh` and its like, which UCUM writes `kW.h`, are taken too. A unit that is not
-in the table can be said of a series and stays as it is; it only becomes itself.
+Factors are exact fractions. `kWh` and its like, which UCUM writes `kW.h`, are taken too. Other codes of UCUM
+can be said of a series, and only become themselves; what is no code is understood or refused when it is said.
 """
 
 import difflib
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from .errors import UnitError
+from . import _ucum
+from .errors import DataError, UnitError
 from .kernels._jit import Float64Array
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ _HOUR = 3_600
 _DAY = 24 * _HOUR
 _FACTORS: dict[str, dict[str, Fraction | int | str]] = {
     "volume": {
-        "m3": 1, "hL": "1/10", "L": "1/1000", "l": "1/1000", "dm3": "1/1000", "dL": "1/10000",
+        "m3": 1, "kL": 1, "ML": 1_000,
+        "hL": "1/10", "L": "1/1000", "l": "1/1000", "dm3": "1/1000", "dL": "1/10000",
         "cL": "1/100000", "mL": "1/1000000", "ml": "1/1000000", "cm3": "1/1000000",
         "[gal_us]": "0.003785411784", "[gal_br]": "0.00454609", "[cft_i]": "0.028316846592",
     },
@@ -103,6 +105,34 @@ def conversion(source: str, target: str) -> Conversion:
     ratio = old.factor / new.factor
     offset = (old.offset - new.offset) / new.factor
     return Conversion(float(ratio.numerator), float(ratio.denominator), float(offset))
+
+
+_MEANT = {"C": ("Cel",), "F": ("[degF]",)}  # UCUM's own C and F are coulomb and farad
+
+
+def checked_unit(where: str, text: str) -> str:
+    """The UCUM code of what people write for a unit: "m³" is m3, "KWH" kWh, "Liter" L.
+
+    Case is set right where that leaves no doubt: "mw" may be MW or mW. Raises DataError, which begins with
+    `where` and names the nearest codes, for what is neither a code nor such a text.
+    """
+    if text in UNITS or _ucum.is_code(text):
+        return text
+    plain = _ucum.plain(text)
+    if plain in UNITS or _ucum.is_code(plain):
+        return plain
+    folded = [code for code in UNITS if code.casefold() == plain.casefold()]
+    is_one = len({UNITS[code].factor for code in folded}) == 1
+    # A prefix's case is its meaning: milli or mega.
+    if len(plain) > 1 and is_one and (folded[0][0] == plain[0] or not _ucum.is_milli_or_mega(folded[0])):
+        return folded[0]
+    codes = {code.casefold(): code for code in UNITS}
+    near = difflib.get_close_matches(plain.casefold(), codes, n=3, cutoff=0.5)
+    near_codes = list(dict.fromkeys([*_MEANT.get(plain, ()), *folded, *(codes[each] for each in near)]))[:3]
+    advice = f"; did you mean {' or '.join(near_codes)}?" if near_codes else "; docs/meters.md lists them."
+    raise DataError(
+        f"{where}: {text!r} is no UCUM code of a unit{advice} What has no code stands in braces: '{{NTU}}'"
+    )
 
 
 @overload

@@ -7,9 +7,10 @@ flushes it.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,12 @@ from smartdata_ts._arguments import text_or_none
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import ChunkOutput, flush_head
-from smartdata_ts._ingest import REASONS, ColumnNames, Rows, read_rows
+from smartdata_ts._ingest import REASONS, ColumnNames, LocalTimes, Rows, read_rows
 from smartdata_ts._quality import quality_name, winners
 from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, first_conflict, fold
 from smartdata_ts._scan import read_series
 from smartdata_ts._snapshot import ChunkFiles, Snapshot, pack_head
+from smartdata_ts._time_notices import TimeNotices
 from smartdata_ts._versions import Versions
 from smartdata_ts._write_buffer import WriteBuffer
 from smartdata_ts.errors import ConflictError, DataError, SmartDataError, UsageError
@@ -36,11 +38,14 @@ HEAD_BLOBS_MAX = 1024
 # Time-ordered input is sorted by the buffer: the larger, the longer its blocks.
 BUFFER_READINGS = 4_194_304
 KEPT_KEYS_MAX = 65_536
+ON_REJECT = ("report", "raise")
+_REJECTS_SHOWN = 3
+_NOT_STORED = ("duplicates", "replaced", "kept", "rejected", "empty")
 
 
 @dataclass(frozen=True)
 class WriteReport:
-    """What became of every row: rows == stored + duplicates + replaced + kept + rejected."""
+    """What became of every row: rows == stored + duplicates + replaced + kept + rejected + empty."""
 
     rows: int = 0
     stored: int = 0  # new (series, time)
@@ -52,6 +57,9 @@ class WriteReport:
     series_created: int = 0
     commit: int | None = None  # None where nothing had to be stored
     rejected_rows: pa.Table | None = None  # row (from 0, over all writes) and reason
+    empty: int = 0  # rows without a value: null or NaN, and not said to be missing or rejected
+    ambiguous: int = 0  # of the readings, those in a repeated local hour that the rows' order does not settle
+    notices: tuple[str, ...] = ()  # what is suspect: times decades from all others
 
 
 class WriteState:
@@ -67,6 +75,8 @@ class WriteState:
         # By series id; grown ahead of new series.
         self.newest = snapshot.watermarks(catalog.series_id_max())
         self.ids: dict[str, int] = {}
+        # The first and last time of all readings, in us.
+        self.span = snapshot.span()
         # The keys of the batch before, and their ids (0: not known).
         self.dictionary: tuple[pa.StringArray, Int32Array] | None = None
 
@@ -76,6 +86,10 @@ class WriteState:
             grown = np.full(2 * series_id_max + 1024, np.iinfo(np.int64).min)
             grown[: self.newest.size] = self.newest
             self.newest = grown
+
+    def widen(self, span: tuple[int, int]) -> None:
+        """Let the span of all readings hold another."""
+        self.span = min(self.span[0], span[0]), max(self.span[1], span[1])
 
     def forget_many_keys(self) -> None:
         """Keep keys for the next write only where they are few; a million take 200 MB."""
@@ -93,14 +107,20 @@ class WriteAccess:
     # Called after a commit that added chunks; gives the number of the commit that it made, if any.
     tidy: Callable[[Catalog, ChunkFiles], int | None] | None = None
     state: WriteState | None = None
+    results: tuple[type, ...] = ()  # what a query's result is: all of it is to be kept
 
 
 class Writer:
     """One all-or-nothing write of any size; a context manager that `Store.writer` makes."""
 
-    def __init__(self, access: WriteAccess, note: str | None, on_conflict: str) -> None:
+    def __init__(
+        self, access: WriteAccess, note: str | None, on_conflict: str, on_reject: str = "report"
+    ) -> None:
+        if on_reject not in ON_REJECT:
+            raise UsageError(f"on_reject must be 'report' or 'raise', not {on_reject!r}")
         self._access = access
         self._wins = winners(on_conflict)
+        self._on_reject = on_reject
         self._on_conflict = on_conflict
         self._catalog = access.catalog
         self._files = access.files
@@ -110,9 +130,11 @@ class Writer:
         self._report: WriteReport | None = None
         self._buffer = WriteBuffer()
         self._counts = dict.fromkeys(
-            ("rows", "duplicates", "replaced", "kept", "rejected", "series_created"), 0
+            ("rows", "duplicates", "replaced", "kept", "rejected", "empty", "ambiguous", "series_created"), 0
         )
         self._rejects: list[tuple[Int64Array, npt.NDArray[np.uint8]]] = []
+        self._locals: dict[str, LocalTimes] = {}
+        self._time_notices = TimeNotices()
         self._output = ChunkOutput(access.files.directory, access.catalog.series_keys)
 
     def __enter__(self) -> "Writer":
@@ -175,16 +197,35 @@ class Writer:
         series: str = "series",
         time: str = "time",
         value: str = "value",
-        quality: str | None = None,
+        quality: str | Literal[False] | None = None,
+        tz: str = "UTC",
     ) -> None:
-        """Add readings; see `Store.write` for what `data` may be.
+        """Add readings; see `Store.write` for what `data` may be, and for `tz`.
 
         Rows of all calls count as one write: a later one replaces an earlier one of its series and time.
         """
+        names = ColumnNames(series, time, value, quality)
+        local = self._local_times(tz)
+        is_result = isinstance(data, self._access.results)
+        self._add(read_rows(data, names, local, is_result=is_result))
+
+    def restore(self, data: object) -> None:
+        """Add readings as a store had them: a NaN is one too, whatever its quality."""
+        self._add(read_rows(data, ColumnNames(), takes_nan=True))
+
+    def _local_times(self, tz: str) -> LocalTimes | None:
+        """What makes instants of local times, the same for all calls of a zone; None: they are UTC."""
+        if tz == "UTC":
+            return None
+        name = str(tz)
+        if name not in self._locals:
+            self._locals[name] = LocalTimes(name)
+        return self._locals[name]
+
+    def _add(self, batches: Iterable[Rows]) -> None:
         if not self._is_open:
             raise UsageError("a writer takes readings within its `with` block only; begin another")
-        names = ColumnNames(series, time, value, quality)
-        for rows in read_rows(data, names):
+        for rows in batches:
             self._take(rows)
             while parts := self._buffer.take_chunk():
                 self._spill_chunk(parts)
@@ -196,6 +237,8 @@ class Writer:
             self._rejects.append((rows.rejected_rows + self._counts["rows"], rows.rejected_reasons))
         self._counts["rows"] += rows.row_count
         self._counts["rejected"] += rows.rejected_rows.size
+        self._counts["empty"] += rows.empty_count
+        self._counts["ambiguous"] += rows.ambiguous_count
         if len(rows.readings):
             readings = rows.readings
             ids = self._ids_of(rows)
@@ -258,6 +301,7 @@ class Writer:
         stale = np.empty(len(readings), np.bool_)
         if len(readings):
             self.state.make_room(int(readings.series[-1]))
+            self._time_notices.look(readings, self.state.newest, self.state.span, self._snapshot_now)
             mark_stale(readings.series, readings.times, self.state.newest, stale.view(np.uint8))
         return stale
 
@@ -288,9 +332,13 @@ class Writer:
 
     def _known(self, readings: Readings) -> Readings:
         """What the store and this writer hold of the same series over the same times."""
-        snapshot = self._snapshot().with_chunks(self._output.live_rows())
+        snapshot = self._snapshot_now()
         ids = np.unique(readings.series).astype(np.int64)
         return read_series(snapshot, ids, int(readings.times.min()), int(readings.times.max()))
+
+    def _snapshot_now(self) -> Snapshot:
+        """The store with what this writer has made of it so far."""
+        return self._snapshot().with_chunks(self._output.live_rows())
 
     def _snapshot(self) -> Snapshot:
         return Snapshot.of(self._catalog.state(), self._files)
@@ -325,6 +373,10 @@ class Writer:
             self.state.head_blob_count = self.state.head_reading_count = 0
 
     def _finish(self) -> WriteReport:
+        for local in self._locals.values():
+            self._take(local.finish())
+        if self._on_reject == "raise" and self._counts["rejected"]:
+            raise DataError(self._about_rejects())
         for_head: Readings | None = None
         if len(self._output) or len(self._buffer) > HEAD_READINGS_MAX:
             self._spill()
@@ -337,7 +389,7 @@ class Writer:
                 for_head = readings
         chunks = self._output.finish()
         counts = self._counts
-        new = counts["rows"] - sum(counts[name] for name in ("duplicates", "replaced", "kept", "rejected"))
+        new = counts["rows"] - sum(counts[name] for name in _NOT_STORED)
         commit = None
         if new or counts["replaced"] or counts["series_created"]:
             self.state.reading_count += new
@@ -360,15 +412,34 @@ class Writer:
             state.head_blob_count = 1
 
     def _make_report(self, stored: int, commit: int | None) -> WriteReport:
-        counts = WriteReport(**self._counts, stored=stored, commit=commit)  # type: ignore[arg-type]
+        notices = self._time_notices.notices(self.state.span, self._key_of)
+        self.state.widen(self._time_notices.span)
+        counts = WriteReport(**self._counts, stored=stored, commit=commit, notices=notices)  # type: ignore[arg-type]
         if not counts.rejected:
             return counts
-        rows = np.concatenate([rows for rows, _ in self._rejects])
-        codes = np.concatenate([reasons for _, reasons in self._rejects])
+        rows, codes = self._rejected()
         rejections = {REASONS[code]: int((codes == code).sum()) for code in np.unique(codes)}
         reasons = text_array([REASONS[code] for code in codes])
         rejected_rows = pa.table({"row": fixed_array(rows), "reason": reasons})
         return replace(counts, rejections=rejections, rejected_rows=rejected_rows)
+
+    def _rejected(self) -> tuple[Int64Array, npt.NDArray[np.uint8]]:
+        """Numbers of the rejected rows, over all calls, and why each was."""
+        rows, reasons = zip(*self._rejects, strict=True)
+        return np.concatenate(rows), np.concatenate(reasons)
+
+    def _about_rejects(self) -> str:
+        rows, codes = (column[:_REJECTS_SHOWN].tolist() for column in self._rejected())
+        first = "; ".join(f"row {row}: {REASONS[code]}" for row, code in zip(rows, codes, strict=True))
+        counts = self._counts
+        more = "; ..." if counts["rejected"] > len(rows) else ""
+        return (
+            f"{counts['rejected']:,} of {counts['rows']:,} rows (from 0) cannot be readings: {first}{more}. "
+            "Nothing of this write is kept; on_reject='report' stores the others"
+        )
+
+    def _key_of(self, series_id: int) -> str:
+        return self._catalog.series_keys(np.array([series_id]))[0]
 
     def _abandon(self) -> None:
         """Leave nothing behind of a write that failed."""

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts._steps import frame
@@ -27,8 +28,8 @@ def store(tmp_path_factory):
             times = np.sort(random.choice(14 * 24 * 4, 700, replace=False)) * (HOUR // 4) + START
             values = random.integers(-500, 5_000, 700) / 100
             values[random.random(700) < 0.05] = math.nan
-            store.write({"series": f"s{k}", "time": times, "value": values})
-            store.write({"series": f"s{k}", "time": times[::9], "value": values[::9] + 0.25})
+            restore(store, {"series": f"s{k}", "time": times, "value": values})
+            restore(store, {"series": f"s{k}", "time": times[::9], "value": values[::9] + 0.25})
         yield store
 
 

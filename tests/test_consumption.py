@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from restored import restore
 
 import smartdata_ts as sd
 from benchmarks import daiad
@@ -28,7 +29,7 @@ def write(
     store: sd.Store, key: str, times: list[int], values: list[float], qualities: list[int] | None = None
 ) -> None:
     codes = [0] * len(times) if qualities is None else qualities
-    store.write({"series": key, "time": times, "value": values, "quality": codes}, quality="quality")
+    restore(store, {"series": key, "time": times, "value": values, "quality": codes})
 
 
 def rows(query: sd.Query, *names: str) -> list[tuple[object, ...]]:

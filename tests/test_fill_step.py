@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts import errors
@@ -90,7 +91,7 @@ def test_readings_that_are_none_are_filled(tmp_path: Path) -> None:
     store = sd.open(tmp_path / "city.sdts")
     hours = [hour * HOUR for hour in range(6)]
     values, qualities = [0.0, 1.0, math.nan, 99.0, 4.0, 5.0], [0, 0, 0, sd.quality_code("rejected"), 0, 0]
-    store.write({"series": "t", "time": hours, "value": values, "quality": qualities}, quality="quality")
+    restore(store, {"series": "t", "time": hours, "value": values, "quality": qualities})
     assert store.query().fill("linear").to_arrow()["value"].to_pylist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
 
 

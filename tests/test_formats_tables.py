@@ -181,7 +181,6 @@ def test_rows_of_tables_that_cannot_be_taken_are_rejected_by_number(tmp_path):
         (2, "empty time"),
         (3, "empty series key"),
         (4, "empty series key"),
-        (5, "empty value"),
         (6, "number beyond what float64 holds exactly"),
         (7, "unreadable quality"),
     ]

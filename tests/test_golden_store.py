@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from restored import restore
 
 import smartdata_ts as sd
 
@@ -81,8 +82,8 @@ def test_it_can_be_written_to_and_compacted(path: Path, expected: list[Row]) -> 
         times = np.array([row[1] for row in expected])
         values = np.array([int(row[2], 16) for row in expected], np.uint64).view(np.float64)
         qualities = np.array([row[3] for row in expected], np.uint8)
-        again = {"series": [row[0] for row in expected], "time": times, "value": values, "q": qualities}
-        assert store.write(again, quality="q").duplicates == len(expected)
+        again = {"series": [row[0] for row in expected], "time": times, "value": values, "quality": qualities}
+        assert restore(store, again).duplicates == len(expected)
         store.compact()
         assert rows_of(store.query().to_arrow()) == expected
         assert store.write({"series": "new", "time": [1], "value": [1.0]}).commit == 7

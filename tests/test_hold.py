@@ -1,9 +1,11 @@
 """Means by time: against plain Python over the readings."""
 
+import math
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts._steps import frame
@@ -57,8 +59,8 @@ def test_levels_weigh_as_long_as_they_hold(tmp_path, monkeypatch, limit, span, f
 
 def test_rows_and_what_cannot_follow(tmp_path):
     store = sd.open(tmp_path / "s")
-    data = {"series": "t", "time": [0, HOUR, 4 * HOUR], "value": [1.0, float("nan"), 3.0], "q": [1, 0, 0]}
-    store.write(data, quality="q")
+    data = {"series": "t", "time": [0, HOUR, 4 * HOUR], "value": [1.0, math.nan, 3.0], "quality": [1, 0, 0]}
+    restore(store, data)
     held = store.query().hold("3h").to_arrow()
     assert held.column_names == ["series", "time", "end", "value", "quality"]
     assert [(row["value"], row["end"].hour, row["quality"]) for row in held.to_pylist()] == [(1.0, 3, 1)]

@@ -44,7 +44,7 @@ def read(
         assert readings.times.dtype == np.int64
         assert readings.values.dtype == np.float64
         assert readings.qualities.dtype == np.uint8
-        assert len(readings) + rows.rejected_rows.size == rows.row_count
+        assert len(readings) + rows.rejected_rows.size + rows.empty_count == rows.row_count
         series = [keys[code] for code in readings.series.tolist()]
         taken += zip(series, readings.times.tolist(), readings.values.tolist(), strict=True)
         reasons = [REASONS[code] for code in rows.rejected_reasons.tolist()]
@@ -211,7 +211,7 @@ def test_values_of_every_arrow_type(values: pa.Array) -> None:
 def test_integers_are_values(kind: pa.DataType) -> None:
     taken, rejected = read({"series": "a", "time": [1, 2, 3], "value": pa.array([0, None, 127], kind)})
     assert taken == [("a", 1, 0.0), ("a", 3, 127.0)]
-    assert rejected == [(1, "null value")]
+    assert rejected == []
 
 
 def test_integers_that_no_double_holds_are_rejected() -> None:
@@ -239,10 +239,12 @@ def test_a_decimal_becomes_the_nearest_double(numbers: list[Decimal]) -> None:
 def test_a_double_is_taken_to_the_bit_and_so_is_its_text(numbers: list[float]) -> None:
     times = list(range(len(numbers)))
     patterns = [struct.pack("<d", number) for number in numbers]
+    missing = [7] * len(numbers)  # so that a NaN is a reading too
     for column in (numbers, np.array(numbers), pa.array(numbers)):
-        taken, _ = read({"series": "a", "time": times, "value": column})
+        taken, _ = read({"series": "a", "time": times, "value": column, "quality": missing})
         assert [struct.pack("<d", value) for _, _, value in taken] == patterns
-    taken, _ = read({"series": "a", "time": times, "value": [repr(number) for number in numbers]})
+    texts = [repr(number) for number in numbers]
+    taken, _ = read({"series": "a", "time": times, "value": texts, "quality": missing})
     assert [repr(value) for _, _, value in taken] == [repr(number) for number in numbers]
 
 
@@ -250,29 +252,28 @@ def test_texts_that_are_no_numbers_are_rejected() -> None:
     texts = ["1", "", "1,5", "x", None, "0x10", "1_000"]
     taken, rejected = read({"series": "a", "time": list(range(7)), "value": texts})
     assert taken == [("a", 0, 1.0)]
-    bad = [(row, "unparsable value") for row in (1, 2, 3, 5, 6)]
-    assert rejected == sorted([*bad, (4, "null value")])
+    assert rejected == [(row, "unparsable value") for row in (1, 2, 3, 5, 6)]
 
 
-def test_a_missing_value_of_pandas_is_null_and_a_nan_of_others_is_a_value() -> None:
+def test_a_row_without_a_value_is_rejected_only_where_it_has_no_key_or_time() -> None:
     frame = pd.DataFrame(
         {"series": ["a", "a", None], "time": pd.to_datetime([0, None, 0]), "value": [np.nan, 1.0, 1.0]}
     )
-    assert read(frame) == ([], [(0, "null value"), (1, "null time"), (2, "null series key")])
+    assert read(frame) == ([], [(1, "null time"), (2, "null series key")])
     nullable = pd.DataFrame({"series": "a", "time": [1, 2], "value": pd.array([7, None], "Int64")})
-    assert read(nullable) == ([("a", 1, 7.0)], [(1, "null value")])
-    taken, rejected = read(pl.DataFrame({"series": "a", "time": [1], "value": [float("nan")]}))
-    assert len(taken) == 1
-    assert rejected == []
+    assert read(nullable) == ([("a", 1, 7.0)], [])
+    nobody = pl.DataFrame({"series": [None, "a"], "time": [1, None], "value": [float("nan")] * 2})
+    assert read(nobody) == ([], [(0, "null series key"), (1, "null time")])
 
 
 def test_nulls_everywhere_and_columns_of_nothing_but_nulls() -> None:
     table = arrow(pa.array([None, "a", "a", "a"]), pa.array([1, None, 3, 4]), pa.array([1.0, 2.0, None, 4.0]))
-    assert read(table) == ([("a", 4, 4.0)], [(0, "null series key"), (1, "null time"), (2, "null value")])
-    for missing, reason in (("series", "null series key"), ("time", "null time"), ("value", "null value")):
-        columns: dict[str, object] = {"series": ["a", "b"], "time": [1, 2], "value": [1.0, 2.0]}
-        assert read({**columns, missing: [None, None]}) == ([], [(0, reason), (1, reason)])
-        assert read(pa.table({**columns, missing: pa.nulls(2)})) == ([], [(0, reason), (1, reason)])
+    assert read(table) == ([("a", 4, 4.0)], [(0, "null series key"), (1, "null time")])
+    columns: dict[str, object] = {"series": ["a", "b"], "time": [1, 2], "value": [1.0, 2.0]}
+    for missing, reason in (("series", "null series key"), ("time", "null time"), ("value", None)):
+        rejected = [] if reason is None else [(0, reason), (1, reason)]
+        assert read({**columns, missing: [None, None]}) == ([], rejected)
+        assert read(pa.table({**columns, missing: pa.nulls(2)})) == ([], rejected)
 
 
 def test_a_null_in_a_dictionary_is_a_null_key() -> None:

@@ -22,8 +22,10 @@ from smartdata_ts._readings import (
 )
 from smartdata_ts.kernels.readings import (
     MALFORMED,
+    NEVER,
     append_to_slots,
     are_sorted,
+    count_far,
     count_slots,
     find_runs,
     fold_repeats,
@@ -219,6 +221,23 @@ def test_stale_rows_are_those_no_newer_than_the_newest_before(table, newest):
     for series, time, _, _ in rows_of(readings):
         newest[series] = max(newest[series], time)
     assert watermarks.tolist() == newest
+
+
+@examples(150)
+@given(rows, st.lists(st.integers(-3, 3) | st.sampled_from([NEVER, 2**63 - 1]), min_size=301, max_size=301))
+def test_far_slots_are_those_that_reach_far_from_their_newest(table, newest):
+    readings = fold([columns_of(table)]).readings
+    span, far_us = np.array([5, 5]), 4
+    times = {}
+    for series, time, _, _ in rows_of(readings):
+        times.setdefault(series, []).append(time)
+    expected = [
+        newest[series] == NEVER or max(own) - newest[series] >= far_us or newest[series] - min(own) >= far_us
+        for series, own in times.items()
+    ]
+    assert count_far(readings.series, readings.times, np.array(newest), far_us, span) == sum(expected)
+    everything = [5, *(time for own in times.values() for time in own)]
+    assert span.tolist() == [min(everything), max(everything)]
 
 
 run_sizes = st.lists(st.one_of(st.integers(1, 3), st.integers(1, 70)), max_size=12)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts import _scan, _series_blocks
@@ -31,7 +32,7 @@ def fill(store: sd.Store, rng: np.random.Generator, in_order: bool) -> None:
     first = 4 if in_order else 0
     for key in "ace":
         times = (first + rng.random(2)) * YEAR
-        store.write({"series": key, "time": times.astype(np.int64), "value": [np.nan, 1.5]})
+        restore(store, {"series": key, "time": times.astype(np.int64), "value": [np.nan, 1.5]})
 
 
 def rows_of(table: pa.Table) -> list[list[object]]:

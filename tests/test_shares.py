@@ -6,6 +6,7 @@ import statistics
 
 import numpy as np
 import pytest
+from restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts import _scan
@@ -51,7 +52,7 @@ def write(store, rows, how):
         names = ("series", "time", "value", "quality")
         columns = dict(zip(names, map(list, zip(*piece, strict=True)), strict=True))
         columns["time"] = np.array(columns["time"])
-        store.write(columns, quality="quality", on_conflict="replace")
+        restore(store, columns, on_conflict="replace")
 
 
 @pytest.fixture(params=["blocks", "late"])

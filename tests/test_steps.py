@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts import _scan, _writer
@@ -53,7 +54,7 @@ def write(store: sd.Store, frame: pd.DataFrame, how: str) -> None:
         wrong = shuffled.iloc[::3].assign(value=-1.0)
         pieces = [wrong, *(shuffled.iloc[first::4] for first in range(4))]
     for piece in pieces:
-        store.write({name: piece[name].to_numpy() for name in piece})
+        restore(store, {name: piece[name].to_numpy() for name in piece})
 
 
 @pytest.fixture(params=["sorted", "pieces", "late"])
@@ -189,7 +190,7 @@ def test_infinities_and_overflow_follow_ieee(tmp_path: Path) -> None:
     with sd.open(tmp_path / "s") as store:
         rows = {"p": [np.inf, 1.0], "q": [np.inf, -np.inf], "r": [1e308, 1e308], "n": [np.nan, np.nan]}
         for key, values in rows.items():
-            store.write({"series": key, "time": [1, 2], "value": values})
+            restore(store, {"series": key, "time": [1, 2], "value": values})
         result = store.query().resample("1d", ["count", "sum", "min", "max"]).to_arrow().to_pylist()
         found = {row["series"]: (row["count"], row["min"], row["max"]) for row in result}
         assert found == {"p": (2, 1.0, np.inf), "q": (2, -np.inf, np.inf), "r": (2, 1e308, 1e308)}

@@ -77,7 +77,7 @@ values = st.one_of(
     st.sampled_from([0.0, -0.0, math.nan, math.inf, -math.inf, 5e-324, 1e15, -1.25]),
     st.sampled_from([double(0x7FF8_0000_0000_1234), double(0x7FF0_0000_0000_0001)]),
 )
-rows = st.tuples(st.sampled_from(KEYS), times, values, st.sampled_from([0, 0, 0, 1, 255]))
+rows = st.tuples(st.sampled_from(KEYS), times, values, st.sampled_from([0, 0, 0, 1, 7, 255]))
 
 
 @st.composite
@@ -91,7 +91,12 @@ def runs(draw: st.DrawFn) -> list[Row]:
 
 
 spans = st.one_of(st.none(), times)
-RANKS = {0: 5, 1: 3, 255: 3}
+RANKS = {0: 5, 1: 3, 7: 0, 255: 3}
+
+
+def has_reading(row: Row) -> bool:
+    """Whether it is stored: a NaN is where it is said to be missing."""
+    return not math.isnan(row[2]) or row[3] == 7
 
 
 def settle(model: Model, place: tuple[str, int], new: tuple[int, int], rule: str) -> str:
@@ -137,20 +142,21 @@ class StoreMachine(RuleBasedStateMachine):
         before = dict(self.model)
         counts: Counter[str] = Counter()
         buffer: Model = {}
-        for key, time, value, quality in written:
+        for key, time, value, quality in filter(has_reading, written):
             counts[settle(buffer, (key, time), (bits(value), quality), rule)] += 1
         for place, new in buffer.items():
             counts[settle(self.model, place, new, rule)] += 1
         assert report.rows == len(written)
         taken = report.stored + report.duplicates + report.replaced + report.kept + report.rejected
-        assert report.rows == taken
+        assert report.empty == sum(not has_reading(row) for row in written)
+        assert report.rows == taken + report.empty
         assert report.rejected == 0
         assert report.stored == len(self.model) - len(before)
         if exact:
             assert report.duplicates == counts["duplicates"]
             assert report.replaced == counts["replaced"]
             assert report.kept == counts["kept"]
-        new_keys = {key for key, _, _, _ in written} - self.known
+        new_keys = {row[0] for row in written if has_reading(row)} - self.known
         assert report.series_created == len(new_keys)
         self.known |= new_keys
         if report.commit is not None:
@@ -169,7 +175,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(written=st.lists(rows, max_size=12))
     def write_or_refuse(self, written: list[Row]) -> None:
         model = dict(self.model)
-        counts = {settle(model, row[:2], (bits(row[2]), row[3]), "keep") for row in written}
+        taken = filter(has_reading, written)
+        counts = {settle(model, row[:2], (bits(row[2]), row[3]), "keep") for row in taken}
         if "kept" in counts:
             with pytest.raises(sd.errors.ConflictError, match="Nothing of this write is kept"):
                 self.store.write(table(written), quality="quality", on_conflict="error")

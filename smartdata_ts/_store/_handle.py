@@ -79,11 +79,12 @@ class Handle:
         with self._access_lock:
             if self._access is None:
                 # Whoever only reads does not load what writes.
+                from smartdata_ts._query import Query
                 from smartdata_ts._upkeep.compact import compact_newest
                 from smartdata_ts._writer import WriteAccess
 
                 tidy = compact_newest if self._auto_compact else None
-                self._access = WriteAccess(self._write_catalog, self._files, tidy)
+                self._access = WriteAccess(self._write_catalog, self._files, tidy, results=(Query,))
         return self._access
 
     def close(self) -> None:

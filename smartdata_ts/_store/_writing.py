@@ -1,7 +1,7 @@
 """Writing: readings, and what is said of series."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from smartdata_ts._facts import (
     checked_exchange,
@@ -10,6 +10,7 @@ from smartdata_ts._facts import (
     checked_tags,
     described_rows,
     exchange_rows,
+    key_list,
 )
 from smartdata_ts._query import selected
 
@@ -28,40 +29,55 @@ class Writing(Handle):
         series: str = "series",
         time: str = "time",
         value: str = "value",
-        quality: str | None = None,
+        quality: str | Literal[False] | None = None,
         note: str | None = None,
         on_conflict: str = "better",
+        on_reject: str = "report",
+        tz: str = "UTC",
     ) -> "WriteReport":
         """Store readings, durably when this returns, all or none of them.
 
         `data` is anything that can be read as Arrow (pyarrow, polars, DuckDB results, pandas 2.2 and
-        later), or a mapping of column names to arrays; a text in place of an array stands for all rows.
-        `series`, `time`, `value` and `quality` name its columns: keys; timestamps (without a zone: UTC)
-        or int64 microseconds UTC; numbers; codes 0 to 255 (0 = measured, and so is null). Rows may come
-        in any order. Of rows with the same series and time, and of what is stored, one stands, as
-        `on_conflict` says: "better", the later one unless its quality ranks lower (an estimate does not
+        later, a query), or a mapping of column names to arrays; a text in place of an array stands for all
+        rows. `series`, `time`, `value` and `quality` name its columns: keys; timestamps, or int64
+        microseconds UTC; numbers; codes 0 to 255 (0 = measured, and so is null). Without a `quality`, a
+        column "quality" holds the codes where there is one; False says that none does, and that all is
+        measured. Timestamps without a zone, and dates, are local times of `tz` ("Europe/Oslo", "+01:00"), by
+        default UTC: in the hour that autumn repeats the order of a series' rows tells the first pass from
+        the second, and where it does not, the first is taken (`report.ambiguous`); times that spring skips
+        are rejected. Timestamps with a zone, and integers, ignore it.
+
+        Rows may come in any order. Of rows with the same series and time, and of what is stored, one stands,
+        as `on_conflict` says: "better", the later one unless its quality ranks lower (an estimate does not
         replace what was measured); "replace", the later one; "keep", the earlier one; "error", none:
         ConflictError, and nothing of the write is kept.
 
-        Rows that cannot be readings are rejected, counted by reason, and listed in the report. Raises
-        DataError where a column is missing or of a type that cannot serve, ReadOnlyError, StoreBusyError.
+        Rows without a value, be it null or NaN, are counted as empty and not stored, unless their quality
+        says missing or rejected. Rows that cannot be readings are rejected, counted by reason, and listed in
+        the report; with `on_reject="raise"` they end in a DataError, and nothing of the write is kept. The
+        report's `notices` tell of times that are decades from all others, as seconds are that are given as
+        microseconds. Raises DataError where a column is missing or of a type that cannot serve, or a query's
+        result has columns that a store cannot keep; UsageError, ReadOnlyError, StoreBusyError.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
-        >>> rows = {"meter": ["wm-17", "wm-18"], "ts": [0, 0], "m3": [1.5, None]}
+        >>> rows = {"meter": ["wm-17", "wm-18", None], "ts": [0, 0, 0], "m3": [1.5, None, 2.5]}
         >>> report = store.write(rows, series="meter", time="ts", value="m3")
-        >>> report.stored, report.rejections
-        (1, {'null value': 1})
+        >>> report.stored, report.empty, report.rejections
+        (1, 1, {'null series key': 1})
         """
-        with self.writer(note, on_conflict) as writer:
-            writer.write(data, series, time, value, quality)
+        with self.writer(note, on_conflict, on_reject) as writer:
+            writer.write(data, series, time, value, quality, tz)
         return writer.report
 
-    def writer(self, note: str | None = None, on_conflict: str = "better") -> "Writer":
+    def writer(
+        self, note: str | None = None, on_conflict: str = "better", on_reject: str = "report"
+    ) -> "Writer":
         """One write of any size in bounded memory: commits at the end of the block, or not at all.
 
         It holds the store's write lock; other writers wait. `note` says who, why, from which file;
-        `on_conflict` which reading stands, as in `write`.
+        `on_conflict` which reading stands, and `on_reject` whether rejected rows are an error, which comes at
+        the end, as in `write`.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -73,7 +89,7 @@ class Writing(Handle):
         """
         from smartdata_ts._writer import Writer
 
-        return Writer(self._for_writing(), note, on_conflict)
+        return Writer(self._for_writing(), note, on_conflict, on_reject)
 
     def describe(
         self,
@@ -89,11 +105,16 @@ class Writing(Handle):
     ) -> None:
         """Say what series are; creates those that are new. What is not named stays as it was.
 
-        `series` is a key, or a list of keys of which the same is said. `kind` is "register", "interval" or
-        "gauge", `unit` a UCUM code, `interval` the nominal spacing of readings ("1h"),
-        `multiplier` what a unit of the register is worth (pulse value). In bulk: `series`
-        may be a table (Arrow, pandas, polars) with a column `series`; columns with the names of the
-        parameters are facts, all others tags.
+        `series` is a key, or many (a list, an array, a column) of which the same is said. `kind` is
+        "register", "interval" or "gauge", `unit` a UCUM code ("m3", "kW.h"; "m³", "KWH" and "Liter" are
+        understood, and what is not is refused), `interval` the nominal spacing of readings ("1h"),
+        `multiplier` what a unit of the register is worth (pulse value). In bulk: `series` may be a table
+        (Arrow, pandas, polars, a mapping of columns) with a column `series`; columns with the names of the
+        parameters, and `interval_us`, are facts, a column `tags` of maps, pairs or dictionaries holds tags,
+        and each other column is a tag. Null and NaN say nothing. So another store's `series()` can be
+        described, be it by way of pandas or polars.
+
+        Raises DataError for what cannot be said; then nothing is said.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -101,7 +122,8 @@ class Writing(Handle):
         >>> store.series()["series"].to_pylist()
         ['wm-17']
         """
-        if isinstance(series, str | list | tuple):
+        given_keys = key_list(series)
+        if given_keys is not None:
             facts = checked_facts(
                 "describe",
                 {
@@ -114,8 +136,8 @@ class Writing(Handle):
                     "multiplier": multiplier,
                 },
             )
-            keys = [series] if isinstance(series, str) else series
-            described = [(checked_key(key), facts, checked_tags("describe", tags or {})) for key in keys]
+            said = checked_tags("describe", {} if tags is None else tags)
+            described = [(checked_key(key), facts, said) for key in given_keys]
         else:
             described = [
                 (

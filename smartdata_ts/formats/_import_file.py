@@ -39,7 +39,7 @@ class ImportReport:
     replaced: int  # same series and time, other value or quality: the later one won
     kept: int  # the same, but what stood was better, or was to be kept
     rejected: int
-    empty: int  # cells, or whole rows, without a value
+    empty: int  # cells, or rows, without a value, unless their quality says missing or rejected
     ambiguous: int  # readings in a repeated local hour that the rows' order does not settle
     series_created: int
     seconds: float
@@ -80,8 +80,9 @@ def import_file(
     `Store.describe`. `progress` is called after every batch with the part of the file that was read, from
     0 to 1 (None where its size is not known), and the count of rows.
 
-    The report's `notices` tell of series whose values are a thousand times what they were, or what others of
-    their unit are, or a thousandth: litres taken for cubic metres.
+    The report's `notices` tell of times that are decades from all others, and of series whose values are a
+    thousand times what they were, or what others of their unit are, or a thousandth: litres taken for cubic
+    metres.
 
     Raises DataError where the file cannot be read and DialectError where its layout cannot be told;
     the store is then as it was. Importing a file twice stores nothing new.
@@ -127,7 +128,7 @@ def import_file(
 def _report(
     reader: Reader, written: "WriteReport", sink: "_Rejected", seconds: float, told: tuple[str, ...]
 ) -> ImportReport:
-    assert written.rejected == 0, "a reader gives readings only"
+    assert written.rejected == written.empty == 0, "a reader gives readings only"
     return ImportReport(
         file=reader.name,
         description=reader.description,
@@ -144,7 +145,7 @@ def _report(
         rejections=dict(reader.rejections.most_common()),
         rejected_file=sink.file if reader.rejected else None,
         commit=written.commit,
-        notices=told,
+        notices=(*written.notices, *told),
     )
 
 

@@ -29,7 +29,7 @@ class KeyColumn:
         self._dictionary: pa.Array | None = None
 
     def encode(self, buffer: UInt8Array, spans: Int32Array, codes: Int32Array) -> None:
-        """Fill `codes`; NO_KEY where the cell is empty, NO_TEXT where its bytes are no text."""
+        """Fill `codes`; NO_KEY where the cell is empty, NO_TEXT where its bytes are no text, or ZERO_BYTE."""
         self._state[csv_keys.NEXT_ROW] = 0
         while True:
             reached = csv_keys.encode_keys(
@@ -76,6 +76,8 @@ class KeyColumn:
             text = self._text(raw[start - stops[0] : stop - stops[0]])
             if text is None:
                 self._text_codes.append(csv_keys.NO_TEXT)
+            elif "\0" in text:
+                self._text_codes.append(csv_keys.ZERO_BYTE)
             else:
                 code = self._code_by_text.setdefault(text, len(self._code_by_text))
                 self._text_codes.append(code)

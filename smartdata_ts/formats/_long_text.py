@@ -13,7 +13,7 @@ from ._dialect import Dialect
 from ._key_column import KeyColumn
 from ._rejects import RejectSink
 from ._row_blocks import BLOCK_SIZE, Block
-from ._settled_rows import NO_ROWS, Rows, SettledRows, good_batch
+from ._settled_rows import NO_ROWS, Rows, SettledRows, good_batch, mark_empty
 from ._slabs import Slabs
 from ._source import Source
 from ._text_reader import TextReader, failed_rows
@@ -54,12 +54,11 @@ class LongReader(TextReader):
         self.rows += row_count
         waited = self._settled.waiting
         rows = self._settled.settle(rows.select(slice(0, row_count)))
-        for row in failed_rows(rows.statuses[waited:]):
-            status = int(rows.statuses[waited + row])
-            if status == csv_status.EMPTY_ROW:
-                self.empty += 1
-            else:
-                self.reject_row(block, row_spans[2 * row : 2 * row + 2], status)
+        statuses = rows.statuses[waited:]
+        is_empty = (statuses == csv_status.EMPTY_ROW) | (statuses == csv_status.EMPTY_VALUE)
+        self.empty += int(np.count_nonzero(is_empty))
+        for row in failed_rows(np.where(is_empty, csv_status.OK, statuses)):
+            self.reject_row(block, row_spans[2 * row : 2 * row + 2], int(statuses[row]))
         yield from self._batch(rows)
 
     def finish(self) -> Iterator[pa.RecordBatch]:
@@ -74,8 +73,12 @@ class LongReader(TextReader):
         if self.dialect.quality is not None:
             self._read_qualities(buffer, rows.qualities, statuses)
         self.numbers.parse(buffer, slabs.spans(_VALUE), rows.values, statuses)
+        # A row without a value is rejected all the same where its time cannot be read.
+        empty = statuses == csv_status.EMPTY_VALUE
+        statuses[empty] = csv_status.OK
         clock_spans = slabs.spans(_CLOCK) if self.dialect.clock is not None else None
         self.parse_times(block, slabs.spans(_TIME), clock_spans, rows.times, rows.instants, statuses)
+        mark_empty(empty, rows.qualities, rows.values, statuses)
         rows.statuses[:] = statuses
 
     def _read_qualities(self, buffer: UInt8Array, qualities: UInt8Array, statuses: UInt8Array) -> None:
@@ -83,7 +86,7 @@ class LongReader(TextReader):
         texts = np.empty(qualities.size, np.int32)
         self._qualities.encode(buffer, self._slabs.spans(_QUALITY), texts)
         known = [self._quality_code(text) for text in self._qualities.texts]
-        codes = np.array([*known, -1, 0], np.int16)[texts]  # NO_TEXT is -2, NO_KEY is -1
+        codes = np.array([*known, -1, -1, 0], np.int16)[texts]  # ZERO_BYTE, NO_TEXT, NO_KEY are -3, -2, -1
         statuses[(codes < 0) & (statuses == csv_status.OK)] = csv_status.UNREADABLE_QUALITY
         qualities[:] = np.maximum(codes, 0)
 

@@ -56,6 +56,10 @@ class ReadOptions:
             raise UsageError("stamp='end' needs the interval's length: pass interval='1h' or the like")
         if self.series is not None and self.series_key is not None:
             raise UsageError("series= names a column and series_key= one key for all: pass one of them")
+        if self.series_key is not None and (not self.series_key or "\0" in self.series_key):
+            raise UsageError(
+                f"series_key={self.series_key!r}: pass a text that is not empty, without zero bytes"
+            )
         for name in ("delimiter", "quote", "decimal"):
             text = getattr(self, name)
             if text is not None and (len(text) != 1 or not text.isascii()):

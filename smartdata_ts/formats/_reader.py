@@ -34,7 +34,7 @@ class Reader(ABC):
 
     rows        data rows; in a wide file, cells
     taken       readings given in batches; rows == taken + empty + rejected, always
-    empty       cells of wide files without a value; in long files, rows without any
+    empty       cells, or rows, without a value, unless their quality says missing or rejected
     ambiguous   readings taken in a repeated local hour that the rows' order does not settle
     rejected    rows (cells) that could not be taken; `rejections` counts them by reason
     rejects     the first 100 of them; all go to the sink that the reader was opened with

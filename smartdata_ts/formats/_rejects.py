@@ -29,10 +29,10 @@ REASONS = {
     csv_status.TIME_TOO_FINE: "time finer than a microsecond",
     csv_status.TIME_OUT_OF_RANGE: "time out of range",
     csv_status.MISSING_LOCAL_TIME: "local time skipped by the change to summer time",
-    csv_status.EMPTY_VALUE: "empty value",
     csv_status.UNREADABLE_NUMBER: "unreadable number",
     csv_status.EMPTY_KEY: "empty series key",
     csv_status.UNREADABLE_KEY: "series key is no text in the declared encoding",
+    csv_status.ZERO_KEY: "series key holds a zero byte",
     csv_status.UNREADABLE_QUALITY: "unreadable quality",
     csv_status.NUMBER_OUT_OF_RANGE: "number beyond what float64 holds exactly",
 }

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from smartdata_ts._quality import IS_READING
 from smartdata_ts.kernels import csv_status
 from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
@@ -77,6 +78,19 @@ class SettledRows:
         self._waiting = rows.select(waiting)
         self._waiting.statuses[:] = csv_status.OK
         return rows._replace(times=starts)
+
+
+def mark_empty(
+    empty: npt.NDArray[np.bool_], qualities: UInt8Array, values: Float64Array, statuses: UInt8Array
+) -> None:
+    """Let rows without a value, which are OK so far, be NaN where their quality says that there is none.
+
+    All others become EMPTY_VALUE: they are counted, and not stored.
+    """
+    if empty.any():
+        empty = empty & (statuses == csv_status.OK)
+        values[empty] = np.nan
+        statuses[empty & IS_READING[qualities]] = csv_status.EMPTY_VALUE
 
 
 def good_batch(rows: Rows, dictionary: pa.Array, has_quality: bool) -> Iterator[pa.RecordBatch]:

@@ -17,10 +17,11 @@ from ._number_column import NumberColumn
 from ._options import ReadOptions
 from ._reader import Reader
 from ._rejects import REASONS, Reject, RejectSink
-from ._settled_rows import NO_ROWS, Rows, SettledRows, good_batch
+from ._settled_rows import NO_ROWS, Rows, SettledRows, good_batch, mark_empty
 from ._text_reader import failed_rows
 from ._time_column import TimeColumn
 from ._time_format import TimeFormat, guess_epoch, guess_time_format, time_format_of
+from ._wide_text import check_keys
 
 _SAMPLE_ROWS = 1000
 _EXACT_MAX = 1 << 53
@@ -50,6 +51,8 @@ class TableReader(Reader):
         self._options = options
         self._names = self._first.schema.names
         self._roles, self._time_format = self._tell_roles(self._first)
+        if self._roles.wide:
+            check_keys([self._names[column] for column in self._roles.values], name)
         times = TimeColumn(options.tz, options.stamp, options.interval, name)
         self._settled = SettledRows(times)
         self._numbers = NumberColumn(options.decimal or ".", options.thousands, "utf-8")
@@ -112,8 +115,9 @@ class TableReader(Reader):
         else:
             codes = self._codes(batch, statuses)
         times, instants = self._times(batch.column(roles.time), statuses)
-        values = self._values(batch.column(value), statuses)
         qualities = self._qualities(batch, statuses)
+        values, empty = self._values(batch.column(value), statuses)
+        mark_empty(empty, qualities, values, statuses)
         rows = Rows(codes, times, instants, values, qualities, statuses)
         waited = self._settled.waiting
         rows = self._settled.settle(rows)
@@ -129,11 +133,10 @@ class TableReader(Reader):
             yield batch
 
     def _reject(self, batch: pa.RecordBatch, value: int, statuses: UInt8Array) -> None:
-        for row in failed_rows(statuses):
+        is_empty = statuses == csv_status.EMPTY_VALUE
+        self.empty += int(np.count_nonzero(is_empty))
+        for row in failed_rows(np.where(is_empty, csv_status.OK, statuses)):
             status = int(statuses[row])
-            if self._roles.wide and status == csv_status.EMPTY_VALUE:
-                self.empty += 1
-                continue
             where = f" in column {self._names[value]!r}" if self._roles.wide else ""
             cells = [_cell_text(column, row) for column in batch.columns]
             reject = Reject(self._row + row + 1, REASONS[status] + where, ";".join(cells))
@@ -152,6 +155,8 @@ class TableReader(Reader):
         places = column.indices.cast(pa.int32()).fill_null(len(codes)).to_numpy()
         found: Int32Array = np.array([*codes, -1], np.int32)[places]
         statuses[found < 0] = csv_status.EMPTY_KEY
+        has_zero = np.array([*("\0" in key for key in keys), False], np.bool_)[places]
+        statuses[has_zero] = csv_status.ZERO_KEY
         return found
 
     def _times(self, column: pa.Array, statuses: UInt8Array) -> tuple[np.ndarray, UInt8Array]:
@@ -184,22 +189,24 @@ class TableReader(Reader):
         csv_times.parse_times(buffer, spans, _NO_SPANS, spec, times, instants, statuses)
         return times, instants
 
-    def _values(self, column: pa.Array, statuses: UInt8Array) -> np.ndarray:
+    def _values(self, column: pa.Array, statuses: UInt8Array) -> tuple[np.ndarray, np.ndarray]:
+        """The values, and which rows have none."""
         kind = column.type
         if pa.types.is_floating(kind):
-            _mark(column.is_null(), csv_status.EMPTY_VALUE, statuses)
-            return np.array(column.cast(pa.float64()).fill_null(0.0))
+            values = np.array(column.cast(pa.float64()).fill_null(np.nan))
+            return values, np.isnan(values)
         if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-            _mark(column.is_null(), csv_status.EMPTY_VALUE, statuses)
-            column = column.fill_null(0)
-            values = np.array(column.cast(pa.float64(), safe=False))
+            nulls = np.asarray(column.is_null())
+            values = np.array(column.fill_null(0).cast(pa.float64(), safe=False))
             exact = np.abs(values) <= _EXACT_MAX
             statuses[~exact & (statuses == 0)] = csv_status.NUMBER_OUT_OF_RANGE
-            return values
+            return values, nulls
         buffer, spans = _text_spans(column)
         values = np.zeros(len(column), np.float64)
         self._numbers.parse(buffer, spans, values, statuses)
-        return values
+        empty = statuses == csv_status.EMPTY_VALUE
+        statuses[empty] = csv_status.OK
+        return values, empty
 
     def _qualities(self, batch: pa.RecordBatch, statuses: UInt8Array) -> UInt8Array:
         if self._roles.quality is None:

@@ -53,7 +53,7 @@ class TimeColumn:
     def __init__(self, tz: str | None, stamp: str, interval: str | None, where: str) -> None:
         self._tz = tz
         self._where = where
-        self._offset_us = _fixed_offset_us(tz)
+        self._offset_us = _local_time.parse_offset_us(tz)
         self._resolver = None
         if tz is not None and self._offset_us is None:
             self._resolver = _local_time.LocalTimeResolver(tz)
@@ -146,16 +146,3 @@ class TimeColumn:
         resolver = _local_time.LocalTimeResolver(self._tz)
         starts[rows], _ = resolver.resolve(codes[rows], self._wall_starts(numbers_of(walls)), final=True)
         return starts
-
-
-def _fixed_offset_us(tz: str | None) -> int | None:
-    """Microseconds east of UTC, where `tz` says no more than that."""
-    if tz is None:
-        return None
-    if tz.upper() in ("UTC", "Z"):
-        return 0
-    match = re.fullmatch(r"([+-])(\d{2}):?([0-5]\d)?", tz)
-    if match is None:
-        return None
-    minutes = int(match[2]) * 60 + int(match[3] or 0)
-    return (-1 if match[1] == "-" else 1) * minutes * 60 * 10**6

@@ -38,7 +38,7 @@ class WideReader(TextReader):
     ) -> None:
         super().__init__(source, dialect, sink, block_size)
         self._keys = [dialect.columns[column] for column in dialect.values]
-        _require_unique(self._keys, source.name)
+        check_keys(self._keys, source.name)
         self._dictionary = text_array(self._keys)
         capacity = max(1, _SLAB_CELLS // len(self._keys))
         self._slabs = Slabs(dialect, (dialect.time, dialect.clock, *dialect.values), capacity)
@@ -137,7 +137,10 @@ class WideReader(TextReader):
             )
 
 
-def _require_unique(keys: list[str], where: str) -> None:
+def check_keys(keys: list[str], where: str) -> None:
+    bad = next((key for key in keys if "\0" in key), None)
+    if bad is not None:
+        raise DataError(f"{where}: a column is called {bad!r}, and a series key holds no zero byte")
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
         raise DataError(

@@ -58,7 +58,8 @@ def write(store: sd.Store, rows: list[tuple[str, int, float, int]], note: str) -
         "value": np.array(values),
         "quality": np.array(qualities, np.uint8),
     }
-    store.write(data, quality="quality", note=note, on_conflict="replace")
+    with store.writer(note, on_conflict="replace") as writer:
+        writer.restore(data)
 
 
 def main() -> None:
