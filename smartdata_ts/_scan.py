@@ -3,6 +3,7 @@
 Results are in the order of the selection's keys, then of time.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -274,7 +275,7 @@ def in_order(run: Callable[[Task], Result], tasks: Iterable[Task], reading_count
         return
     from concurrent.futures import ThreadPoolExecutor  # 3 ms, with its logging
 
-    pool = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-query")
+    pool, pid = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-query"), os.getpid()
     ahead: deque[Future[Result]] = deque()
     try:
         for task in tasks:
@@ -284,4 +285,5 @@ def in_order(run: Callable[[Task], Result], tasks: Iterable[Task], reading_count
         while ahead:
             yield ahead.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        if pid == os.getpid():  # a child has the pool, and none of its threads
+            pool.shutdown(cancel_futures=True)

@@ -7,6 +7,7 @@ flushes it.
 """
 
 import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -18,6 +19,7 @@ import pyarrow as pa
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import ChunkOutput, flush_head
+from smartdata_ts._fork import check_process
 from smartdata_ts._ingest import REASONS, ColumnNames, Rows, read_rows
 from smartdata_ts._quality import quality_name, winners
 from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, first_conflict, fold
@@ -98,6 +100,7 @@ class Writer:
     """One all-or-nothing write of any size; a context manager that `Store.writer` makes."""
 
     def __init__(self, access: WriteAccess, note: str | None, on_conflict: str) -> None:
+        self._pid = os.getpid()
         self._access = access
         self._wins = winners(on_conflict)
         self._on_conflict = on_conflict
@@ -113,7 +116,11 @@ class Writer:
         self._rejects: list[tuple[Int64Array, npt.NDArray[np.uint8]]] = []
         self._output = ChunkOutput(access.files.directory, access.catalog.series_keys)
 
+    def _check_process(self) -> None:
+        check_process(self._pid, f"{self._files.directory.parent}: this writer was made")
+
     def __enter__(self) -> "Writer":
+        self._check_process()
         if self._is_open or self._report is not None:
             raise UsageError("a writer serves for one `with` block; begin another")
         self._catalog.begin()
@@ -137,8 +144,10 @@ class Writer:
     ) -> None:
         self._is_open = False
         if error is not None:
-            self._abandon()
+            if self._pid == os.getpid():  # else the write is the parent's, and goes on there
+                self._abandon()
             return
+        self._check_process()
         try:
             report = self._finish()
             self._access.state = self.state
@@ -179,10 +188,12 @@ class Writer:
 
         Rows of all calls count as one write: a later one replaces an earlier one of its series and time.
         """
+        self._check_process()
         if not self._is_open:
             raise UsageError("a writer takes readings within its `with` block only; begin another")
         names = ColumnNames(series, time, value, quality)
         for rows in read_rows(data, names):
+            self._check_process()  # the data may be an iterator that forks
             self._take(rows)
             while parts := self._buffer.take_chunk():
                 self._spill_chunk(parts)

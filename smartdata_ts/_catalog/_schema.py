@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 FILE_NAME = "catalog.sqlite"
-FORMAT_VERSION = 1
+LOCK_NAME = "write.lock"
+CHUNK_DIRECTORY = "chunks"
 # "SDTS" in SQLite's header, so that `file` and we know whose database it is.
 APPLICATION_ID = 0x53445453
 
+# Of version 1.
 SCHEMA = """
 CREATE TABLE store (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE series (
@@ -106,6 +108,12 @@ SEALS = [
         ("update", 0, "NEW.id + NEW.checksum - OLD.id - OLD.checksum"),
     )
 ]
+
+# What makes each version of the one before. Statements may use :new_id, a UUID that no other store has.
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: ("INSERT INTO store VALUES ('id', :new_id)",),
+}
+FORMAT_VERSION = max(MIGRATIONS)
 
 # How long superseded readings are kept unless the user says otherwise: a year.
 HISTORY_US = 365 * 86_400_000_000

@@ -65,11 +65,11 @@ CALLS = {name for name in os.__all__ if callable(getattr(os, name))} - {
 def watched(before: Hook | None = None, after: Done | None = None) -> Iterator[Watch]:
     """Put hooks around all that `_disk` asks of the system."""
     watch = Watch(before, after)
-    originals = {name: getattr(_disk, name) for name in ("os", "pa") if hasattr(_disk, name)}
+    functions = {"os": CALLS, "pa": {"memory_map"}, "fcntl": {"flock"}}
+    originals = {name: getattr(_disk, name) for name in functions}
     try:
         for name, module in originals.items():
-            names = CALLS if name == "os" else {"memory_map"}
-            setattr(_disk, name, WatchedModule(module, names, watch))
+            setattr(_disk, name, WatchedModule(module, functions[name], watch))
         yield watch
     finally:
         for name, module in originals.items():
