@@ -294,8 +294,7 @@ def _is_there(path: Path) -> bool:
 
 def real_path(path: Path) -> Path:
     """Where a path leads through all links, as far as it is there."""
-    with errors_of(path, "looked at"):
-        return Path(os.path.realpath(path))
+    return Path(os.path.realpath(path))
 
 
 def is_writable(directory: Path) -> bool:
@@ -359,7 +358,7 @@ class FileLock:
                 raise
 
     def share(self, timeout_s: float) -> None:
-        """Share the lock, which is on a directory, if it can be had: whoever has it alone is about to go."""
+        """Share the lock, on a directory, if it can be had: whoever has it alone is about to go."""
         with errors_of(self._path, "locked"), contextlib.suppress(FileNotFoundError, PermissionError):
             self._descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             deadline = time.monotonic() + timeout_s

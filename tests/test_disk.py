@@ -17,17 +17,8 @@ PACKAGE = Path(smartdata_ts.__file__).parent
 # Outside files and the terminal are others' business; compiled kernels are kept in the user's own cache.
 ELSEWHERE = ("formats", "cli", "kernels")
 # What `os` has that is no file's.
-HARMLESS = {
-    "PathLike",
-    "getpid",
-    "urandom",
-    "fspath",
-    "fsdecode",
-    "fsencode",
-    "cpu_count",
-    "environ",
-    "register_at_fork",
-}
+HARMLESS = {"PathLike", "getpid", "urandom", "fspath", "fsdecode", "fsencode", "cpu_count", "environ"}
+HARMLESS |= {"register_at_fork"}
 OF_FILES = set(dir(Path)) - set(dir(PurePath)) - {*dir(str), "absolute", "group"}
 OF_FILES |= {"memory_map", "OSFile"}
 MODULES = {"io", "shutil", "tempfile", "mmap", "fcntl", "glob"}
