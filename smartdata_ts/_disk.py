@@ -9,12 +9,10 @@ or forgets what was not synced.
 import contextlib
 import ctypes
 import errno
-import fcntl
 import io
 import mmap
 import os
 import stat
-import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +22,6 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._fork import leave_to_parent
 from smartdata_ts.errors import DiskFullError, StoreError
 
 PARTIAL_SUFFIX = ".partial"
@@ -320,92 +317,6 @@ def size_of(directory: Path) -> int:
             with errors_of(path, "looked at"), contextlib.suppress(FileNotFoundError):
                 size += os.lstat(path).st_size
     return size
-
-
-# What a file system says that has no such locks, or whose server has none.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
-
-
-class FileLock:
-    """A lock on a file of its own, or on a directory, by flock: that of a descriptor, not of the process.
-
-    SQLite's locks (POSIX) are the process's: to close any descriptor on the file, as a copying of it does,
-    drops them all. These stay until `release`, or the end of the process. A child closes its copy of the
-    descriptor at once, lest it held the lock after the parent's death. Where the file system has no such
-    locks, all are free.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
-        leave_to_parent(self)
-
-    def take(self) -> bool:
-        """Whether the lock is this one's now, and nobody else's; never waits."""
-        with errors_of(self._path, "locked"):
-            try:
-                while True:
-                    if self._descriptor < 0:
-                        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-                        self._descriptor = os.open(self._path, flags, 0o666)
-                    if not self._lock(fcntl.LOCK_EX):
-                        return False
-                    if self._is_at_its_place():
-                        return True
-                    self.close()  # somebody has removed the file, and others lock another one
-            except BaseException:
-                self.close()
-                raise
-
-    def share(self, timeout_s: float) -> None:
-        """Share the lock, on a directory, if it can be had: whoever has it alone is about to go."""
-        with errors_of(self._path, "locked"), contextlib.suppress(FileNotFoundError, PermissionError):
-            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            deadline = time.monotonic() + timeout_s
-            while not self._lock(fcntl.LOCK_SH) and time.monotonic() < deadline:
-                time.sleep(0.001)
-
-    def is_alone(self) -> bool:
-        """Whether nobody else shares the lock, nor can before `close`; this one shares it no longer."""
-        try:
-            return self._descriptor < 0 or self._lock(fcntl.LOCK_EX)
-        except OSError:
-            return False
-
-    def _lock(self, kind: int) -> bool:
-        try:
-            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as problem:
-            if problem.errno not in _NO_LOCKS:
-                raise
-        return True
-
-    def _is_at_its_place(self) -> bool:
-        try:
-            there = os.lstat(self._path)
-        except FileNotFoundError:
-            return False
-        mine = os.fstat(self._descriptor)
-        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
-
-    def release(self) -> None:
-        """Let others have the lock, which copies of the descriptor do not keep; raises nothing."""
-        try:
-            if self._descriptor >= 0:
-                self._lock(fcntl.LOCK_UN)
-        except OSError:
-            self.close()
-
-    def close(self) -> None:
-        """Let go of the lock and of the descriptor; twice is no error."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-    __del__ = close
-    let_go = close  # a child's copy of the descriptor, which leaves the lock as it is
 
 
 class ReadFile(ABC):

@@ -1,4 +1,4 @@
-"""A handle that is closed in one thread while others use it: each call finishes, or says that it is closed."""
+"""A handle that one thread closes while others use it: each call finishes, or says that it is closed."""
 
 import threading
 import time
@@ -127,9 +127,12 @@ def test_a_write_that_is_under_way_finishes_before_the_handle_closes(path: Path)
 
 def test_a_writer_whose_handle_is_closed_within_its_block_says_so(path: Path) -> None:
     store = sd.open(path)
-    with pytest.raises(ClosedError, match="closed"), store.writer() as writer:
-        writer.write({"series": "c", "time": [0], "value": [1.0]})
-        store.close()
+    writer = store.writer()
+    writer.__enter__()
+    writer.write({"series": "c", "time": [0], "value": [1.0]})
+    store.close()
+    with pytest.raises(ClosedError, match="closed"):
+        writer.__exit__(None, None, None)
     with sd.open(path, timeout_s=1) as other:
         assert other.write({"series": "d", "time": [0], "value": [1.0]}).stored == 1
         assert other.info().series == 3

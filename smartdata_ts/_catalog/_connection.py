@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from smartdata_ts import _disk
 from smartdata_ts._fork import check_process, leave_to_parent
+from smartdata_ts._locks import FileLock
 from smartdata_ts.errors import (
     ClosedError,
     CorruptCatalogError,
@@ -44,7 +45,7 @@ class Connection:
     """One connection to a store's catalog; threads take turns.
 
     Writers of all processes take turns by two locks: SQLite's, and one of the store's own, which holds
-    where this process has lost SQLite's (see `_disk.FileLock`).
+    where this process has lost SQLite's (see `_locks`).
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Connection:
         self._is_reader = read_only
         self._remembered_version = -1
         self._remembered: dict[Hashable, Any] = {}
-        self._writers = _disk.FileLock(directory / LOCK_NAME)
+        self._writers = FileLock(directory / LOCK_NAME)
         self.is_shared = False  # whether the store is for a file system that several machines share
         _refuse_links(path)
         if not read_only:

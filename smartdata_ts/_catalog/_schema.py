@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 FILE_NAME = "catalog.sqlite"
 LOCK_NAME = "write.lock"
+# SQLite's index of its log, and the byte of it that its users lock (UNIX_SHM_DMS in SQLite's os_unix.c).
+INDEX_NAME = FILE_NAME + "-shm"
+INDEX_USERS_PLACE = 128
 CHUNK_DIRECTORY = "chunks"
 # "SDTS" in SQLite's header, so that `file` and we know whose database it is.
 APPLICATION_ID = 0x53445453

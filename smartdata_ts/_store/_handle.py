@@ -6,10 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from smartdata_ts import _disk
-from smartdata_ts._catalog import CHUNK_DIRECTORY, Catalog
+from smartdata_ts._catalog import CHUNK_DIRECTORY, INDEX_NAME, INDEX_USERS_PLACE, Catalog
 from smartdata_ts._fork import check_process
 from smartdata_ts._history import check_commit
+from smartdata_ts._locks import KEPT, FileLock
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts.errors import ClosedError, ReadOnlyError
 
@@ -40,12 +40,14 @@ class Handle:
         self._write_catalog = (
             Catalog(directory, False, timeout_s, durability, is_shared) if mode == "a" else None
         )
-        self._users = _disk.FileLock(directory / CHUNK_DIRECTORY)
+        self._users = FileLock(directory / CHUNK_DIRECTORY)
+        self._kept_index: tuple[int, int] | None = None
         self._open_catalogs = [] if self._write_catalog is None else [self._write_catalog]
         try:
             self._catalog = Catalog(directory, True, timeout_s, is_shared=is_shared)
             self._open_catalogs.append(self._catalog)
             self._users.share(timeout_s)
+            self._kept_index = KEPT.keep(directory / INDEX_NAME, INDEX_USERS_PLACE)
             self._files = ChunkFiles(directory / CHUNK_DIRECTORY, self._catalog.is_shared)
             if self._write_catalog is not None and self._write_catalog.erasures() is not None:
                 from smartdata_ts._upkeep.erase import finish_erasures
@@ -107,12 +109,14 @@ class Handle:
     def _close_catalogs(self) -> None:
         """Close the connections; those of the last one who uses the store take its log away.
 
-        SQLite finds out who is the last by locks that a process may have lost (see `_disk.FileLock`), and
+        SQLite finds out who is the last by locks that a process may have lost (see `_locks`), and
         what others write into a log that is gone is lost. While the process has another connection, no
         log goes; and none goes with one for reading.
         """
         for catalog in reversed(self._open_catalogs) if self._users.is_alone() else self._open_catalogs:
             catalog.close()
+        KEPT.give_up(self._kept_index)
+        self._kept_index = None
         self._users.close()
 
     def _check(self) -> None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from smartdata_ts import _disk
 from smartdata_ts._catalog import BACKUP, CHUNK_DIRECTORY, FILE_NAME, Catalog, State
+from smartdata_ts._locks import FileLock
 from smartdata_ts.errors import StoreBusyError, StoreError, StoreFormatError, UsageError
 
 _PARTIAL = "partial"
@@ -45,7 +46,7 @@ def backup(catalog: Catalog, chunk_directory: Path, target: Path) -> BackupRepor
     _check_place(chunk_directory.parent, target)
     _check_target(catalog, origin, target)
     _disk.make_directory(target / _PARTIAL)
-    lock = _disk.FileLock(target / _PARTIAL / _LOCK_NAME)
+    lock = FileLock(target / _PARTIAL / _LOCK_NAME)
     try:
         if not lock.take():
             raise StoreBusyError(f"{target}: another backup is on its way there; try again after it")
