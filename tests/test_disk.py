@@ -1,4 +1,4 @@
-"""File operations: whole files or none, errors that say what to do, all in one module; locks in one beside it."""
+"""File operations: whole files or none, errors that say what to do, in one module; locks in another."""
 
 import ast
 import errno
