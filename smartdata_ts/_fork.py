@@ -31,7 +31,20 @@ def leave_to_parent(thing: Inherited) -> None:
     _all.add(thing)
 
 
+_count = 0
+
+
+def fork_count() -> int:
+    """How many forks lie between this process and the one that loaded this module: tells a child at once.
+
+    The system's number of the process would tell it too, and costs a call to the system each time.
+    """
+    return _count
+
+
 def _let_go_of_all() -> None:
+    global _count  # noqa: PLW0603 - the process's own, which only its birth changes
+    _count += 1
     for thing in list(_all):
         thing.let_go()
     _all.clear()
@@ -40,20 +53,20 @@ def _let_go_of_all() -> None:
 os.register_at_fork(after_in_child=_let_go_of_all)
 
 
-def check_process(pid: int, what: str) -> None:
-    """Raise ClosedError in any process but the one of this id, in which `what` was made."""
-    if pid != os.getpid():
+def check_process(made: int, what: str) -> None:
+    """Raise ClosedError in a child of the process in which `what` was made, when `fork_count` was `made`."""
+    if made != _count:
         raise ClosedError(f"{what} before a fork, and is the parent's; open the store again in the child")
 
 
 def in_this_process(items: Iterator[Item]) -> Iterator[Item]:
     """The same items; in a child a ClosedError comes next, for the threads that make them are not there."""
-    return _checked(items, os.getpid())
+    return _checked(items, _count)
 
 
-def _checked(items: Iterator[Item], pid: int) -> Iterator[Item]:
+def _checked(items: Iterator[Item], made: int) -> Iterator[Item]:
     while True:
-        check_process(pid, "this result was asked for")
+        check_process(made, "this result was asked for")
         try:
             item = next(items)
         except StopIteration:

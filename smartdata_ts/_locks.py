@@ -27,6 +27,7 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._name = os.fspath(path)  # so that no call need make it again
         self._descriptor = -1
         leave_to_parent(self)
 
@@ -74,7 +75,7 @@ class FileLock:
 
     def _is_at_its_place(self) -> bool:
         try:
-            there = os.lstat(self._path)
+            there = os.lstat(self._name)
         except FileNotFoundError:
             return False
         mine = os.fstat(self._descriptor)

@@ -3,7 +3,6 @@
 Results are in the order of the selection's keys, then of time.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._codec import BLOCK_READINGS_MAX
+from smartdata_ts._fork import fork_count
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
 from smartdata_ts._readings import Readings, fold
 from smartdata_ts._series_blocks import head_in, series_blocks
@@ -275,7 +275,7 @@ def in_order(run: Callable[[Task], Result], tasks: Iterable[Task], reading_count
         return
     from concurrent.futures import ThreadPoolExecutor  # 3 ms, with its logging
 
-    pool, pid = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-query"), os.getpid()
+    pool, made = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-query"), fork_count()
     ahead: deque[Future[Result]] = deque()
     try:
         for task in tasks:
@@ -285,5 +285,5 @@ def in_order(run: Callable[[Task], Result], tasks: Iterable[Task], reading_count
         while ahead:
             yield ahead.popleft().result()
     finally:
-        if pid == os.getpid():  # a child has the pool, and none of its threads
+        if made == fork_count():  # a child has the pool, and none of its threads
             pool.shutdown(cancel_futures=True)

@@ -7,7 +7,6 @@ flushes it.
 """
 
 import contextlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -19,7 +18,7 @@ import pyarrow as pa
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import ChunkOutput, flush_head
-from smartdata_ts._fork import check_process
+from smartdata_ts._fork import check_process, fork_count
 from smartdata_ts._ingest import REASONS, ColumnNames, Rows, read_rows
 from smartdata_ts._quality import quality_name, winners
 from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, first_conflict, fold
@@ -100,7 +99,7 @@ class Writer:
     """One all-or-nothing write of any size; a context manager that `Store.writer` makes."""
 
     def __init__(self, access: WriteAccess, note: str | None, on_conflict: str) -> None:
-        self._pid = os.getpid()
+        self._made = fork_count()
         self._access = access
         self._wins = winners(on_conflict)
         self._on_conflict = on_conflict
@@ -117,7 +116,8 @@ class Writer:
         self._output = ChunkOutput(access.files.directory, access.catalog.series_keys)
 
     def _check_process(self) -> None:
-        check_process(self._pid, f"{self._files.directory.parent}: this writer was made")
+        if self._made != fork_count():
+            check_process(self._made, f"{self._files.directory.parent}: this writer was made")
 
     def __enter__(self) -> "Writer":
         self._check_process()
@@ -144,7 +144,7 @@ class Writer:
     ) -> None:
         self._is_open = False
         if error is not None:
-            if self._pid == os.getpid():  # else the write is the parent's, and goes on there
+            if self._made == fork_count():  # else the write is the parent's, and goes on there
                 self._abandon()
             return
         self._check_process()

@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import os
 import sqlite3
 import threading
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smartdata_ts import _disk
-from smartdata_ts._fork import check_process, leave_to_parent
+from smartdata_ts._fork import check_process, fork_count, leave_to_parent
 from smartdata_ts._locks import FileLock
 from smartdata_ts.errors import (
     ClosedError,
@@ -57,7 +56,7 @@ class Connection:
         is_still: bool = False,
     ) -> None:
         path = directory / FILE_NAME
-        self._pid = os.getpid()
+        self._made = fork_count()
         self._lock = threading.RLock()
         self._path = path
         self._timeout_s = timeout_s
@@ -93,7 +92,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; further calls raise ClosedError. In a child it is the parent's, and stays."""
-        if self._pid == os.getpid():
+        if self._made == fork_count():
             with self._lock:
                 self._connection.close()
                 self._writers.close()
@@ -103,7 +102,8 @@ class Connection:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
 
     def _check_process(self) -> None:
-        check_process(self._pid, f"{self._path.parent}: this handle was opened")
+        if self._made != fork_count():  # asked for with every statement, so that no text is made for nothing
+            check_process(self._made, f"{self._path.parent}: this handle was opened")
 
     def begin(self, must_be_durable: bool = False, waits: bool = True) -> None:
         """Take the store's one write lock, of which `commit` or `roll_back` lets go again.
@@ -119,10 +119,12 @@ class Connection:
                 "try again, or open the store with a longer timeout_s"
             )
         try:
-            if self.in_transaction:
-                raise UsageError("this thread is within a write already; write with that writer, or after it")
-            self._set_durable(must_be_durable or self._durability == "full")
             with self._errors():
+                if self._connection.in_transaction:
+                    raise UsageError(
+                        "this thread is within a write already; write with that writer, or after it"
+                    )
+                self._set_durable(must_be_durable or self._durability == "full")
                 self._patiently(self._begin, None if waits else 0.0)
         except BaseException:
             self._lock.release()
@@ -178,7 +180,7 @@ class Connection:
 
     def roll_back(self) -> None:
         """Undo the transaction; in a child it is the parent's, and goes on."""
-        if self._pid != os.getpid():
+        if self._made != fork_count():
             return
         try:
             with contextlib.suppress(sqlite3.Error):  # closed, or undone by SQLite itself

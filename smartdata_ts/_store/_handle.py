@@ -1,13 +1,12 @@
 """The handle on an open store: its connections and files, and who may use it."""
 
-import os
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from smartdata_ts._catalog import CHUNK_DIRECTORY, INDEX_NAME, INDEX_USERS_PLACE, Catalog
-from smartdata_ts._fork import check_process
+from smartdata_ts._fork import check_process, fork_count
 from smartdata_ts._history import check_commit
 from smartdata_ts._locks import KEPT, FileLock
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
@@ -33,7 +32,7 @@ class Handle:
         self._mode = mode
         self._timeout_s = timeout_s
         self._auto_compact = auto_compact
-        self._pid = os.getpid()
+        self._made = fork_count()
         self._access: WriteAccess | None = None
         self._access_lock = threading.Lock()
         # Readers have a connection of their own, so that none waits for this handle's writer.
@@ -100,7 +99,7 @@ class Handle:
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
         >>> store.close()
         """
-        if not self._closed and self._pid == os.getpid():
+        if not self._closed and self._made == fork_count():
             self._closed = True
             self._close_catalogs()
             self._snapshot = None
@@ -120,7 +119,8 @@ class Handle:
         self._users.close()
 
     def _check(self) -> None:
-        check_process(self._pid, f"{self._directory}: this handle was opened")
+        if self._made != fork_count():
+            check_process(self._made, f"{self._directory}: this handle was opened")
         if self._closed:
             raise ClosedError(f"{self._directory}: this handle is closed; open the store again")
 
