@@ -130,6 +130,15 @@ def make_directory(path: Path) -> None:
             _sync_directory(folder.parent)
 
 
+def create(path: Path) -> None:
+    """Create an empty file with the rights that the umask leaves; that it is there already is no error.
+
+    A file that is there is not opened: to close it again would drop the locks that this process has on it.
+    """
+    with errors_of(path, "created"), contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+
+
 def remove(path: Path) -> None:
     """Remove a file; that it is gone already is no error."""
     with errors_of(path, "removed"), contextlib.suppress(FileNotFoundError):
@@ -278,6 +287,11 @@ def _is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
+
+
+def real_path(path: Path) -> Path:
+    """Where a path leads through all links, as far as it is there."""
+    return Path(os.path.realpath(path))
 
 
 def is_writable(directory: Path) -> bool:

@@ -13,6 +13,7 @@ from smartdata_ts._arguments import is_whole, plain, text, whole_number
 from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._catalog import Catalog, State
+from smartdata_ts._fork import in_this_process
 from smartdata_ts._instant import parse_instant
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
 from smartdata_ts._readings import Readings
@@ -127,7 +128,7 @@ def changes(catalog: Catalog, files: ChunkFiles, since: int, until: int | None) 
             if catalog.last_commit() == state.commit:
                 raise
         else:
-            return pa.RecordBatchReader.from_batches(CHANGES_SCHEMA, batches)
+            return pa.RecordBatchReader.from_batches(CHANGES_SCHEMA, in_this_process(batches))
 
 
 def _change_batches(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smartdata_ts import _disk
-from smartdata_ts._catalog import Catalog
+from smartdata_ts._catalog import FORMAT_VERSION, Catalog
 from smartdata_ts._snapshot import Snapshot
 
 
@@ -23,6 +23,9 @@ class Info:
     commit: int
     history_chunks: int = 0  # readings that were replaced or deleted since
     history_readings: int = 0
+    id: str | None = None  # the store's UUID, which its backups have too; None in format version 1
+    format_version: int = FORMAT_VERSION
+    is_backup: bool = False  # that nobody has opened for writing yet
 
     @property
     def bytes_per_reading(self) -> float | None:
@@ -48,4 +51,7 @@ def info_of(directory: Path, catalog: Catalog, snapshot: Snapshot) -> Info:
         commit=snapshot.commit,
         history_chunks=len(history),
         history_readings=sum(chunk.reading_count for chunk in history),
+        id=catalog.store_id(),
+        format_version=catalog.format_version(),
+        is_backup=catalog.is_backup(),
     )

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._codec import BLOCK_READINGS_MAX
+from smartdata_ts._fork import fork_count
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
 from smartdata_ts._readings import Readings, fold
 from smartdata_ts._series_blocks import head_in, series_blocks
@@ -274,7 +275,7 @@ def in_order(run: Callable[[Task], Result], tasks: Iterable[Task], reading_count
         return
     from concurrent.futures import ThreadPoolExecutor  # 3 ms, with its logging
 
-    pool = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-query")
+    pool, made = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-query"), fork_count()
     ahead: deque[Future[Result]] = deque()
     try:
         for task in tasks:
@@ -284,4 +285,5 @@ def in_order(run: Callable[[Task], Result], tasks: Iterable[Task], reading_count
         while ahead:
             yield ahead.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        if made == fork_count():  # a child has the pool, and none of its threads
+            pool.shutdown(cancel_futures=True)

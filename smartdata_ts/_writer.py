@@ -16,16 +16,18 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from smartdata_ts._arguments import text_or_none
+from smartdata_ts._arguments import shown, text_or_none
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import ChunkOutput, flush_head
+from smartdata_ts._fork import check_process, fork_count
 from smartdata_ts._ingest import REASONS, ColumnNames, LocalTimes, Rows, read_rows
 from smartdata_ts._quality import quality_name, winners
 from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, first_conflict, fold
 from smartdata_ts._scan import read_series
 from smartdata_ts._snapshot import ChunkFiles, Snapshot, pack_head
 from smartdata_ts._time_notices import TimeNotices
+from smartdata_ts._time_zone import TimeZone, zone_name
 from smartdata_ts._versions import Versions
 from smartdata_ts._write_buffer import WriteBuffer
 from smartdata_ts.errors import ConflictError, DataError, SmartDataError, UsageError
@@ -116,8 +118,9 @@ class Writer:
     def __init__(
         self, access: WriteAccess, note: str | None, on_conflict: str, on_reject: str = "report"
     ) -> None:
-        if on_reject not in ON_REJECT:
-            raise UsageError(f"on_reject must be 'report' or 'raise', not {on_reject!r}")
+        if not isinstance(on_reject, str) or on_reject not in ON_REJECT:
+            raise UsageError(f"on_reject must be 'report' or 'raise', not {shown(on_reject)}")
+        self._made = fork_count()
         self._access = access
         self._wins = winners(on_conflict)
         self._on_reject = on_reject
@@ -137,7 +140,12 @@ class Writer:
         self._time_notices = TimeNotices()
         self._output = ChunkOutput(access.files.directory, access.catalog.series_keys)
 
+    def _check_process(self) -> None:
+        if self._made != fork_count():
+            check_process(self._made, f"{self._files.directory.parent}: this writer was made")
+
     def __enter__(self) -> "Writer":
+        self._check_process()
         if self._is_open or self._report is not None:
             raise UsageError("a writer serves for one `with` block; begin another")
         self._catalog.begin()
@@ -161,8 +169,10 @@ class Writer:
     ) -> None:
         self._is_open = False
         if error is not None:
-            self._abandon()
+            if self._made == fork_count():  # else the write is the parent's, and goes on there
+                self._abandon()
             return
+        self._check_process()
         try:
             report = self._finish()
             self._access.state = self.state
@@ -198,7 +208,7 @@ class Writer:
         time: str = "time",
         value: str = "value",
         quality: str | Literal[False] | None = None,
-        tz: str = "UTC",
+        tz: TimeZone = "UTC",
     ) -> None:
         """Add readings; see `Store.write` for what `data` may be, and for `tz`.
 
@@ -213,19 +223,21 @@ class Writer:
         """Add readings as a store had them: a NaN is one too, whatever its quality."""
         self._add(read_rows(data, ColumnNames(), takes_nan=True))
 
-    def _local_times(self, tz: str) -> LocalTimes | None:
+    def _local_times(self, tz: TimeZone) -> LocalTimes | None:
         """What makes instants of local times, the same for all calls of a zone; None: they are UTC."""
-        if tz == "UTC":
+        name = tz if isinstance(tz, str) else zone_name(tz)  # a text may be an offset too
+        if name == "UTC":
             return None
-        name = str(tz)
         if name not in self._locals:
             self._locals[name] = LocalTimes(name)
         return self._locals[name]
 
     def _add(self, batches: Iterable[Rows]) -> None:
+        self._check_process()
         if not self._is_open:
             raise UsageError("a writer takes readings within its `with` block only; begin another")
         for rows in batches:
+            self._check_process()  # the data may be an iterator that forks
             self._take(rows)
             while parts := self._buffer.take_chunk():
                 self._spill_chunk(parts)

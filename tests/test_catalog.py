@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -43,7 +44,8 @@ def test_a_new_catalog_says_whose_it_is(catalog: Catalog, tmp_path: Path) -> Non
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         settings = dict(raw.execute("SELECT * FROM store").fetchall())
         year_us = 365 * 86_400_000_000
-        assert settings == {"format_version": "1", "history_us": str(year_us), "history_floor": "0"}
+        assert str(UUID(settings.pop("id"))) == catalog.store_id()
+        assert settings == {"format_version": "2", "history_us": str(year_us), "history_floor": "0"}
     raw.close()
     assert catalog.state().commit == catalog.last_commit() == 0
 
@@ -61,7 +63,7 @@ def test_someone_elses_database_is_left_alone(tmp_path: Path) -> None:
     raw.close()
 
 
-@pytest.mark.parametrize("version", ["2", "0", "x"])
+@pytest.mark.parametrize("version", ["3", "0", "x"])
 def test_an_unknown_format_version_is_refused(tmp_path: Path, version: str) -> None:
     Catalog(tmp_path, False, 1.0).close()
     raw = sqlite3.connect(tmp_path / FILE_NAME)

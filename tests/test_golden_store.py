@@ -1,4 +1,4 @@
-"""The golden store of format version 1: written once, read by every release for ever."""
+"""The golden stores of each format version: written once, read by every release for ever."""
 
 import csv
 import shutil
@@ -10,20 +10,26 @@ import pytest
 from restored import restore
 
 import smartdata_ts as sd
+from smartdata_ts._catalog import FORMAT_VERSION
 
 GOLDEN = Path(__file__).parent / "golden"
 Row = tuple[str, int, str, int]
 
 
+@pytest.fixture(params=[1, 2])
+def version(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(version: int, tmp_path: Path) -> Path:
     """A copy, which opening may change."""
-    shutil.copytree(GOLDEN / "store-v1", tmp_path / "store-v1")
-    return tmp_path / "store-v1"
+    return Path(shutil.copytree(GOLDEN / f"store-v{version}", tmp_path / "store"))
 
 
 @pytest.fixture(scope="module")
 def expected() -> list[Row]:
+    """The readings, which are the same in all."""
     with (GOLDEN / "store-v1.csv").open(encoding="utf-8", newline="") as file:
         return [(key, int(time), bits, int(quality)) for key, time, bits, quality in csv.reader(file)]
 
@@ -87,3 +93,39 @@ def test_it_can_be_written_to_and_compacted(path: Path, expected: list[Row]) -> 
         store.compact()
         assert rows_of(store.query().to_arrow()) == expected
         assert store.write({"series": "new", "time": [1], "value": [1.0]}).commit == 7
+
+
+def test_the_version_and_the_identity_are_told(path: Path, version: int) -> None:
+    with sd.open(path, mode="r") as store:
+        info = store.info()
+    known = {1: None, 2: "dd1d08dd-f8dd-47c1-8d4e-3818f0d81cc7"}
+    assert (info.format_version, info.id) == (version, known[version])
+    with sd.open(path) as store:
+        opened = store.info()
+    assert opened.format_version == 2
+    assert opened.id == info.id or (version == 1 and opened.id is not None)
+    with sd.open(path, mode="r") as store:
+        assert store.info().id == opened.id
+
+
+def test_it_is_salvaged_into_a_store_of_another_identity(
+    path: Path, expected: list[Row], tmp_path: Path
+) -> None:
+    assert sd.salvage(path, tmp_path / "new").losses == []
+    with sd.open(path, mode="r") as old, sd.open(tmp_path / "new", mode="r") as new:
+        assert rows_of(new.query().to_arrow()) == expected
+        assert new.info().id not in (None, old.info().id)
+        assert new.series() == old.series()
+
+
+def test_snapshots_and_retention_come_back_from_version_2(tmp_path: Path) -> None:
+    with sd.open(shutil.copytree(GOLDEN / "store-v2", tmp_path / "store"), mode="r") as store:
+        (snapshot,) = store.snapshots().to_pylist()
+        assert (snapshot["name"], snapshot["commit"], snapshot["note"]) == ("bills 2024", 5, "as invoiced")
+        assert store.retention() == [{"keep": {"raw": "forever"}, "series": "gauge/*", "tz": "UTC"}]
+
+
+def test_every_version_has_a_golden_store() -> None:
+    assert sorted(path.name for path in GOLDEN.glob("store-v?")) == [
+        f"store-v{version}" for version in range(1, FORMAT_VERSION + 1)
+    ]

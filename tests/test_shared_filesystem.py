@@ -66,7 +66,7 @@ def test_no_file_is_mapped_and_none_lies_beside_the_catalog(
         store.write(rows("c", 5))
         assert reader.query("c").to_arrow().num_rows == 5
         assert store.query("a").to_arrow().num_rows == 100_000
-        assert sorted(os.listdir(path)) == ["catalog.sqlite", "chunks"]  # noqa: PTH208
+        assert sorted(os.listdir(path)) == ["catalog.sqlite", "chunks", "write.lock"]  # noqa: PTH208
     assert journal_mode(path) == "delete"
 
 

@@ -6,10 +6,16 @@ chunks, because whatever writes a chunk of newer readings flushes the head first
 """
 
 from ._commits import Commits
+from ._format import BACKUP
 from ._schema import (
     APPLICATION_ID,
+    CHUNK_DIRECTORY,
     FILE_NAME,
+    FORMAT_VERSION,
+    INDEX_NAME,
+    INDEX_USERS_PLACE,
     INTEGER_FACTS,
+    LOCK_NAME,
     REAL_FACTS,
     SERIES_FACTS,
     ChunkRow,
@@ -20,8 +26,14 @@ from ._series import Series
 
 __all__ = [
     "APPLICATION_ID",
+    "BACKUP",
+    "CHUNK_DIRECTORY",
     "FILE_NAME",
+    "FORMAT_VERSION",
+    "INDEX_NAME",
+    "INDEX_USERS_PLACE",
     "INTEGER_FACTS",
+    "LOCK_NAME",
     "REAL_FACTS",
     "SERIES_FACTS",
     "Catalog",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from smartdata_ts.errors import CorruptCatalogError, StoreBusyError, StoreError, StoreFormatError, UsageError
 
-from ._connection import Connection
+from ._format import Format
 from ._kinds import BYTES, CHUNK, COMMIT, COUNT, DELETION, INTEGER, SNAPSHOT, TEXT
 from ._schema import ChunkRow, Deletion, State
 
@@ -27,7 +27,7 @@ _CHUNK_COLUMNS = (
 )
 
 
-class Commits(Connection):
+class Commits(Format):
     """What has been committed."""
 
     _known_head: tuple[tuple[int, int, bytes], ...] = ()  # id, commit and data of its rows when last read
@@ -40,8 +40,9 @@ class Commits(Connection):
 
     def state(self, with_history: bool = False) -> State:
         """Everything that a reader must know, read in one transaction."""
+        self._check_process()
         with self._lock:
-            nested = self._connection.in_transaction
+            nested = self.in_transaction
             if not nested:
                 self._execute("BEGIN")
             try:
@@ -98,11 +99,6 @@ class Commits(Connection):
         )
         sound = [data for data, checksum, _ in rows if _is_sound(data, checksum)]
         return sound, sum(count for data, checksum, count in rows if not _is_sound(data, checksum))
-
-    def _damaged(self, what: str) -> str:
-        return (
-            f"{self._path}: {what} are not what was written. Restore the store from a backup, or salvage it."
-        )
 
     def chunk_rows(self, is_history: bool) -> tuple[ChunkRow, ...]:
         """The chunks of the present, lowest precedence first, or of history, in the order of their making."""
@@ -168,6 +164,10 @@ class Commits(Connection):
         if any(_digest(columns) != checksum for *columns, checksum in rows):
             raise CorruptCatalogError(self._damaged("the commits in its table commits"))
         return [(commit, time_us, note, count) for commit, time_us, note, count, _ in rows]
+
+    def commit_row(self, commit: int) -> tuple[int, int, str | None, int] | None:
+        """The same of one commit; None where there is none of this number."""
+        return next(iter(self._commit_rows(f"WHERE id = {int(commit)}")), None)
 
     def commit_at(self, time_us: int) -> int:
         """The last commit at or before a time; 0 where there is none."""
@@ -315,7 +315,7 @@ class Commits(Connection):
 
         Raises StoreBusyError where a reader holds on to the log for longer than the timeout.
         """
-        with self._lock:
+        with self.without_writers():
             self._execute("VACUUM")
             # It tells that it is busy by a row, and waits for readers in its own way.
             self._execute(f"PRAGMA busy_timeout = {int(self._timeout_s * 1000)}")
@@ -329,7 +329,8 @@ class Commits(Connection):
 
     def clear_erasures(self) -> None:
         """Note that all erasures are complete."""
-        self._execute("DELETE FROM erasure")
+        with self.transaction(must_be_durable=True):
+            self._execute("DELETE FROM erasure")
 
 
 def _is_sound(data: object, checksum: int) -> bool:

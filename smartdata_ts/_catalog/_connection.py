@@ -1,15 +1,17 @@
 """One connection to a store's SQLite file: opened, its errors ours, its transactions in turn."""
 
 import contextlib
-import functools
+import ctypes
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from smartdata_ts import _disk
+from smartdata_ts._fork import check_process, fork_count, leave_to_parent
+from smartdata_ts._locks import FileLock
 from smartdata_ts.errors import (
     ClosedError,
     CorruptCatalogError,
@@ -17,24 +19,25 @@ from smartdata_ts.errors import (
     StoreBusyError,
     StoreError,
     StoreFormatError,
-    StoreNotFoundError,
     UsageError,
 )
 
 from ._kinds import Kind, all_fit
-from ._schema import APPLICATION_ID, FILE_NAME, FORMAT_VERSION, HISTORY_US, SCHEMA, SEALS
+from ._schema import FILE_NAME, LOCK_NAME
 
 _Result = TypeVar("_Result")
+Parameters = Sequence[object] | Mapping[str, object]
 
 _REMEMBERED_MAX = 32
 
 # https://www.sqlite.org/fileformat2.html#the_rollback_journal
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-_NOT_OURS = (
-    "its tables, views or triggers are not those of a store. Restore the store from a backup, or salvage it."
-)
-_TABLES = "SELECT type, name, sql FROM sqlite_master"
-_SHARED = "SELECT value FROM store WHERE name = 'shared_filesystem'"
+
+
+class _Held(sqlite3.OperationalError):
+    """Another writer holds the lock file, which counts as SQLite's own lock."""
+
+    sqlite_errorcode = sqlite3.SQLITE_BUSY
 
 
 class _Closing(sqlite3.Connection):
@@ -46,7 +49,11 @@ class _Closing(sqlite3.Connection):
 
 
 class Connection:
-    """One connection to a store's catalog; threads take turns."""
+    """One connection to a store's catalog; threads take turns.
+
+    Writers of all processes take turns by two locks: SQLite's, and one of the store's own, which holds
+    where this process has lost SQLite's (see `_locks`).
+    """
 
     def __init__(
         self,
@@ -54,9 +61,10 @@ class Connection:
         read_only: bool,
         timeout_s: float,
         durability: str = "full",
-        is_shared: bool | None = None,
+        is_still: bool = False,
     ) -> None:
         path = directory / FILE_NAME
+        self._made = fork_count()
         self._lock = threading.RLock()
         self._path = path
         self._timeout_s = timeout_s
@@ -65,17 +73,13 @@ class Connection:
         self._is_reader = read_only
         self._remembered_version = -1
         self._remembered: dict[Hashable, Any] = {}
+        self._writers = FileLock(directory / LOCK_NAME)
         self.is_shared = False  # whether the store is for a file system that several machines share
         _refuse_links(path)
-        self._connect(_access(path) if read_only else "mode=rwc")
-        try:
-            if read_only:
-                self._prepare_reader(is_shared)
-            else:
-                self._prepare_writer(is_shared)
-        except BaseException:
-            self._connection.close()
-            raise
+        if not read_only:
+            _disk.create(path)  # SQLite would give its group fewer rights than the umask does
+        self._connect(_access(path, is_still) if read_only else "mode=rwc")
+        leave_to_parent(self)
 
     def _connect(self, access: str) -> None:
         try:
@@ -95,110 +99,20 @@ class Connection:
         self._execute("PRAGMA cell_size_check = ON")
         self._execute("PRAGMA mmap_size = 0")
 
-    def _prepare_reader(self, is_shared: bool | None) -> None:
-        if self._is_to_be_shared():
-            # Whoever reads finishes what a writer that was killed has left, which takes more than reading.
-            self._connection.close()
-            self._connect("mode=rw" if _disk.is_writable(self._path.parent) else "mode=ro")
-            self._execute("PRAGMA query_only = ON")
-        self._check_format()
-        self.is_shared = self._says_shared()
-        if is_shared is not None and is_shared != self.is_shared:
-            raise StoreFormatError(
-                f"{self._path.parent}: is a store with shared_filesystem={self.is_shared}; open it with mode "
-                "'a' once to change that"
-            )
-
-    def _is_to_be_shared(self) -> bool:
-        def ask() -> bool:
-            tables = self._connection.execute(_TABLES).fetchall()
-            return _settings_in(tables) and self._connection.execute(_SHARED).fetchall() == [("1",)]
-
-        try:
-            return self._patiently(ask)
-        except (sqlite3.Error, UnicodeDecodeError) as problem:
-            # The journal of a writer that was killed, which only shared stores have.
-            return getattr(problem, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK
-
-    def _prepare_writer(self, is_shared: bool | None) -> None:
-        if not self._is_created():
-            self._create(bool(is_shared))
-        self._execute("PRAGMA secure_delete = ON")
-        self._check_format()
-        self.is_shared = self._says_shared() if is_shared is None else is_shared
-        self._set_journal(self.is_shared)
-        if self._says_shared() != self.is_shared:
-            with self.transaction(must_be_durable=True):
-                self._say_shared(self.is_shared)
-
-    def _says_shared(self) -> bool:
-        return self._rows(_SHARED) == [("1",)]
-
-    def _say_shared(self, is_shared: bool) -> None:
-        self._execute("INSERT OR REPLACE INTO store VALUES ('shared_filesystem', ?)", (str(int(is_shared)),))
-
-    def _set_journal(self, is_shared: bool) -> None:
-        """SQLite's log needs memory that all its users share, which those on several machines have not."""
-        wanted = "delete" if is_shared else "wal"
-        if self._rows("PRAGMA journal_mode") == [(wanted,)]:
-            return
-        with contextlib.suppress(StoreBusyError):
-            if self._rows(f"PRAGMA journal_mode = {wanted}") == [(wanted,)]:
-                return
-        raise StoreBusyError(
-            f"{self._path.parent}: is open elsewhere, so that shared_filesystem cannot be changed; close it "
-            "there"
-        )
-
-    def _check_format(self) -> None:
-        if not self._is_created():
-            if not self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
-                raise StoreNotFoundError(
-                    f"{self._path.parent}: the creation of this store was interrupted, and it holds nothing; "
-                    "mode 'a' finishes it"
-                )
-            raise StoreFormatError(f"{self._path}: a database, but not of a smartdata_ts store")
-        tables = self._rows(_TABLES)
-        if not _settings_in(tables):
-            raise StoreFormatError(f"{self._path}: {_NOT_OURS}")
-        versions = self._rows("SELECT value FROM store WHERE name = 'format_version'")
-        if not versions:
-            raise CorruptCatalogError(
-                f"{self._path}: the store's format version is gone. Restore the store from a backup, or "
-                "salvage it."
-            )
-        ((version,),) = versions
-        if version != str(FORMAT_VERSION):
-            raise StoreFormatError(
-                f"{self._path}: store format version {version}; this release reads version {FORMAT_VERSION}. "
-                "Upgrade smartdata_ts."
-            )
-        # A view or a trigger can do anything, for ever.
-        if {row for row in tables if not _is_internal(row)} != _our_tables():
-            raise StoreFormatError(f"{self._path}: {_NOT_OURS}")
-
-    def _is_created(self) -> bool:
-        return self._rows("PRAGMA application_id") == [(APPLICATION_ID,)]
-
-    def _create(self, is_shared: bool) -> None:
-        if self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
-            return
-        self._set_journal(is_shared)
-        with self.transaction(must_be_durable=True):
-            if self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
-                return  # someone else's database, or another process created the store before our lock
-            for statement in (*SCHEMA.split(";"), *SEALS):
-                self._execute(statement)
-            settings = {"format_version": FORMAT_VERSION, "history_us": HISTORY_US, "history_floor": 0}
-            self._execute_many("INSERT INTO store VALUES (?, ?)", settings.items())
-            if is_shared:
-                self._say_shared(is_shared)
-            self._execute(f"PRAGMA application_id = {APPLICATION_ID}")
-
     def close(self) -> None:
-        """Close the connection; further calls raise ClosedError."""
-        with self._lock:
-            self._connection.close()
+        """Close the connection; further calls raise ClosedError. In a child it is the parent's, and stays."""
+        if self._made == fork_count():
+            with self._lock:
+                self._connection.close()
+                self._writers.close()
+
+    def let_go(self) -> None:
+        """Never free SQLite's connection in a child, where that would roll back the parent's transaction."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))
+
+    def _check_process(self) -> None:
+        if self._made != fork_count():  # asked for with every statement, so that no text is made for nothing
+            check_process(self._made, f"{self._path.parent}: this handle was opened")
 
     def begin(self, must_be_durable: bool = False, waits: bool = True) -> None:
         """Take the store's one write lock, of which `commit` or `roll_back` lets go again.
@@ -207,19 +121,54 @@ class Connection:
         files are removed `must_be_durable`: the commit before it names them. Raises StoreBusyError where
         others hold the lock for longer than the timeout, or at all unless it `waits`.
         """
+        self._check_process()
         if not self._lock.acquire(timeout=self._timeout_s if waits else 0):
             raise StoreBusyError(
                 f"{self._path.parent}: another thread has been writing for longer than the timeout; "
                 "try again, or open the store with a longer timeout_s"
             )
         try:
-            if self._connection.in_transaction:
-                raise UsageError("this thread is within a write already; write with that writer, or after it")
-            self._set_durable(must_be_durable or self._durability == "full")
-            self._execute("BEGIN IMMEDIATE", waits=waits)
+            with self._errors():
+                if self._connection.in_transaction:
+                    raise UsageError(
+                        "this thread is within a write already; write with that writer, or after it"
+                    )
+                self._set_durable(must_be_durable or self._durability == "full")
+                self._patiently(self._begin, None if waits else 0.0)
         except BaseException:
             self._lock.release()
             raise
+
+    def _begin(self) -> None:
+        """Take both locks, or none; no one waits for one of them with the other in hand."""
+        self._keep_writers_out()
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._writers.release()
+            raise
+
+    def _keep_writers_out(self) -> None:
+        if not self._writers.take():
+            raise _Held("another writer holds the lock file")
+
+    @contextlib.contextmanager
+    def without_writers(self) -> Iterator[None]:
+        """Keep other writers out of what SQLite does within no transaction of ours."""
+        self._check_process()
+        with self._lock:
+            with self._errors():
+                self._patiently(self._keep_writers_out)
+            try:
+                yield
+            finally:
+                self._writers.release()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this connection is within one."""
+        with self._errors():
+            return self._connection.in_transaction
 
     def _set_durable(self, is_durable: bool) -> None:
         """Let commits wait for the disk, or not.
@@ -235,14 +184,18 @@ class Connection:
     def commit(self) -> None:
         """Make the transaction durable; where this raises, it is still to be rolled back."""
         self._execute("COMMIT")
+        self._writers.release()
         self._lock.release()
 
     def roll_back(self) -> None:
-        """Undo the transaction."""
+        """Undo the transaction; in a child it is the parent's, and goes on."""
+        if self._made != fork_count():
+            return
         try:
             with contextlib.suppress(sqlite3.Error):  # closed, or undone by SQLite itself
                 self._connection.execute("ROLLBACK")
         finally:
+            self._writers.release()
             self._lock.release()
 
     @contextlib.contextmanager
@@ -256,18 +209,39 @@ class Connection:
             self.roll_back()
             raise
 
-    def copy_to(self, target: Path) -> None:
-        """Write the catalog as of its newest commit into a new SQLite file, whoever writes meanwhile."""
+    def copy_to(self, target: Path, setting: str) -> None:
+        """Write the catalog as of its newest commit into a new SQLite file, whoever writes meanwhile.
+
+        The copy has a setting more, which is "1".
+        """
+        self._check_process()
+        _disk.create(target)
         with self._lock:
             try:
-                with contextlib.closing(sqlite3.connect(target)) as copy:
+                with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
                     self._connection.backup(copy)
+                    copy.execute("INSERT OR REPLACE INTO store VALUES (?, '1')", (setting,))
+                    # It is the file alone that takes its place, without a log.
+                    ((is_busy, _, _),) = copy.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.ProgrammingError as problem:
+                raise _translated(self._path, problem) from problem
             except sqlite3.Error as problem:
                 raise _translated(target, problem) from problem
+        if is_busy:
+            raise StoreBusyError(f"{target}: is open elsewhere; close it there, and try again")
 
-    def _execute(self, sql: str, parameters: Sequence[object] = (), waits: bool = True) -> sqlite3.Cursor:
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raise SQLite's errors as ours."""
         try:
-            return self._patiently(lambda: self._connection.execute(sql, parameters), None if waits else 0.0)
+            yield
+        except (sqlite3.Error, UnicodeDecodeError) as problem:
+            raise _translated(self._path, problem) from problem
+
+    def _execute(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
+        self._check_process()
+        try:
+            return self._patiently(lambda: self._connection.execute(sql, parameters))
         except (sqlite3.Error, UnicodeDecodeError) as problem:
             raise _translated(self._path, problem) from problem
 
@@ -291,12 +265,12 @@ class Connection:
             time.sleep(0.001)
 
     def _execute_many(self, sql: str, rows: Iterable[tuple[object, ...]]) -> None:
-        try:
+        self._check_process()
+        with self._errors():
             self._connection.executemany(sql, rows)
-        except sqlite3.Error as problem:
-            raise _translated(self._path, problem) from problem
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
+        self._check_process()
         with self._lock:
             try:
                 return self._patiently(lambda: self._connection.execute(sql, parameters).fetchall())
@@ -308,6 +282,7 @@ class Connection:
 
         SQLite tells a connection of whatever others have changed, and one for reading changes nothing.
         """
+        self._check_process()
         if not self._is_reader:
             return make()
         with self._lock:
@@ -324,6 +299,11 @@ class Connection:
                 self._remembered[name] = made
         return made
 
+    def _damaged(self, what: str) -> str:
+        return (
+            f"{self._path}: {what} are not what was written. Restore the store from a backup, or salvage it."
+        )
+
     def _typed(self, sql: str, kinds: Iterable[Kind], parameters: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
         """Rows whose columns are of these kinds; CorruptCatalogError where one is not."""
         rows = self._rows(sql, parameters)
@@ -333,26 +313,6 @@ class Connection:
                 "backup, or salvage it."
             )
         return rows
-
-
-@functools.cache
-def _our_tables() -> set[tuple[str, str, str]]:
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        for statement in (*SCHEMA.split(";"), *SEALS):
-            connection.execute(statement)
-        return {row for row in connection.execute(_TABLES) if not _is_internal(row)}
-
-
-def _settings_in(tables: list[tuple[str, str, str]]) -> bool:
-    """Whether the table of settings is the one of every version, and nothing else of this name."""
-    found = [row for row in tables if row[1] == "store"]
-    return len(found) == 1 and found[0] in _our_tables()
-
-
-def _is_internal(row: tuple[str, str, str]) -> bool:
-    """What SQLite makes by itself: counters, statistics, indexes of unique columns."""
-    kind, name, _ = row
-    return kind in ("table", "index") and name.startswith("sqlite_")
 
 
 def _translated(path: Path, problem: Exception) -> StoreError:
@@ -394,13 +354,13 @@ def _refuse_links(path: Path) -> None:
         raise StoreFormatError(f"{journal}: names files outside of the store; salvage what is sound of it")
 
 
-def _access(path: Path) -> str:
-    """How to open the catalog for reading.
+def _access(path: Path, is_still: bool) -> str:
+    """How to open the catalog for reading; one that `is_still` is changed by nobody meanwhile.
 
     SQLite's readers lock pages in files beside the database, which they cannot make in a directory
     without write permission. There, a store without a log that waits to be read cannot change either.
     """
     log = path.with_name(path.name + "-wal")
-    if _disk.is_writable(path.parent) or _disk.size_of_file(log):
+    if _disk.size_of_file(log) or (_disk.is_writable(path.parent) and not is_still):
         return "mode=ro"
     return "mode=ro&immutable=1"

@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 
 FILE_NAME = "catalog.sqlite"
-FORMAT_VERSION = 1
+LOCK_NAME = "write.lock"
+# SQLite's index of its log, and the byte of it that its users lock (UNIX_SHM_DMS in SQLite's os_unix.c).
+INDEX_NAME = FILE_NAME + "-shm"
+INDEX_USERS_PLACE = 128
+CHUNK_DIRECTORY = "chunks"
 # "SDTS" in SQLite's header, so that `file` and we know whose database it is.
 APPLICATION_ID = 0x53445453
 
+# Of version 1.
 SCHEMA = """
 CREATE TABLE store (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE series (
@@ -106,6 +111,12 @@ SEALS = [
         ("update", 0, "NEW.id + NEW.checksum - OLD.id - OLD.checksum"),
     )
 ]
+
+# What makes each version of the one before. Statements may use :new_id, a UUID that no other store has.
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: ("INSERT INTO store VALUES ('id', :new_id)",),
+}
+FORMAT_VERSION = max(MIGRATIONS)
 
 # How long superseded readings are kept unless the user says otherwise: a year.
 HISTORY_US = 365 * 86_400_000_000

@@ -12,14 +12,14 @@ from smartdata_ts.errors import CorruptCatalogError
 from smartdata_ts.kernels._jit import Int64Array
 from smartdata_ts.kernels.checksum import digest_ranges
 
-from ._connection import Connection
+from ._format import Format
 from ._kinds import EXCHANGE, FACTS, SERIES, TEXT
 from ._schema import SERIES_FACTS
 
 _FREE_IDS_MAX = 1 << 25  # of series that were erased
 
 
-class Series(Connection):
+class Series(Format):
     """The series that the store knows."""
 
     def series_count(self) -> int:

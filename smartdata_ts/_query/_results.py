@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from smartdata_ts._arguments import flag, text
 from smartdata_ts._catalog import Catalog
+from smartdata_ts._fork import in_this_process
 from smartdata_ts._losses import Loss, find_losses, losses_table, summary, with_losses
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
 from smartdata_ts._scan import READINGS_SCHEMA, Result, reading_batches
@@ -93,7 +94,7 @@ class Results(Description):
             batches = self.join.run(batches, self._source_schema, plan.keys.to_pylist(), tags)
         if self.on_corrupt == "skip":
             schema = with_losses(schema, known.losses)
-        return pa.RecordBatchReader.from_batches(schema, batches), plan.keys
+        return pa.RecordBatchReader.from_batches(schema, in_this_process(batches)), plan.keys
 
     def losses(self) -> pa.Table:
         """What of the readings that the query asks for is damaged; no row where all is sound.

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from smartdata_ts import _disk
 from smartdata_ts._arguments import flag, number, path_of, shown
-from smartdata_ts._catalog import FILE_NAME
+from smartdata_ts._catalog import CHUNK_DIRECTORY, FILE_NAME, LOCK_NAME
 from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
 
-from ._handle import CHUNK_DIRECTORY
 from ._history import History
 from ._upkeep import Upkeep
 from ._writing import Writing
@@ -81,7 +80,8 @@ def _create_directory(directory: Path) -> None:
         raise StoreFormatError(f"{directory}: a file, not the directory of a store")
     if _disk.is_directory(directory) and not _disk.is_there(directory / FILE_NAME):
         # Another process may be creating the store at this moment.
-        ours = (CHUNK_DIRECTORY, FILE_NAME, f"{FILE_NAME}-journal", f"{FILE_NAME}-wal", f"{FILE_NAME}-shm")
+        logs = [FILE_NAME + suffix for suffix in ("", "-journal", "-wal", "-shm")]
+        ours = (CHUNK_DIRECTORY, LOCK_NAME, *logs)
         others = [name for name in _disk.names_in(directory) if name not in ours]
         if others:
             raise StoreFormatError(

@@ -1,20 +1,19 @@
 """The handle on an open store: its connections and files, and who may use it."""
 
-import os
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from smartdata_ts._catalog import Catalog
+from smartdata_ts._catalog import CHUNK_DIRECTORY, INDEX_NAME, INDEX_USERS_PLACE, Catalog
+from smartdata_ts._fork import check_process, fork_count
 from smartdata_ts._history import check_commit
+from smartdata_ts._locks import KEPT, FileLock
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts.errors import ClosedError, ReadOnlyError
 
 if TYPE_CHECKING:
     from smartdata_ts._writer import WriteAccess
-
-CHUNK_DIRECTORY = "chunks"
 
 
 class Handle:
@@ -33,23 +32,28 @@ class Handle:
         self._mode = mode
         self._timeout_s = timeout_s
         self._auto_compact = auto_compact
-        self._pid = os.getpid()
+        self._made = fork_count()
         self._access: WriteAccess | None = None
         self._access_lock = threading.Lock()
         # Readers have a connection of their own, so that none waits for this handle's writer.
         self._write_catalog = (
             Catalog(directory, False, timeout_s, durability, is_shared) if mode == "a" else None
         )
+        self._users = FileLock(directory / CHUNK_DIRECTORY)
+        self._kept_index: tuple[int, int] | None = None
+        self._open_catalogs = [] if self._write_catalog is None else [self._write_catalog]
         try:
             self._catalog = Catalog(directory, True, timeout_s, is_shared=is_shared)
+            self._open_catalogs.append(self._catalog)
+            self._users.share(timeout_s)
+            self._kept_index = KEPT.keep(directory / INDEX_NAME, INDEX_USERS_PLACE)
             self._files = ChunkFiles(directory / CHUNK_DIRECTORY, self._catalog.is_shared)
             if self._write_catalog is not None and self._write_catalog.erasures() is not None:
                 from smartdata_ts._upkeep.erase import finish_erasures
 
                 finish_erasures(self._write_catalog, self._files)
         except BaseException:
-            if self._write_catalog is not None:
-                self._write_catalog.close()
+            self._close_catalogs()
             raise
         self._snapshot: Snapshot | None = None
         self._closed = False
@@ -96,19 +100,28 @@ class Handle:
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
         >>> store.close()
         """
-        if not self._closed and self._pid == os.getpid():
+        if not self._closed and self._made == fork_count():
             self._closed = True
-            self._catalog.close()
-            if self._write_catalog is not None:
-                self._write_catalog.close()
+            self._close_catalogs()
             self._snapshot = None
             self._files.keep_only(set())
 
+    def _close_catalogs(self) -> None:
+        """Close the connections; those of the last one who uses the store take its log away.
+
+        SQLite finds out who is the last by locks that a process may have lost (see `_locks`), and
+        what others write into a log that is gone is lost. While the process has another connection, no
+        log goes; and none goes with one for reading.
+        """
+        for catalog in reversed(self._open_catalogs) if self._users.is_alone() else self._open_catalogs:
+            catalog.close()
+        KEPT.give_up(self._kept_index)
+        self._kept_index = None
+        self._users.close()
+
     def _check(self) -> None:
-        if self._pid != os.getpid():
-            raise ClosedError(
-                f"{self._directory}: this handle was opened before a fork; open the store again in the child"
-            )
+        if self._made != fork_count():
+            check_process(self._made, f"{self._directory}: this handle was opened")
         if self._closed:
             raise ClosedError(f"{self._directory}: this handle is closed; open the store again")
 

@@ -13,7 +13,6 @@ from smartdata_ts._instant import parse_span
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._query import keys_to_remove, selected
 from smartdata_ts._time_zone import TimeZone
-from smartdata_ts.errors import UsageError
 
 from ._handle import Handle
 
@@ -194,8 +193,13 @@ class Upkeep(Handle):
     def backup(self, target: str | os.PathLike[str]) -> "BackupReport":
         """Copy the store, as of its newest commit, into the directory `target`; writers go on meanwhile.
 
-        Where an earlier backup is there, only chunks that it lacks are copied. Until all is durable the
-        target is what it was; a backup that was killed goes on when it is run again. To restore, open it.
+        `target` is new, empty, or an earlier backup of this store: then only chunks that it lacks are
+        copied. Until all is durable it is what it was; a backup that was killed goes on when it is run
+        again. To restore, open it: for writing, it becomes a store of its own, which no backup replaces.
+        Copy nothing by hand while somebody writes, docs/reliability.md says why.
+
+        Raises StoreFormatError or UsageError, before anything is changed, where something else is there:
+        a store, a backup of another one, or one with commits that this store lacks.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -209,10 +213,7 @@ class Upkeep(Handle):
         from smartdata_ts._upkeep.backup import backup
 
         self._check()
-        directory = path_of("target", target)
-        if directory == self._directory:
-            raise UsageError(f"{directory}: is the store itself; name another directory")
-        return backup(self._catalog, self._files.directory, directory)
+        return backup(self._catalog, self._files.directory, path_of("target", target))
 
     def verify(self, deep: bool = False) -> "VerifyReport":
         """Hold all that is stored to its checksums, and the catalog to the chunks; `deep` decodes it too.

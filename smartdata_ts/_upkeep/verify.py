@@ -81,6 +81,7 @@ def _of_catalog(catalog: Catalog) -> list[str]:
         catalog.commit_rows,
         catalog.snapshot_rows,
         catalog.retention,
+        catalog.store_id,
         catalog.check_series,
         catalog.check_keys,
     ):

@@ -17,7 +17,9 @@ from ._options import store_argument
 def backup(store: Path, target: Path) -> None:
     """Copy a store to TARGET, while writers go on.
 
-    Into an earlier backup goes only what it lacks. To restore, open the copy, or copy it back.
+    TARGET is new, empty, or an earlier backup of the same store, into which goes only what it lacks; all
+    else is refused, and stays. To restore, open the copy, or copy it back: once it is written to, it is a
+    store of its own, which no backup replaces.
     """
     from smartdata_ts import open as open_store
 

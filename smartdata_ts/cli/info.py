@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def info(store: Path, tz: str, format: str | None) -> None:
     """Say what a store holds.
 
-    Its series, readings, size and span; chunks, the head of recent writes, and the newest commit.
+    Its series, readings, size and span; chunks, the head of recent writes, and the newest commit; its
+    format version and identity, which its backups have too.
     """
     from smartdata_ts import open as open_store
 
@@ -52,12 +53,15 @@ def _row(info: "Info") -> "pa.Table":
         "chunks": info.chunks,
         "head_readings": info.head_readings,
         "commit": info.commit,
+        "format_version": info.format_version,
     }
     columns = {
         name: pa.nulls(1) if cell is None else fixed_array(np.array([cell])) for name, cell in cells.items()
     }
     for name in ("first", "last"):
         columns[name] = columns[name].cast(pa.timestamp("us", "UTC"))
+    columns["id"] = pa.array([info.id], pa.string())
+    columns["is_backup"] = pa.array([info.is_backup])
     return pa.table({"path": text_array([info.path]), **columns})
 
 
@@ -75,5 +79,13 @@ def _facts(info: "Info", tz: str) -> "RenderableType":
         ("chunks", f"{info.chunks:,}"),
         ("head", f"{info.head_readings:,} readings"),
         ("commit", f"{info.commit:,}"),
+        ("format", f"version {info.format_version}"),
+        ("identity", _identity(info)),
     ]
     return grid([(f"  {name}", text) for name, text in facts])
+
+
+def _identity(info: "Info") -> str:
+    if info.id is None:
+        return "none; it gets one when it is opened for writing"
+    return f"{info.id}, of which this is a backup" if info.is_backup else info.id

@@ -21,6 +21,7 @@ from smartdata_ts._catalog import Catalog
 SECTOR = 512
 SQLITE_FILES = ("catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-journal")
 LOOKS = {"stat", "lstat", "listdir", "memory_map", "scandir", "pread", "read", "fstat", "readv", "preadv"}
+LOOKS |= {"flock", "fcntl"}
 DIRECTORY = -1
 
 Entries = dict[str, int]  # name -> file, or DIRECTORY

@@ -213,4 +213,4 @@ def check_no_leaks(store: sd.Store, directory: Path) -> None:
     store.compact()
     assert {path.name for path in (directory / "chunks").iterdir()} == named_chunks(directory)
     others = {path.name for path in directory.iterdir()} - {"chunks"}
-    assert others <= {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm"}
+    assert others <= {"catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm", "write.lock"}

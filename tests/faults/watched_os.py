@@ -1,4 +1,4 @@
-"""Another `os` for `smartdata_ts._disk`: it counts the system's calls, and lets a test meddle with each."""
+"""Another `os` for the store's modules: it counts the system's calls, and lets a test meddle with each."""
 
 import os
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from smartdata_ts import _disk
+from smartdata_ts import _disk, _locks
 
 # What a hook is asked before: (number of the call, its name, its arguments). It may raise, or return a
 # replacement of the arguments.
@@ -65,12 +65,13 @@ CALLS = {name for name in os.__all__ if callable(getattr(os, name))} - {
 def watched(before: Hook | None = None, after: Done | None = None) -> Iterator[Watch]:
     """Put hooks around all that `_disk` asks of the system."""
     watch = Watch(before, after)
-    originals = {name: getattr(_disk, name) for name in ("os", "pa") if hasattr(_disk, name)}
+    names = {"os": CALLS, "pa": {"memory_map"}, "fcntl": {"flock", "fcntl"}}
+    places = [(_disk, "os"), (_disk, "pa"), (_locks, "os"), (_locks, "fcntl")]
+    originals = [(module, name, getattr(module, name)) for module, name in places]
     try:
-        for name, module in originals.items():
-            names = CALLS if name == "os" else {"memory_map"}
-            setattr(_disk, name, WatchedModule(module, names, watch))
+        for module, name, original in originals:
+            setattr(module, name, WatchedModule(original, names[name], watch))
         yield watch
     finally:
-        for name, module in originals.items():
-            setattr(_disk, name, module)
+        for module, name, original in originals:
+            setattr(module, name, original)

@@ -62,23 +62,28 @@ def write(store: sd.Store, rows: list[tuple[str, int, float, int]], note: str) -
         writer.restore(data)
 
 
-def main() -> None:
-    """Chunks of a first write, of corrections above them, and a head above all."""
+def fill(store: sd.Store, rows: list[tuple[str, int, float, int]]) -> None:
+    """Chunks of a first write, of corrections above them, a head above all, and what is said of series."""
     _writer.HEAD_READINGS_MAX = 100
+    wrong = [(key, time, -1.0, 9) for key, time, _, _ in rows[::5]]
+    write(store, wrong + [row for k, row in enumerate(rows) if k % 7], "first, with errors")
+    write(store, rows[::5], "corrections")
+    write(store, rows[::7][:20], "late")
+    write(store, rows[::7][20:100], "later")
+    write(store, rows[::7][100:], "last")
+    store.describe("register/Ødegård", "water", "m3", "register", "1h", 3, 8, 0.001, {"zone": "DMA-7"})
+    store.exchange("register/Ødegård", "2024-06-01", 99.5, 0.25, "K-2231", 0.01, 6)
+    store.describe(
+        "gauge/temperature", quantity="temperature", unit="Cel", kind="gauge", tags={"zone": "øst"}
+    )
+    store.describe("described/only", unit="kWh", kind="interval")
+
+
+def main() -> None:
+    """Write the store, and what it holds."""
     rows = readings()
     with sd.open(HERE / "store-v1") as store:
-        wrong = [(key, time, -1.0, 9) for key, time, _, _ in rows[::5]]
-        write(store, wrong + [row for k, row in enumerate(rows) if k % 7], "first, with errors")
-        write(store, rows[::5], "corrections")
-        write(store, rows[::7][:20], "late")
-        write(store, rows[::7][20:100], "later")
-        write(store, rows[::7][100:], "last")
-        store.describe("register/Ødegård", "water", "m3", "register", "1h", 3, 8, 0.001, {"zone": "DMA-7"})
-        store.exchange("register/Ødegård", "2024-06-01", 99.5, 0.25, "K-2231", 0.01, 6)
-        store.describe(
-            "gauge/temperature", quantity="temperature", unit="Cel", kind="gauge", tags={"zone": "øst"}
-        )
-        store.describe("described/only", unit="kWh", kind="interval")
+        fill(store, rows)
     with (HERE / "store-v1.csv").open("w", newline="", encoding="utf-8") as file:
         bits = np.array([value for _, _, value, _ in rows]).view(np.uint64).tolist()
         lines = [
