@@ -7,7 +7,7 @@ BENCH  := .venv-bench
 # atheris is not built for every Python.
 FUZZ   := .venv-fuzz
 
-.PHONY: demo test quick search soak fuzz modes lint bench docs clean
+.PHONY: demo test quick search soak fuzz modes lint bench docs site clean
 
 $(VENV)/.core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -66,6 +66,13 @@ lint: $(VENV)/.test   ## format, lint, types, layers
 docs: $(VENV)/.core   ## docs/cli.md from the commands' own help
 	$(BIN)/python -m smartdata_ts.cli._reference docs/cli.md
 
+$(VENV)/.docs: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	touch $@
+
+site: $(VENV)/.docs   ## the documentation as a site in .site, every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 $(BENCH)/.installed: pyproject.toml
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
@@ -75,4 +82,4 @@ bench: $(BENCH)/.installed ## size and speed beside the peers'; writes docs/benc
 	$(BENCH)/bin/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(FUZZ) .fuzz build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo
+	rm -rf $(VENV) $(BENCH) $(FUZZ) .fuzz .site build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo
