@@ -9,7 +9,7 @@ FUZZ   := .venv-fuzz
 # A worker a core; plain `pytest` uses one, and is easier to debug.
 PYTEST := $(BIN)/python -m pytest -n auto
 
-.PHONY: demo test quick search soak fuzz modes wheel oldest lint bench docs clean
+.PHONY: demo test quick search soak fuzz modes wheel oldest lint bench docs site clean
 
 $(VENV)/.core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -70,6 +70,13 @@ lint: $(VENV)/.test   ## format, lint, types, layers
 docs: $(VENV)/.core   ## docs/cli.md from the commands' own help
 	$(BIN)/python -m smartdata_ts.cli._reference docs/cli.md
 
+$(VENV)/.docs: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	touch $@
+
+site: $(VENV)/.docs   ## the documentation as a site in .site, every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
 $(BENCH)/.installed: pyproject.toml
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
@@ -79,4 +86,4 @@ bench: $(BENCH)/.installed ## size and speed beside the peers'; writes docs/benc
 	$(BENCH)/bin/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(FUZZ) .fuzz build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo
+	rm -rf $(VENV) $(BENCH) $(FUZZ) .fuzz .site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo
