@@ -6,17 +6,19 @@ Every function raises DataError, which says where, what was wrong, and what is r
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._arguments import items
 from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._calendar import Calendar
 from smartdata_ts._catalog import INTEGER_FACTS, REAL_FACTS, SERIES_FACTS
 from smartdata_ts._instant import parse_instant
+from smartdata_ts._time_zone import TimeZone
 from smartdata_ts._units import checked_unit
 from smartdata_ts.errors import DataError
 
@@ -34,15 +36,8 @@ def key_list(series: object) -> list[object] | None:
     """The keys that are given, in whatever holds texts; None where it is a table."""
     if isinstance(series, str):
         return [series]
-    if isinstance(series, np.ndarray):
-        return list(series.tolist()) if series.ndim == 1 else [series]
-    if isinstance(series, pa.Array | pa.ChunkedArray):
-        return list(series.to_pylist())
-    if hasattr(series, "to_list"):  # a column of pandas or polars
-        return list(series.to_list())
-    if isinstance(series, Mapping) or hasattr(series, "__arrow_c_stream__"):
-        return None
-    return list(series) if isinstance(series, Iterable) and not isinstance(series, bytes) else None
+    is_column = isinstance(series, pa.ChunkedArray) or hasattr(series, "to_list")  # pandas and polars have it
+    return None if hasattr(series, "__arrow_c_stream__") and not is_column else items(series)
 
 
 def described_rows(table: object) -> Iterator[tuple[str, dict[str, object], dict[str, str]]]:
@@ -171,14 +166,14 @@ def checked_number(where: str, value: object) -> float:
     return number
 
 
-def exchange_rows(table: object, tz: str) -> Iterator[tuple[object, ...]]:
+def exchange_rows(table: object, tz: TimeZone) -> Iterator[tuple[object, ...]]:
     """What the catalog keeps of each row of a table of exchanges."""
     for number, row in enumerate(_table_rows("exchange", table), 1):
         digits = _whole(row.get("register_digits"), "register_digits")
         yield checked_exchange(f"row {number}", {**row, "register_digits": digits}, tz)
 
 
-def checked_exchange(where: str, given: Mapping[str, object], tz: str) -> tuple[object, ...]:
+def checked_exchange(where: str, given: Mapping[str, object], tz: TimeZone) -> tuple[object, ...]:
     """(key, time in us UTC, final, initial, serial, multiplier, digits) of an exchange."""
     key = checked_key(given.get("series"))
     if given.get("time") is None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from smartdata_ts._arguments import can_be_stored, shown
 from smartdata_ts._arrow_arrays import fixed_array, numbers_of, text_array
 from smartdata_ts._local_time import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver, parse_offset_us
 from smartdata_ts._quality import IS_READING
@@ -76,11 +77,12 @@ class ColumnNames:
 
     def __post_init__(self) -> None:
         for given in (self.series, self.time, self.value):
-            if not isinstance(given, str):
-                raise UsageError(f"series, time and value must be names of columns, not {given!r}")
-        if not (self.quality is None or self.quality is False or isinstance(self.quality, str)):
+            if not can_be_stored(given):
+                raise UsageError(f"series, time and value must be names of columns, not {shown(given)}")
+        if not (self.quality is None or self.quality is False or can_be_stored(self.quality)):
             raise UsageError(
-                f"quality must be the name of a column, or False where none holds codes, not {self.quality!r}"
+                "quality must be the name of a column, or False where none holds codes, not "
+                f"{shown(self.quality)}"
             )
 
     def quality_in(self, columns: Collection[str]) -> str | None:

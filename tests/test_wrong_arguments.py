@@ -90,11 +90,6 @@ NEEDED: dict[str, dict[str, Any]] = {
 BEFORE: dict[str, Callable[[Any], Any]] = {"aggregate": lambda query: query.resample("1h", ["sum", "count"])}
 # Of these the queries of a store make use, not its users.
 INTERNAL = ("pin", "writing_catalog")
-# What is still to be mended; an entry goes as soon as its test would pass.
-OPEN = (
-    *(("describe", "kind"), ("describe", "tags"), ("exchange", "serial")),
-    *(("write", name) for name in ("series", "time", "value", "quality")),
-)
 # What may take from "wm-1", which alone is named; nothing takes from "wm-2".
 REMOVES = ("delete", "erase", "write")
 
@@ -102,9 +97,7 @@ REMOVES = ("delete", "erase", "write")
 def public(kind: type) -> list[Any]:
     """(method, parameter) of every public method."""
     methods = [name for name, _ in inspect.getmembers(kind, callable) if not name.startswith("_")]
-    pairs = [(m, p) for m in methods if m not in INTERNAL for p in parameters(getattr(kind, m))]
-    still = pytest.mark.xfail(strict=True, reason="still to be mended")
-    return [pytest.param(*pair, marks=still if pair in OPEN else ()) for pair in pairs]
+    return [(m, p) for m in methods if m not in INTERNAL for p in parameters(getattr(kind, m))]
 
 
 def parameters(method: Callable[..., Any]) -> list[str]:

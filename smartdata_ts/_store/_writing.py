@@ -13,6 +13,7 @@ from smartdata_ts._facts import (
     key_list,
 )
 from smartdata_ts._query import selected
+from smartdata_ts._time_zone import TimeZone
 
 from ._handle import Handle
 
@@ -33,7 +34,7 @@ class Writing(Handle):
         note: str | None = None,
         on_conflict: str = "better",
         on_reject: str = "report",
-        tz: str = "UTC",
+        tz: TimeZone = "UTC",
     ) -> "WriteReport":
         """Store readings, durably when this returns, all or none of them.
 
@@ -164,7 +165,7 @@ class Writing(Handle):
         serial: str | None = None,
         multiplier: float | None = None,
         register_digits: int | None = None,
-        tz: str = "UTC",
+        tz: TimeZone = "UTC",
     ) -> None:
         """Say that a meter took another's place: the final reading of the old, the initial of the new.
 
