@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import smartdata_ts
-from smartdata_ts.kernels._warmup import warmup
+from smartdata_ts.kernels.compiler.warmup import warmup
 
 from . import answers
 from .child import STREAMED

@@ -49,7 +49,7 @@ with sd.open(sys.argv[1], mode="r") as store:
 _CALL = """
 import timeit
 import numpy as np
-from smartdata_ts.kernels._jit import Float64Array, Int64Array, UInt8Array, kernel
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, UInt8Array, kernel
 
 @kernel
 def six(a: Int64Array, b: Float64Array, c: UInt8Array, d: Int64Array, e: Float64Array, f: UInt8Array) -> int:
@@ -63,7 +63,7 @@ print(min(timeit.repeat("six(a, b, c, d, e, f)", globals=dict(zip("abcdef", arra
 """
 
 _WARM_UP = """
-from smartdata_ts.kernels._warmup import warmup
+from smartdata_ts.kernels.compiler.warmup import warmup
 report = warmup()
 print(f"{report.compiled_count} kernels in {report.seconds:.1f}")
 """

@@ -5,7 +5,7 @@ Shares are differences of the amount interpolated at the edges, so that they tel
 
 import numpy as np
 
-from ._jit import Float64Array, Int64Array, UInt8Array, inner, kernel
+from .compiler.jit import Float64Array, Int64Array, UInt8Array, inner, kernel
 from .qualities import is_estimate
 from .sums import two_sum
 

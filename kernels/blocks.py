@@ -8,7 +8,7 @@ int64 a block, with offsets into the bytes of the whole chunk file.
 
 import numpy as np
 
-from ._jit import (
+from .compiler.jit import (
     Float64Array,
     Int32Array,
     Int64Array,

@@ -6,7 +6,7 @@ the scale. It is zeroed before the first reading. Cells merge, so that readings 
 
 import numpy as np
 
-from ._jit import Float64Array, Int32Array, Int64Array, inner, kernel
+from .compiler.jit import Float64Array, Int32Array, Int64Array, inner, kernel
 from .floats import EXPONENT_MAX, POWERS_OF_TEN
 from .sums import two_sum
 

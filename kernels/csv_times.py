@@ -13,8 +13,8 @@ Days are counted as in H. Hinnant, chrono-compatible low-level date algorithms, 
 
 import numpy as np
 
-from ._jit import Int32Array, Int64Array, UInt8Array, inner, kernel
 from .bits import load_word
+from .compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
 from .csv_status import (
     EMPTY_TIME,
     IMPOSSIBLE_TIME,

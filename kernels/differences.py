@@ -7,8 +7,8 @@ Whatever is no such decimal has the difference of its doubles.
 
 import numpy as np
 
-from ._jit import inner
 from .cells import EXACT_MANTISSA_MAX
+from .compiler.jit import inner
 from .floats import POWERS_OF_TEN, exponent_of, scaled
 
 _MANTISSA_MAX = np.float64(EXACT_MANTISSA_MAX)

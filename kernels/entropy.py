@@ -18,7 +18,6 @@ where raw bits follow, 20-31 the base of the next state.
 
 import numpy as np
 
-from ._jit import Int64Array, UInt16Array, inner, kernel
 from .bits import (
     append_bits,
     bit_length,
@@ -26,6 +25,7 @@ from .bits import (
     load_word,
     low_bits,
 )
+from .compiler.jit import Int64Array, UInt16Array, inner, kernel
 
 STATE_COUNT_LOG2 = 11
 STATE_COUNT = 1 << STATE_COUNT_LOG2

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
 from .gaps import (
     CONSERVE,
     CONSTANT,

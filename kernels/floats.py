@@ -15,7 +15,6 @@ with a division in place of ALP's product of two factors, and no rounding of wha
 
 import numpy as np
 
-from ._jit import inner
 from .bits import (
     append_bits,
     flush_bits,
@@ -26,6 +25,7 @@ from .bits import (
     store_word,
     write_varint,
 )
+from .compiler.jit import inner
 from .entropy import MALFORMED
 from .integers import (
     PLAN_CODEC,

@@ -9,7 +9,6 @@ What has been added so far is told by `grown`: (exponent, first bucket, last buc
 
 import numpy as np
 
-from ._jit import inner
 from .blocks import COUNT
 from .cells import (
     AGGREGATE_COUNT,
@@ -25,6 +24,7 @@ from .cells import (
     bucket_at,
     merge_run,
 )
+from .compiler.jit import inner
 from .floats import POWERS_OF_TEN
 from .lines import (
     LINE_FIELDS,

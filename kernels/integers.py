@@ -19,7 +19,6 @@ arithmetic wraps at 64 bits, on both sides alike.
 
 import numpy as np
 
-from ._jit import inner
 from .bits import (
     append_bits,
     bit_length,
@@ -32,6 +31,7 @@ from .bits import (
     write_varint,
     zigzag,
 )
+from .compiler.jit import inner
 from .entropy import (
     DIRECT_MAX,
     DIRECT_MIN,

@@ -8,7 +8,7 @@ are as kernels/gaps.py cuts it.
 
 import numpy as np
 
-from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
 from .gaps import (
     CONSTANT,
     MALFORMED,

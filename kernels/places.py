@@ -7,7 +7,7 @@ group mostly have the same buckets, so that a row's place is that behind the las
 
 import numpy as np
 
-from ._jit import Float64Array, Int32Array, Int64Array, inner, kernel
+from .compiler.jit import Float64Array, Int32Array, Int64Array, inner, kernel
 from .sums import two_sum
 
 # Words of the state.

@@ -5,7 +5,7 @@ Rows cover [starts[i], ends[i]). `zone` is a count of transitions, their instant
 
 import numpy as np
 
-from ._jit import Float64Array, Int32Array, Int64Array, inner, kernel
+from .compiler.jit import Float64Array, Int32Array, Int64Array, inner, kernel
 from .gaps import (
     PIECE_AFTER,
     PIECE_BEFORE,

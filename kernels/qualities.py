@@ -7,8 +7,8 @@ byte 0 = 2      one byte a code
 
 import numpy as np
 
-from ._jit import inner
 from .bits import read_varint, write_varint
+from .compiler.jit import inner
 from .entropy import MALFORMED
 
 RUNS = 1

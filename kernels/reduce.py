@@ -12,7 +12,6 @@ and is within an ulp of the exact one.
 
 import numpy as np
 
-from ._jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
 from .blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -39,6 +38,7 @@ from .cells import (
     emit_slot,
     merge_run,
 )
+from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
 from .entropy import MALFORMED
 from .floats import PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
 from .growth import (

@@ -6,7 +6,6 @@ written to memory, neither interval nor bucket, before it is whole.
 
 import numpy as np
 
-from ._jit import Float64Array, Int64Array, UInt8Array, inner, kernel
 from .amounts import (
     CELL_FIELDS,
     EMIT_COUNT,
@@ -21,6 +20,7 @@ from .amounts import (
     has_room,
 )
 from .blocks import first_at_or_after
+from .compiler.jit import Float64Array, Int64Array, UInt8Array, inner, kernel
 from .differences import decimals_of
 from .floats import POWERS_OF_TEN
 from .places import CELL_FIELDS as PLACE_CELL_FIELDS

@@ -6,7 +6,6 @@ processor's caches saves half of the time.
 
 import numpy as np
 
-from ._jit import Float64Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
 from .amounts import EMIT_ESTIMATED, MALFORMED, has_room
 from .blocks import (
     COUNT,
@@ -20,6 +19,7 @@ from .blocks import (
     tables_of,
 )
 from .cells import EXACT_MANTISSA_MAX
+from .compiler.jit import Float64Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
 from .differences import decimals_of
 from .floats import PLAIN_VALUES, read_floats, unscale
 from .qualities import is_reading, read_qualities

@@ -12,10 +12,10 @@ bucket before there are amounts, those of gaps among them, which are shared out 
 
 import numpy as np
 
-from ._jit import inner
 from .amounts import EMIT_COUNT, EMIT_SUM, amount_until
 from .blocks import COUNT, DESCRIPTOR_FIELDS, QUALITIES_END, QUALITIES_OFFSET, tables_of
 from .cells import INTEGER_POWERS
+from .compiler.jit import inner
 from .floats import POWERS_OF_TEN
 from .growth import grows
 from .lines import (

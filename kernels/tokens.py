@@ -7,8 +7,8 @@ tells where its own does; a block that no model may code has none.
 
 import numpy as np
 
-from ._jit import Int64Array, inner, kernel
 from .bits import bit_length, zigzag
+from .compiler.jit import Int64Array, inner, kernel
 from .entropy import DIRECT_MIN, TOKEN_COUNT, split_residual, token_raw_bits
 from .integers import (
     ENTROPY,

@@ -59,7 +59,7 @@ from ._time_zone import (
     zone_name,
 )
 from .errors import UsageError
-from .kernels._jit import Int64Array
+from .kernels.compiler.jit import Int64Array
 
 _UNIT_US = {
     "us": 1,

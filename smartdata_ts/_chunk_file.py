@@ -28,7 +28,6 @@ from smartdata_ts._arrow_file import Batch, Range, find_batch
 from smartdata_ts._readings import Readings, sorted_starts
 from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
 from smartdata_ts.kernels.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -42,6 +41,7 @@ from smartdata_ts.kernels.blocks import (
     read_integer_blocks,
 )
 from smartdata_ts.kernels.checksum import digest_ranges
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
 
 FORMAT_VERSION = 2
 _READ_VERSIONS = ("1", "2")

@@ -19,7 +19,7 @@ from smartdata_ts._codec import Scratch
 from smartdata_ts._readings import Readings, concatenate, sorted_starts, time_span
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts._versions import Versions, fold_versions, layers
-from smartdata_ts.kernels._jit import Int32Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array
 
 CHUNK_READINGS_MAX = 2_097_152
 _THREAD_COUNT = 2

@@ -8,13 +8,7 @@ import numpy as np
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels import blocks as kernel_blocks
 from smartdata_ts.kernels import tokens as kernel_tokens
-from smartdata_ts.kernels._jit import (
-    Float64Array,
-    Int64Array,
-    UInt8Array,
-    UInt16Array,
-    UInt32Array,
-)
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, UInt8Array, UInt16Array, UInt32Array
 from smartdata_ts.kernels.entropy import (
     DIRECT_COUNT,
     MALFORMED,

@@ -21,7 +21,7 @@ from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, read_versions
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._versions import Versions, join, same_as_next
 from smartdata_ts.errors import CorruptChunkError, HistoryError, UsageError
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 CHANGES_SCHEMA = pa.schema(
     [

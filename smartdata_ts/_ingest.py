@@ -20,7 +20,7 @@ from smartdata_ts._local_time import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeR
 from smartdata_ts._quality import IS_READING
 from smartdata_ts._readings import Readings, concatenate, room_for
 from smartdata_ts.errors import DataError, UsageError
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 REASONS = (
     "",

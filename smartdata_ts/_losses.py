@@ -17,7 +17,7 @@ from smartdata_ts._chunk_file import ChunkFile
 from smartdata_ts._scan import TIME_TYPE, decode_versions
 from smartdata_ts._snapshot import Blocks, Snapshot
 from smartdata_ts.errors import CorruptChunkError, StoreFormatError
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 METADATA_KEY = b"smartdata_ts.losses"
 _BLOCKS_AT_ONCE = 128

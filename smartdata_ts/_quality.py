@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from smartdata_ts._arguments import is_whole, items, plain, shown
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels._jit import UInt8Array
+from smartdata_ts.kernels.compiler.jit import UInt8Array
 from smartdata_ts.kernels.qualities import STATUS_RANKS
 
 STATUSES = (

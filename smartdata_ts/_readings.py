@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartdata_ts.kernels import readings as kernel_readings
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 _GROUP_COUNT_LOG2 = 7
 _RUN_ROWS_MIN = 8  # of a slot's rows behind each other; shorter ones are spread in two passes

@@ -15,7 +15,7 @@ from smartdata_ts._chunk_file import ChunkFile
 from smartdata_ts._readings import Readings, series_starts
 from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptCatalogError
-from smartdata_ts.kernels._jit import Int32Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array
 
 # One reading in the head: packed, little-endian, 29 bytes.
 HEAD_TYPE = np.dtype(

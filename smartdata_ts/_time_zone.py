@@ -17,7 +17,7 @@ import numpy as np
 
 from ._arguments import plain, shown
 from .errors import UnknownTimeZoneError
-from .kernels._jit import Int64Array
+from .kernels.compiler.jit import Int64Array
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US

@@ -17,7 +17,7 @@ import numpy as np
 
 from . import _ucum
 from .errors import DataError, UnitError
-from .kernels._jit import Float64Array
+from .kernels.compiler.jit import Float64Array
 
 if TYPE_CHECKING:
     import pyarrow as pa

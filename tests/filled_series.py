@@ -3,7 +3,7 @@
 import numpy as np
 
 from smartdata_ts.kernels import fills, gaps, profiles
-from smartdata_ts.kernels._jit import Float64Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
 
 Row = tuple[int, int, float]
 Piece = tuple[int, int, int, int, int]  # before, after, start, end, method

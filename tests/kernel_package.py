@@ -11,7 +11,7 @@ import smartdata_ts.kernels
 MACHINERY = Path(smartdata_ts.kernels.__file__).parent
 
 _CALLEES = """
-from ._jit import inner
+from .compiler.jit import inner
 
 FACTOR = 3
 
@@ -23,7 +23,7 @@ def scaled(value):
 
 _KERNELS = '''
 from ._callees import scaled
-from ._jit import Float64Array, Int64Array, kernel
+from .compiler.jit import Float64Array, Int64Array, kernel
 
 
 @kernel
@@ -63,7 +63,10 @@ class KernelPackage:
         self.kernels = folder / "tiny" / "kernels"
         self.kernels.mkdir(parents=True)
         (folder / "tiny" / "__init__.py").write_text('__version__ = "1.0"\n')
-        for source in [MACHINERY / "__init__.py", *MACHINERY.glob("_*.py")]:
+        shutil.copytree(
+            MACHINERY / "compiler", self.kernels / "compiler", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        for source in MACHINERY.glob("*.py"):
             shutil.copy(source, self.kernels)
         self.callees = self.kernels / "_callees.py"
         self.callees.write_text(_CALLEES)

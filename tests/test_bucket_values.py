@@ -12,7 +12,7 @@ from restored import restore
 import smartdata_ts as sd
 from smartdata_ts._steps import frame
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels.functions import loop_over_buckets
+from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 
 HOUR = 3_600_000_000
 OSLO = ZoneInfo("Europe/Oslo")

@@ -9,7 +9,7 @@ from encoded_blocks import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels._jit import Float64Array, Int64Array, kernel
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, kernel
 from smartdata_ts.kernels.differences import decimals_of, difference_beyond, difference_of
 
 EXPONENTS = range(16)

@@ -6,7 +6,14 @@ from encoded_blocks import BLOCK_SIZE_MAX, IS_PYTHON, examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels._jit import Int64Array, UInt8Array, UInt16Array, UInt32Array, UInt64Array, kernel
+from smartdata_ts.kernels.compiler.jit import (
+    Int64Array,
+    UInt8Array,
+    UInt16Array,
+    UInt32Array,
+    UInt64Array,
+    kernel,
+)
 from smartdata_ts.kernels.entropy import (
     DIRECT_MAX,
     DIRECT_MIN,

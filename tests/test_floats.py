@@ -6,7 +6,7 @@ from encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, bits_of, double_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels._jit import Float64Array, Int64Array, UInt8Array, UInt32Array, kernel
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, UInt8Array, UInt32Array, kernel
 from smartdata_ts.kernels.entropy import MALFORMED
 from smartdata_ts.kernels.floats import (
     DECIMAL,

@@ -13,8 +13,8 @@ import smartdata_ts.kernels
 from smartdata_ts.cli import import_
 from smartdata_ts.cli._command import COMMANDS, SUMMARIES
 from smartdata_ts.formats._options import ReadOptions
-from smartdata_ts.kernels import _key
-from smartdata_ts.kernels._warmup import all_kernels
+from smartdata_ts.kernels.compiler import key
+from smartdata_ts.kernels.compiler.warmup import all_kernels
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(smartdata_ts.__file__).parent
@@ -115,20 +115,20 @@ def test_messages_about_reading_name_options_that_the_import_has() -> None:
 # -- kernels
 
 # Their contents decide how a kernel is found or called, and nothing of its machine code.
-NOT_IN_THE_KEY = {"__init__.py", "_binding.py", "_key.py", "_object_cache.py", "_warmup.py"}
+NOT_IN_THE_KEY = {"__init__.py", "binding.py", "key.py", "object_cache.py", "user_functions.py", "warmup.py"}
 
 
 def test_the_key_covers_all_that_makes_machine_code() -> None:
-    machinery = {path.name for path in KERNELS.glob("_*.py")} - NOT_IN_THE_KEY
-    assert set(_key._MACHINERY) == machinery
+    machinery = {path.name for path in (KERNELS / "compiler").glob("*.py")} - NOT_IN_THE_KEY
+    assert set(key._MACHINERY) == machinery
 
 
 def test_what_knows_of_the_compiler_is_in_the_key() -> None:
-    for path in KERNELS.glob("*.py"):
+    for path in KERNELS.rglob("*.py"):
         imported = re.search(
             r"^(from|import) (numba|llvmlite)", path.read_text(encoding="utf-8"), re.MULTILINE
         )
-        assert not imported or path.name in _key._MACHINERY
+        assert not imported or path.name in key._MACHINERY
 
 
 def test_every_file_of_kernels_has_tests_that_run_in_every_mode() -> None:

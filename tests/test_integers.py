@@ -9,7 +9,7 @@ from encoded_blocks import INT64_MAX, INT64_MIN, assert_round_trip, encode, exam
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels._jit import Int64Array, UInt8Array, UInt32Array, kernel
+from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
 from smartdata_ts.kernels.entropy import MALFORMED
 from smartdata_ts.kernels.integers import (
     CARRY_FLAG,

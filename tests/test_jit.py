@@ -9,8 +9,8 @@ import threading
 import numpy as np
 import pytest
 
-from smartdata_ts.kernels import _jit
-from smartdata_ts.kernels._jit import (
+from smartdata_ts.kernels.compiler import jit
+from smartdata_ts.kernels.compiler.jit import (
     Float64Array,
     Int32Array,
     Int64Array,
@@ -191,14 +191,14 @@ def test_a_kernel_within_a_function_works() -> None:
 def test_the_mode_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NUMBA_DISABLE_JIT", "SMARTDATA_TS_JIT", "NUMBA_BOUNDSCHECK"):
         monkeypatch.delenv(name, raising=False)
-    assert _jit.mode() == "machine code"
+    assert jit.mode() == "machine code"
     monkeypatch.setenv("NUMBA_BOUNDSCHECK", "1")
-    assert _jit.mode() == "numba"
+    assert jit.mode() == "numba"
     monkeypatch.delenv("NUMBA_BOUNDSCHECK")
     monkeypatch.setenv("SMARTDATA_TS_JIT", "numba")
-    assert _jit.mode() == "numba"
+    assert jit.mode() == "numba"
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    assert _jit.mode() == "python"
+    assert jit.mode() == "python"
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_BOUNDSCHECK") != "1", reason="bounds are not checked")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from kernel_package import CALL, KernelPackage
 
-from smartdata_ts.kernels import _native
+from smartdata_ts.kernels.compiler import native
 
 HEAVY = [
     *("numba", "llvmlite", "cffi", "pyarrow", "hashlib", "tempfile"),
@@ -27,19 +27,22 @@ def package(tmp_path: Path) -> KernelPackage:
 def test_importing_kernels_loads_the_decorator_alone(package: KernelPackage) -> None:
     heavy, own = package.run("import tiny.kernels.sums" + TELL)[0].splitlines()
     assert heavy == "[]"
-    assert own == str([f"tiny.kernels{name}" for name in ("", "._callees", "._jit", ".sums")])
+    assert own == str(
+        [f"tiny.kernels{name}" for name in ("", "._callees", ".compiler", ".compiler.jit", ".sums")]
+    )
 
 
-@pytest.mark.skipif(not _native.is_supported(), reason="no machine code is kept on this system")
+@pytest.mark.skipif(not native.is_supported(), reason="no machine code is kept on this system")
 def test_a_warm_call_loads_neither_numba_nor_llvmlite(package: KernelPackage) -> None:
     assert "numba" in package.run(CALL + TELL)[0]
     _, heavy, own = package.run(CALL + TELL)[0].splitlines()
     assert heavy == "[]"
-    machinery = ("_binding", "_callees", "_jit", "_key", "_native", "_object_cache", "sums")
-    assert own == str(["tiny.kernels", *(f"tiny.kernels.{name}" for name in machinery)])
+    compiler = [f"compiler.{name}" for name in ("binding", "jit", "key", "native", "object_cache")]
+    names = ("_callees", "compiler", *compiler, "sums")
+    assert own == str(["tiny.kernels", *(f"tiny.kernels.{name}" for name in names)])
 
 
 def test_without_jit_nothing_but_the_decorator_is_loaded(package: KernelPackage) -> None:
     _, heavy, own = package.run(CALL + TELL, NUMBA_DISABLE_JIT="1")[0].splitlines()
     assert heavy == "[]"
-    assert "_binding" not in own
+    assert "binding" not in own

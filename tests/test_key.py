@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smartdata_ts.kernels import _key
-from smartdata_ts.kernels._jit import Int64Array, inner, kernel
+from smartdata_ts.kernels.compiler import key
+from smartdata_ts.kernels.compiler.jit import Int64Array, inner, kernel
 
 _SOURCE = """
 @inner
@@ -36,7 +36,7 @@ def _key_of(source: str = _SOURCE, **changed: Any) -> str:
     names |= {"__name__": "made", "FACTOR": 2, "TABLE": np.array([1, 2]), "OTHER": 1}
     names |= changed
     exec(compile(source, "made.py", "exec"), names)
-    return _key.kernel_key(names["entry"])
+    return key.kernel_key(names["entry"])
 
 
 def test_the_same_source_has_the_same_key_wherever_it_stands() -> None:
@@ -91,23 +91,23 @@ def test_a_changed_global_has_another_key(changed: dict[str, Any]) -> None:
 
 def test_the_compiler_and_the_cpu_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = _key_of()
-    monkeypatch.setattr(_key, "compiler_facts", lambda: ("another",))
+    monkeypatch.setattr(key, "compiler_facts", lambda: ("another",))
     assert _key_of() != before
     monkeypatch.undo()
-    monkeypatch.setattr(_key, "cpu_facts", lambda: ("another",))
+    monkeypatch.setattr(key, "cpu_facts", lambda: ("another",))
     assert _key_of() != before
 
 
 def test_the_facts_of_this_machine_say_something() -> None:
-    facts = "\n".join(_key.cpu_facts())
+    facts = "\n".join(key.cpu_facts())
     assert "flags=" in facts or "Features=" in facts
-    assert np.__version__ in _key.compiler_facts()
+    assert np.__version__ in key.compiler_facts()
     assert "cpu MHz" not in facts
 
 
 @pytest.mark.parametrize(
     "value",
-    [{}, [1], np.array([object()]), types.SimpleNamespace(), _key, lambda: 0, Any, (1, [2])],
+    [{}, [1], np.array([object()]), types.SimpleNamespace(), key, lambda: 0, Any, (1, [2])],
     ids=lambda value: type(value).__name__,
 )
 def test_a_global_that_a_key_cannot_hold_is_refused(value: object) -> None:

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from prefix_payloads import counts_from, model_of, payload, tables_of, token_counts, unzigzag
 from test_integers import header, varint, zigzag
 
-from smartdata_ts.kernels._jit import Int64Array, UInt8Array, UInt32Array, kernel
 from smartdata_ts.kernels.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -29,6 +28,7 @@ from smartdata_ts.kernels.blocks import (
     VALUES_END,
     VALUES_OFFSET,
 )
+from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
 from smartdata_ts.kernels.entropy import MALFORMED
 from smartdata_ts.kernels.integers import CARRY_FLAG, ENTROPY, LINEAR, PREFIX, RAW, read_integers
 from smartdata_ts.kernels.lines import (

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from smartdata_ts.kernels import _native
-from smartdata_ts.kernels._link import UnlinkableError, link
+from smartdata_ts.kernels.compiler import native
+from smartdata_ts.kernels.compiler.link import UnlinkableError, link
 
-pytestmark = pytest.mark.skipif(not _native.is_supported(), reason="this system's objects are others")
+pytestmark = pytest.mark.skipif(not native.is_supported(), reason="this system's objects are others")
 
 # A call to the C library, a constant table of addresses, zeroed and preset data, a call within.
 _CODE = """

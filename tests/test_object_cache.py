@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from kernel_package import CALL, KernelPackage
 
-from smartdata_ts.kernels import _native
-from smartdata_ts.kernels._object_cache import Folder, RefusedError
+from smartdata_ts.kernels.compiler import native
+from smartdata_ts.kernels.compiler.object_cache import Folder, RefusedError
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not _native.is_supported(), reason="no machine code is kept on this system"),
+    pytest.mark.skipif(not native.is_supported(), reason="no machine code is kept on this system"),
 ]
 
 CALL_AND_TELL = (
@@ -90,7 +90,7 @@ print(scaled_sum(np.arange(5)))
 def test_another_cpu_compiles_its_own(warm: KernelPackage) -> None:
     """The same folder in two machines' hands, as with a home on the network."""
     other = """
-from tiny.kernels import _key
+from tiny.kernels.compiler import key as _key
 _key.cpu_facts = lambda: ("model name=another",)
 """
     assert warm.run(other + CALL_AND_TELL)[0] == "30\ncompiled"
@@ -242,7 +242,7 @@ def test_with_no_folder_at_all_numba_compiles_in_the_process(package: KernelPack
 def test_a_kernel_that_needs_numba_at_run_time_is_left_to_numba(package: KernelPackage) -> None:
     kernel = """
 import numpy as np
-from ._jit import kernel
+from .compiler.jit import kernel
 
 
 @kernel
@@ -258,7 +258,7 @@ def allocating(count: int) -> int:
 
 def test_a_global_without_printable_content_is_refused(package: KernelPackage) -> None:
     kernel = """
-from ._jit import kernel
+from .compiler.jit import kernel
 
 SIZES = {"a": 1}
 

@@ -6,7 +6,7 @@ from encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, code_columns, exam
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels._jit import UInt8Array, kernel
+from smartdata_ts.kernels.compiler.jit import UInt8Array, kernel
 from smartdata_ts.kernels.entropy import MALFORMED
 from smartdata_ts.kernels.qualities import read_qualities
 

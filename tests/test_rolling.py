@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartdata_ts.kernels import rolling
-from smartdata_ts.kernels._jit import Float64Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
 
 Series = list[tuple[int, float]]
 

@@ -8,7 +8,7 @@ from encoded_blocks import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels._jit import Int64Array, kernel
+from smartdata_ts.kernels.compiler.jit import Int64Array, kernel
 from smartdata_ts.kernels.entropy import RESIDUAL_MAX, TOKEN_COUNT
 from smartdata_ts.kernels.integers import (
     ENTROPY,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from kernel_package import CALL, KernelPackage
 
-from smartdata_ts.kernels import _native
-from smartdata_ts.kernels._warmup import all_kernels
+from smartdata_ts.kernels.compiler import native
+from smartdata_ts.kernels.compiler.warmup import all_kernels
 
 WARM_UP = """
 from tiny.kernels._warmup import warmup
@@ -25,7 +25,7 @@ def package(tmp_path: Path) -> KernelPackage:
     return KernelPackage(tmp_path)
 
 
-@pytest.mark.skipif(not _native.is_supported(), reason="no machine code is kept on this system")
+@pytest.mark.skipif(not native.is_supported(), reason="no machine code is kept on this system")
 @pytest.mark.parametrize("count", [1, 2])
 def test_warming_up_compiles_what_is_missing_and_says_so(package: KernelPackage, count: int) -> None:
     output, errors = package.run(WARM_UP.format(count=count))
@@ -36,10 +36,10 @@ def test_warming_up_compiles_what_is_missing_and_says_so(package: KernelPackage,
     assert package.run(CALL + "import sys; print('numba' in sys.modules)")[0] == "30\nFalse"
 
 
-@pytest.mark.skipif(not _native.is_supported(), reason="no machine code is kept on this system")
+@pytest.mark.skipif(not native.is_supported(), reason="no machine code is kept on this system")
 def test_only_the_files_named_are_compiled(package: KernelPackage) -> None:
     (package.kernels / "more.py").write_text(
-        "from ._jit import kernel\n@kernel\ndef twice(value: int) -> int:\n    return 2 * value\n"
+        "from .compiler.jit import kernel\n@kernel\ndef twice(value: int) -> int:\n    return 2 * value\n"
     )
     code = "from tiny.kernels._warmup import warmup; print(warmup(files=['more']).kernels)"
     assert "'tiny.kernels.more.twice'" in package.run(code)[0]

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts.errors import CorruptCatalogError
-from smartdata_ts.kernels._jit import Int64Array
 from smartdata_ts.kernels.checksum import digest_ranges
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 from ._format import Format
 from ._kinds import EXCHANGE, FACTS, SERIES, TEXT

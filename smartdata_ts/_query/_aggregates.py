@@ -22,7 +22,7 @@ from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.frame import Step
 from smartdata_ts._steps.hold import Hold
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels.functions import loop_over_buckets
+from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 
 from ._description import Last, Resample
 

@@ -16,7 +16,7 @@ from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
 from smartdata_ts._scan import READINGS_SCHEMA, Result, reading_batches
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts.errors import CorruptChunkError, DamageWarning, MissingDependencyError
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 from ._description import Description, Last, Resample
 from ._selection import Selection, selected, tag_values

@@ -13,7 +13,7 @@ from smartdata_ts._steps.folding import COUNT_OF, MAX, MIN, SUM, SUM_OF_ALL, Par
 from smartdata_ts._units import Conversion, common_unit, conversion
 from smartdata_ts.errors import UnitError
 from smartdata_ts.kernels import quantiles
-from smartdata_ts.kernels._jit import Float64Array
+from smartdata_ts.kernels.compiler.jit import Float64Array
 
 HOWS = ("sum", "mean", "min", "max", "count", "median")
 _COUNTS = ("count", "expected_count")

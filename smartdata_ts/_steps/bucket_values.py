@@ -16,8 +16,8 @@ from smartdata_ts._steps.resample import AGGREGATES
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels import cells as kernel_cells
 from smartdata_ts.kernels import quantiles, reduce
-from smartdata_ts.kernels._jit import Float64Array, Int64Array
-from smartdata_ts.kernels.functions import loop_over_buckets
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
+from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 
 # What is told of rows that are readings; and of amounts, of which some are split at a bucket's edges.
 OF_READINGS = (*AGGREGATES, *shares.SHARES)

@@ -27,7 +27,7 @@ from smartdata_ts._steps.shares import usual_lengths
 from smartdata_ts._units import Conversion, amount_of, conversion
 from smartdata_ts.errors import UnitError, UsageError
 from smartdata_ts.kernels import registers as kernel_registers
-from smartdata_ts.kernels._jit import Float64Array, Int32Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array
 
 EVENTS = ("none", "rollover", "backflow", "reset", "digit_fault")
 SCHEMA = pa.schema(

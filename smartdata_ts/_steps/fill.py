@@ -23,7 +23,7 @@ from smartdata_ts._steps.shares import following, usual_lengths, usual_spacings
 from smartdata_ts._time_zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels import fills, gaps, levels, profiles
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
 FILLS = ("none", *METHODS[1:7])
 FILLED_SCHEMA = READINGS_SCHEMA.set(2, READINGS_SCHEMA.field("value").with_nullable(True))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smartdata_ts.kernels import places as kernel_places
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
 SUM, SUM_OF_ALL = kernel_places.FOLD_SUM, kernel_places.FOLD_SUM_OF_ALL
 MIN, MAX = kernel_places.FOLD_MIN, kernel_places.FOLD_MAX

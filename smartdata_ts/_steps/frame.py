@@ -37,7 +37,7 @@ from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice
 from smartdata_ts._series_blocks import SeriesBlocks, series_blocks
 from smartdata_ts._units import amount_of
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 # Small enough for its arrays to be memory that was used before, not pages that the system must clear.
 FRAME_READINGS = 131_072

@@ -11,7 +11,7 @@ from smartdata_ts._plan import TIME_MIN, Plan, make_plan, slices_by_readings
 from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, read_slice
 from smartdata_ts._snapshot import Blocks
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 
 def last_batch(plan: Plan) -> pa.RecordBatch:

@@ -18,7 +18,7 @@ from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_o
 from smartdata_ts._steps.frame import Context, Exchange, Frame, Step, usable
 from smartdata_ts._time_zone import DAY_US
 from smartdata_ts.kernels import register_amounts, register_blocks
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
 # The span of some series' intervals, and what gives their readings to a kernel.
 Opened = tuple[tuple[int, int], Reduce]

@@ -16,7 +16,7 @@ from smartdata_ts._series_blocks import SeriesBlocks, head_in, series_blocks
 from smartdata_ts._steps import shares
 from smartdata_ts.kernels import cells as kernel_cells
 from smartdata_ts.kernels import reduce as kernel_reduce
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.growth import GROWTH_FIELDS
 
 AGGREGATES = {

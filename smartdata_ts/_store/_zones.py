@@ -13,7 +13,7 @@ from smartdata_ts._calendar import Calendar
 from smartdata_ts._query import Query, selected
 from smartdata_ts._time_zone import TimeZone, load_zone, transitions
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels._jit import Float64Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
 
 from ._reading import Reading
 

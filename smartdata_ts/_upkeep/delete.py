@@ -8,7 +8,7 @@ from smartdata_ts._chunk_output import rewriting
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts._versions import fold_versions, join, layers, sort_versions
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts._versions import fold_versions
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from smartdata_ts._readings import Readings
 from smartdata_ts._scan import decode_versions, read_versions
 from smartdata_ts._snapshot import Blocks, ChunkFiles, Snapshot, pack_head, unpack_head
 from smartdata_ts._versions import Versions
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 
 class Removal:

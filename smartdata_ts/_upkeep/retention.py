@@ -24,7 +24,7 @@ from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts._upkeep.retention_rules import Rule, Segment, checked_rules, segments
 from smartdata_ts._upkeep.thinning import Thinned, Thinning
 from smartdata_ts._versions import Versions, fold_versions, join, layers, sort_versions
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 
 @dataclass(frozen=True)

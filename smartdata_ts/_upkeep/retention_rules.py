@@ -19,7 +19,7 @@ from smartdata_ts._chunk_output import year_of, year_start
 from smartdata_ts._plan import TIME_MIN
 from smartdata_ts._time_zone import TimeZone, zone_name
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 RAW = "raw"
 FOREVER = "forever"

@@ -22,7 +22,7 @@ from smartdata_ts._steps.frame import usable
 from smartdata_ts._versions import Versions, join
 from smartdata_ts.kernels import cells as kernel_cells
 from smartdata_ts.kernels import reduce as kernel_reduce
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
 Mask = npt.NDArray[np.bool_]
 

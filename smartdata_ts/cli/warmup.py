@@ -13,7 +13,7 @@ def warmup() -> None:
 
     For images and installers. Without it, each kernel is compiled when it is first called, and kept.
     """
-    from smartdata_ts.kernels._warmup import warmup
+    from smartdata_ts.kernels.compiler.warmup import warmup
 
     is_terminal = sys.stderr.isatty()
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts.kernels import csv_keys
-from smartdata_ts.kernels._jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 
 _KEY_COUNT_FIRST = 1024
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts.kernels import csv_keys, csv_status
-from smartdata_ts.kernels._jit import UInt8Array
+from smartdata_ts.kernels.compiler.jit import UInt8Array
 
 from ._dialect import Dialect
 from ._key_column import KeyColumn

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from smartdata_ts.kernels import csv_decimals, csv_numbers, csv_status
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, UInt8Array, UInt64Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, UInt8Array, UInt64Array
 
 _BLANKS = (" ", "\xa0", "\u202f", "\u2009")
 _APOSTROPHES = ("'", "\u2019")

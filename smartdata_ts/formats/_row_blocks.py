@@ -6,7 +6,7 @@ import numpy as np
 
 from smartdata_ts.errors import DataError
 from smartdata_ts.kernels import csv_rows
-from smartdata_ts.kernels._jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 
 from ._dialect import Dialect
 from ._source import Source

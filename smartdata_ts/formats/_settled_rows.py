@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from smartdata_ts._quality import IS_READING
 from smartdata_ts.kernels import csv_status
-from smartdata_ts.kernels._jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 from ._reader import readings_batch
 from ._time_column import TimeColumn

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from smartdata_ts.kernels import csv_rows
-from smartdata_ts.kernels._jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 
 from ._dialect import Dialect
 from ._row_blocks import Block

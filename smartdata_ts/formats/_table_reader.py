@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts.errors import DataError, DialectError
 from smartdata_ts.kernels import csv_status, csv_times
-from smartdata_ts.kernels._jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 
 from ._column_roles import Roles, assign_roles
 from ._number_column import NumberColumn

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts.kernels import csv_status, csv_times
-from smartdata_ts.kernels._jit import Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
 
 from ._dialect import Dialect
 from ._number_column import NumberColumn

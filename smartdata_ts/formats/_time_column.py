@@ -11,7 +11,7 @@ from smartdata_ts import _local_time
 from smartdata_ts._arrow_arrays import fixed_array, numbers_of
 from smartdata_ts.errors import DialectError, UsageError
 from smartdata_ts.kernels import csv_status
-from smartdata_ts.kernels._jit import Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
 
 _FIXED_UNITS_US = {"s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6}
 _DAY_COUNTS = {"d": 1, "w": 7}

@@ -8,7 +8,7 @@ import numpy as np
 
 from smartdata_ts.errors import DialectError, UsageError
 from smartdata_ts.kernels import csv_times
-from smartdata_ts.kernels._jit import Int64Array
+from smartdata_ts.kernels.compiler.jit import Int64Array
 
 _EPOCH_UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 _ORDERS = {"Ymd": csv_times.YEAR_FIRST, "dmY": csv_times.DAY_FIRST, "mdY": csv_times.MONTH_FIRST}

@@ -9,7 +9,7 @@ import pyarrow as pa
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts.errors import DataError
 from smartdata_ts.kernels import csv_status
-from smartdata_ts.kernels._jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 
 from ._dialect import Dialect
 from ._reader import readings_batch

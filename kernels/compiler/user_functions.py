@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from ._jit import Float64Array, Int64Array, mode
+from .jit import Float64Array, Int64Array, mode
 
 # Fills results[b] for every bucket that has a row.
 Loop = Callable[[Int64Array, Int64Array, Float64Array, Float64Array], None]

@@ -2,7 +2,7 @@
 
 Two ways lead from here: `Dispatchers` compiles in this process, as plain Numba does, and
 `compile_object` writes a relocatable object with a C function through which Python enters a kernel.
-Both compile the same functions with the same options. Only here and in `_entry.py` is Numba known.
+Both compile the same functions with the same options. Only here and in `entry.py` is Numba known.
 
 Written against Numba's own compiler of static modules (numba/pycc, until 0.68), whose ways into
 Numba it uses: a code generator that runs nothing, and `no_compile`.
@@ -24,11 +24,11 @@ from numba.core.codegen import CPUCodegen, CPUCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher, CPUTarget, cpu_target
 
-from ._entry import CompileError, emit_entry, numba_type
-from ._key import kernel_key
+from .entry import CompileError, emit_entry, numba_type
+from .key import kernel_key
 
 if TYPE_CHECKING:
-    from ._jit import Kernel
+    from .jit import Kernel
 
 _OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _native
-from ._key import kernel_key
-from ._object_cache import Folder, RefusedError, folder_candidates, warn
+from . import native
+from .key import kernel_key
+from .object_cache import Folder, RefusedError, folder_candidates, warn
 
 if TYPE_CHECKING:
-    from ._jit import Kernel
+    from .jit import Kernel
 
 
 class Bound(NamedTuple):
@@ -32,7 +32,7 @@ def machine_code(kernel: "Kernel", is_compiled: bool = True) -> Bound | None:
 
     Without `is_compiled`, look only.
     """
-    if not _native.is_supported():
+    if not native.is_supported():
         return None
     search = _Search(kernel)
     bound = search.found()
@@ -91,7 +91,7 @@ class _Search:
             self.problems.append(str(problem))
 
     def _loaded(self, path: Path, is_new: bool) -> Bound:
-        return Bound(_native.load(path, self.kernel.symbol), path, is_new)
+        return Bound(native.load(path, self.kernel.symbol), path, is_new)
 
     def _compiled(self) -> bytes:
         if self.content is None:
@@ -108,8 +108,8 @@ def _compiled(kernel: "Kernel") -> bytes:
     """Return the shared object of `kernel`; raise NumbaError if the kernel itself is wrong."""
     from numba.core.errors import NumbaError
 
-    from ._compile import compile_object
-    from ._link import link
+    from .compile import compile_object
+    from .link import link
 
     try:
         return link(compile_object(kernel))

@@ -34,7 +34,7 @@ _definitions: list[_MethodDefinition] = []
 
 @cache
 def is_supported() -> bool:
-    """Tell whether this system loads the objects that `_link.py` writes."""
+    """Tell whether this system loads the objects that `link.py` writes."""
     return (
         sys.platform == "linux"
         and platform.machine() == "x86_64"
@@ -44,7 +44,7 @@ def is_supported() -> bool:
 
 
 def _arrays_are_as_expected() -> bool:
-    """Look for an array's facts where the compiled entries read them (`_compile.py`)."""
+    """Look for an array's facts where the compiled entries read them (`compile.py`)."""
     probe = np.arange(3, dtype=np.int64)
     words = (ctypes.c_int64 * 4).from_address(id(probe) + object.__basicsize__)
     size = ctypes.c_int64.from_address(words[2]).value

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from . import _native
-from ._binding import machine_code
-from ._jit import Kernel, mode
+from . import native
+from .binding import machine_code
+from .jit import Kernel, mode
 
 _PROCESSES_MAX = 4  # each takes 300 MB
 
@@ -72,7 +72,7 @@ def warmup(
             if progress is not None:
                 progress(len(done), len(kernels), name)
 
-    if mode() != "machine code" or not _native.is_supported():
+    if mode() != "machine code" or not native.is_supported():
         return WarmupReport("numba" if mode() == "machine code" else mode(), (), 0.0)
     missing = [kernel for kernel in kernels if machine_code(kernel, is_compiled=False) is None]
     count = process_count or min(len(os.sched_getaffinity(0)), _PROCESSES_MAX)
@@ -90,10 +90,11 @@ def warmup(
 
 def all_kernels() -> Iterator[Kernel]:
     """Yield every kernel of this package that Python enters."""
-    package = importlib.import_module(__name__.rpartition(".")[0])
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            yield from _kernels_of(f"{package.__name__}.{module.name}")
+    package = importlib.import_module(__name__.rsplit(".", 2)[0])
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        name = module.name.removeprefix(f"{package.__name__}.")
+        if not name.startswith(("_", "compiler")):
+            yield from _kernels_of(module.name)
 
 
 def _kernels_of(module_name: str) -> Iterator[Kernel]:

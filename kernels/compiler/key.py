@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from ._jit import Kernel
+    from .jit import Kernel
 
-_MACHINERY = ("_jit.py", "_compile.py", "_entry.py", "_link.py", "_native.py")
+_MACHINERY = ("jit.py", "compile.py", "entry.py", "link.py", "native.py")
 _MODULES_ALLOWED = ("numpy", "math")
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None))
 _CPU_FACTS = (
@@ -111,7 +111,7 @@ def _value_facts(value: Any, place: str) -> Any:
 def compiler_facts() -> tuple[Any, ...]:
     """Return what turns a kernel into machine code, and everything that it depends on."""
     here = Path(__file__).parent
-    package = sys.modules.get(__name__.rpartition(".")[0].rpartition(".")[0])
+    package = sys.modules.get(__name__.rsplit(".", 3)[0])  # not kernels, nor this folder in it
     return (
         *(_hash((here / name).read_bytes()) for name in _MACHINERY),
         *(_version_hash(name) for name in ("numba", "llvmlite")),

@@ -120,7 +120,7 @@ def _bind(entry: Kernel) -> None:
     elif chosen == "numba" or not entry.is_entry:
         entry.call = _in_numba(entry)
     else:
-        from ._binding import machine_code
+        from .binding import machine_code
 
         bound = machine_code(entry)
         entry.call = bound.function if bound else _in_numba(entry)
@@ -137,7 +137,7 @@ def _in_python(kernel: Kernel) -> Callable[..., Any]:
 
 @cache
 def _dispatchers(boundscheck: bool) -> Any:
-    from ._compile import Dispatchers
+    from .compile import Dispatchers
 
     return Dispatchers(boundscheck=boundscheck)
 
