@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from kernel_package import CALL, KernelPackage
 
-from smartdata_ts.kernels.compiler import native
+from smartdata_ts.kernels import _warmup
+from smartdata_ts.kernels.compiler import native, warmup
 from smartdata_ts.kernels.compiler.warmup import all_kernels
 
 WARM_UP = """
@@ -49,6 +50,12 @@ def test_only_the_files_named_are_compiled(package: KernelPackage) -> None:
 def test_where_nothing_is_kept_there_is_nothing_to_do(package: KernelPackage) -> None:
     output, _ = package.run(WARM_UP.format(count=1), SMARTDATA_TS_JIT="numba")
     assert output.splitlines() == ["numba 0 []", "[]", "[] []"]
+
+
+def test_the_warm_up_is_where_the_docs_say() -> None:
+    docs = (Path(__file__).parents[1] / "docs" / "kernels.md").read_text(encoding="utf-8")
+    assert "from smartdata_ts.kernels._warmup import warmup\n" in docs
+    assert _warmup.warmup is warmup.warmup
 
 
 def test_every_kernel_of_the_package_is_found() -> None:
