@@ -8,7 +8,7 @@ import numpy as np
 
 from .compiler.jit import Float64Array, Int32Array, Int64Array, inner, kernel
 from .floats import EXPONENT_MAX, POWERS_OF_TEN
-from .sums import two_sum
+from .numbers.sums import two_sum
 
 CELL_COUNT = 0
 CELL_SUM = 1

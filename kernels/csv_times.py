@@ -13,7 +13,6 @@ Days are counted as in H. Hinnant, chrono-compatible low-level date algorithms, 
 
 import numpy as np
 
-from .bits import load_word
 from .compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
 from .csv_status import (
     EMPTY_TIME,
@@ -23,6 +22,7 @@ from .csv_status import (
     TIME_TOO_FINE,
     UNREADABLE_TIME,
 )
+from .numbers.bits import load_word
 
 # Places in the spec.
 ORDER = 0

@@ -15,16 +15,6 @@ with a division in place of ALP's product of two factors, and no rounding of wha
 
 import numpy as np
 
-from .bits import (
-    append_bits,
-    flush_bits,
-    load_word,
-    low_bits,
-    read_bits,
-    read_varint,
-    store_word,
-    write_varint,
-)
 from .compiler.jit import inner
 from .entropy import MALFORMED
 from .integers import (
@@ -36,6 +26,16 @@ from .integers import (
     plan_integers,
     read_integers,
     write_integers,
+)
+from .numbers.bits import (
+    append_bits,
+    flush_bits,
+    load_word,
+    low_bits,
+    read_bits,
+    read_varint,
+    store_word,
+    write_varint,
 )
 
 INTEGER = 0

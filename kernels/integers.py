@@ -19,7 +19,17 @@ arithmetic wraps at 64 bits, on both sides alike.
 
 import numpy as np
 
-from .bits import (
+from .compiler.jit import inner
+from .entropy import (
+    DIRECT_MAX,
+    DIRECT_MIN,
+    MALFORMED,
+    RESIDUAL_MAX,
+    decode_residuals,
+    encode_residuals,
+)
+from .models import TABLE_SIZE, state_table, window_table
+from .numbers.bits import (
     append_bits,
     bit_length,
     flush_bits,
@@ -31,16 +41,6 @@ from .bits import (
     write_varint,
     zigzag,
 )
-from .compiler.jit import inner
-from .entropy import (
-    DIRECT_MAX,
-    DIRECT_MIN,
-    MALFORMED,
-    RESIDUAL_MAX,
-    decode_residuals,
-    encode_residuals,
-)
-from .models import TABLE_SIZE, state_table, window_table
 from .prefix import (
     ESCAPE_BITS_MAX,
     decode_tokens,

@@ -18,9 +18,18 @@ take, 30-31 their count. It is zero throughout where a model is no prefix code.
 
 import numpy as np
 
-from .bits import append_bits, bit_length, flush_bits, load_word, read_bits, unzigzag, write_varint, zigzag
 from .compiler.jit import Int64Array, UInt16Array, inner, kernel
 from .entropy import DIRECT_MIN, MALFORMED, OK, STATE_COUNT, STATE_COUNT_LOG2, TOKEN_COUNT
+from .numbers.bits import (
+    append_bits,
+    bit_length,
+    flush_bits,
+    load_word,
+    read_bits,
+    unzigzag,
+    write_varint,
+    zigzag,
+)
 
 STREAM_COUNT = 4
 ESCAPE = 255

@@ -51,7 +51,7 @@ from .growth import (
     merge_growth,
 )
 from .integers import read_integers
-from .sums import two_sum
+from .numbers.sums import two_sum
 
 # What `control` holds before its integer scratch.
 CONTROL_TIME_MIN = SPAN_TIME_MIN

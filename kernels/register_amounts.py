@@ -21,13 +21,13 @@ from .amounts import (
 )
 from .blocks import first_at_or_after
 from .compiler.jit import Float64Array, Int64Array, UInt8Array, inner, kernel
-from .differences import decimals_of
 from .floats import POWERS_OF_TEN
+from .numbers.differences import decimals_of
+from .numbers.sums import two_sum
 from .places import CELL_FIELDS as PLACE_CELL_FIELDS
 from .places import FOLD_SUM, add_run, fold_value
 from .qualities import is_estimate
 from .registers import EVENT_NONE, amount_between, pick_series, quality_between
-from .sums import two_sum
 
 # What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.
 METER_SLOT, METER_MODULUS, METER_MULTIPLIER, METER_NUMERATOR, METER_DENOMINATOR = range(5)

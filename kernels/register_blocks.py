@@ -20,8 +20,8 @@ from .blocks import (
 )
 from .cells import EXACT_MANTISSA_MAX
 from .compiler.jit import Float64Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
-from .differences import decimals_of
 from .floats import PLAIN_VALUES, read_floats, unscale
+from .numbers.differences import decimals_of
 from .qualities import is_reading, read_qualities
 from .register_amounts import (
     METER_FIELDS,

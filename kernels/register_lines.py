@@ -28,9 +28,9 @@ from .lines import (
     open_steps,
     read_lines,
 )
+from .numbers.sums import two_sum
 from .places import CELL_COUNT, CELL_FIELDS, CELL_LOST, FOLD_SUM
 from .register_amounts import FOLD_HOW, STEP_BEGINS, STEP_FIELDS, STEP_SUM, place_of
-from .sums import two_sum
 
 # What is kept of a meter's blocks while its lines and tokens wait to be folded.
 _COUNT, _TOKENS, _LINES, _LINE_COUNT, _RISE, _BASE, _UNIT = range(7)

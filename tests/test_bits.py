@@ -5,7 +5,8 @@ from encoded_blocks import INT64_MAX, INT64_MIN, examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels.bits import (
+from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt64Array, kernel
+from smartdata_ts.kernels.numbers.bits import (
     append_bits,
     bit_length,
     flush_bits,
@@ -17,7 +18,6 @@ from smartdata_ts.kernels.bits import (
     write_varint,
     zigzag,
 )
-from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt64Array, kernel
 
 words = st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 64).map(lambda k: min(2**k, 2**64 - 1)))
 int64s = st.one_of(st.integers(INT64_MIN, INT64_MAX), st.sampled_from([INT64_MIN, -1, 0, 1, INT64_MAX]))

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, kernel
-from smartdata_ts.kernels.differences import decimals_of, difference_beyond, difference_of
+from smartdata_ts.kernels.numbers.differences import decimals_of, difference_beyond, difference_of
 
 EXPONENTS = range(16)
 MANTISSA_MAX = 2**49

@@ -1,6 +1,6 @@
 """Sums that know what rounding took from them."""
 
-from .compiler.jit import inner
+from ..compiler.jit import inner
 
 
 @inner

@@ -6,7 +6,7 @@ bytes at most. A bit stream is read from the lowest bit of its first byte upward
 
 import numpy as np
 
-from .compiler.jit import inner
+from ..compiler.jit import inner
 
 VARINT_SIZE_MAX = 10
 

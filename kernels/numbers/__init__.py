@@ -1,0 +1,1 @@
+"""Arithmetic on single numbers and arrays of them, of no format and no meaning."""
