@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .codec.qualities import ESTIMATED, MISSING
 from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
 from .gaps import (
     CONSERVE,
@@ -19,7 +20,6 @@ from .gaps import (
     are_pieces,
     length_of,
 )
-from .qualities import ESTIMATED, MISSING
 
 MALFORMED = -1
 

@@ -9,7 +9,6 @@ What has been added so far is told by `grown`: (exponent, first bucket, last buc
 
 import numpy as np
 
-from .blocks import COUNT
 from .cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
@@ -24,9 +23,9 @@ from .cells import (
     bucket_at,
     merge_run,
 )
-from .compiler.jit import inner
-from .floats import POWERS_OF_TEN
-from .lines import (
+from .codec.blocks import COUNT
+from .codec.floats import POWERS_OF_TEN
+from .codec.lines import (
     LINE_FIELDS,
     LINE_FIRST,
     LINE_TIME,
@@ -37,6 +36,7 @@ from .lines import (
     read_lines,
     sums_of,
 )
+from .compiler.jit import inner
 
 GROWTH_COUNT, GROWTH_TOTAL, GROWTH_FIRST, GROWTH_LAST = range(4)
 GROWTH_FIELDS = 4

@@ -8,6 +8,7 @@ are as kernels/gaps.py cuts it.
 
 import numpy as np
 
+from .codec.qualities import ESTIMATED, MISSING, worse_of
 from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
 from .gaps import (
     CONSTANT,
@@ -25,7 +26,6 @@ from .gaps import (
     piece_start,
 )
 from .profiles import WEEK_HOURS, hour_of_week, is_zone, offset_at
-from .qualities import ESTIMATED, MISSING, worse_of
 from .quantiles import are_bounds
 
 ALIGN = 9  # a grid's place between two rows that have no gap between them

@@ -12,18 +12,6 @@ and is within an ulp of the exact one.
 
 import numpy as np
 
-from .blocks import (
-    COUNT,
-    DESCRIPTOR_FIELDS,
-    QUALITIES_END,
-    QUALITIES_OFFSET,
-    SLOT,
-    VALUES_END,
-    VALUES_OFFSET,
-    first_at_or_after,
-    read_times,
-    tables_of,
-)
 from .cells import (
     CELL_FIELDS,
     EMIT_ROW,
@@ -38,9 +26,22 @@ from .cells import (
     emit_slot,
     merge_run,
 )
+from .codec.blocks import (
+    COUNT,
+    DESCRIPTOR_FIELDS,
+    QUALITIES_END,
+    QUALITIES_OFFSET,
+    SLOT,
+    VALUES_END,
+    VALUES_OFFSET,
+    first_at_or_after,
+    read_times,
+    tables_of,
+)
+from .codec.entropy import MALFORMED
+from .codec.floats import PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
+from .codec.integers import read_integers
 from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
-from .entropy import MALFORMED
-from .floats import PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
 from .growth import (
     GROWTH_FIELDS,
     NO_GROWTH,
@@ -50,7 +51,6 @@ from .growth import (
     emit_growth,
     merge_growth,
 )
-from .integers import read_integers
 from .numbers.sums import two_sum
 
 # What `control` holds before its integer scratch.

@@ -19,14 +19,14 @@ from .amounts import (
     bucket_of,
     has_room,
 )
-from .blocks import first_at_or_after
+from .codec.blocks import first_at_or_after
+from .codec.floats import POWERS_OF_TEN
+from .codec.qualities import is_estimate
 from .compiler.jit import Float64Array, Int64Array, UInt8Array, inner, kernel
-from .floats import POWERS_OF_TEN
 from .numbers.differences import decimals_of
 from .numbers.sums import two_sum
 from .places import CELL_FIELDS as PLACE_CELL_FIELDS
 from .places import FOLD_SUM, add_run, fold_value
-from .qualities import is_estimate
 from .registers import EVENT_NONE, amount_between, pick_series, quality_between
 
 # What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.

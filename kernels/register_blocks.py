@@ -7,7 +7,8 @@ processor's caches saves half of the time.
 import numpy as np
 
 from .amounts import EMIT_ESTIMATED, MALFORMED, has_room
-from .blocks import (
+from .cells import EXACT_MANTISSA_MAX
+from .codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
     QUALITIES_END,
@@ -18,11 +19,10 @@ from .blocks import (
     read_times,
     tables_of,
 )
-from .cells import EXACT_MANTISSA_MAX
+from .codec.floats import PLAIN_VALUES, read_floats, unscale
+from .codec.qualities import is_reading, read_qualities
 from .compiler.jit import Float64Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
-from .floats import PLAIN_VALUES, read_floats, unscale
 from .numbers.differences import decimals_of
-from .qualities import is_reading, read_qualities
 from .register_amounts import (
     METER_FIELDS,
     NOTHING,

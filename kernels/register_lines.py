@@ -13,12 +13,10 @@ bucket before there are amounts, those of gaps among them, which are shared out 
 import numpy as np
 
 from .amounts import EMIT_COUNT, EMIT_SUM, amount_until
-from .blocks import COUNT, DESCRIPTOR_FIELDS, QUALITIES_END, QUALITIES_OFFSET, tables_of
 from .cells import INTEGER_POWERS
-from .compiler.jit import inner
-from .floats import POWERS_OF_TEN
-from .growth import grows
-from .lines import (
+from .codec.blocks import COUNT, DESCRIPTOR_FIELDS, QUALITIES_END, QUALITIES_OFFSET, tables_of
+from .codec.floats import POWERS_OF_TEN
+from .codec.lines import (
     LINE_FIELDS,
     LINE_FIRST,
     LINE_TIME,
@@ -28,6 +26,8 @@ from .lines import (
     open_steps,
     read_lines,
 )
+from .compiler.jit import inner
+from .growth import grows
 from .numbers.sums import two_sum
 from .places import CELL_COUNT, CELL_FIELDS, CELL_LOST, FOLD_SUM
 from .register_amounts import FOLD_HOW, STEP_BEGINS, STEP_FIELDS, STEP_SUM, place_of

@@ -28,7 +28,7 @@ from smartdata_ts._arrow_file import Batch, Range, find_batch
 from smartdata_ts._readings import Readings, sorted_starts
 from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
-from smartdata_ts.kernels.blocks import (
+from smartdata_ts.kernels.codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
     QUALITIES_END,
@@ -40,7 +40,7 @@ from smartdata_ts.kernels.blocks import (
     VALUES_OFFSET,
     read_integer_blocks,
 )
-from smartdata_ts.kernels.checksum import digest_ranges
+from smartdata_ts.kernels.codec.checksum import digest_ranges
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
 
 FORMAT_VERSION = 2

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from smartdata_ts.errors import CorruptChunkError
-from smartdata_ts.kernels import blocks as kernel_blocks
-from smartdata_ts.kernels import tokens as kernel_tokens
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, UInt8Array, UInt16Array, UInt32Array
-from smartdata_ts.kernels.entropy import (
+from smartdata_ts.kernels.codec import blocks as kernel_blocks
+from smartdata_ts.kernels.codec import tokens as kernel_tokens
+from smartdata_ts.kernels.codec.entropy import (
     DIRECT_COUNT,
     MALFORMED,
     STATE_COUNT,
     TOKEN_COUNT,
     normalize_counts,
 )
-from smartdata_ts.kernels.integers import (
+from smartdata_ts.kernels.codec.integers import (
     ENTROPY,
     PLAN_CODEC,
     PLAN_FIELD_COUNT,
@@ -25,14 +24,15 @@ from smartdata_ts.kernels.integers import (
     PLAN_SIZE,
     PREFIX,
 )
-from smartdata_ts.kernels.models import (
+from smartdata_ts.kernels.codec.models import (
     TABLE_SIZE,
     build_decode_tables,
     build_encode_tables,
     decode_frequencies,
     encode_frequencies,
 )
-from smartdata_ts.kernels.prefix import ESCAPE, normalize_prefix_counts
+from smartdata_ts.kernels.codec.prefix import ESCAPE, normalize_prefix_counts
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, UInt8Array, UInt16Array, UInt32Array
 
 BLOCK_READINGS_MAX = 8192
 # Kernels read whole words, so that bytes must stand behind the last payload; in a chunk file the

@@ -19,7 +19,7 @@ from smartdata_ts._series_blocks import head_in, series_blocks
 from smartdata_ts._snapshot import AsOf, Blocks, Snapshot
 from smartdata_ts._versions import Versions, fold_versions, join, overlay_all, sort_versions, without_hidden
 from smartdata_ts.errors import CorruptChunkError
-from smartdata_ts.kernels import blocks as kernel_blocks
+from smartdata_ts.kernels.codec import blocks as kernel_blocks
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.readings import rank_rows
 

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from smartdata_ts import _codec
-from smartdata_ts.kernels.blocks import DESCRIPTOR_FIELDS, read_blocks
+from smartdata_ts.kernels.codec.blocks import DESCRIPTOR_FIELDS, read_blocks
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1

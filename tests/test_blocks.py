@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartdata_ts import _codec
-from smartdata_ts.kernels.blocks import (
+from smartdata_ts.kernels.codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
     QUALITIES_END,
@@ -32,7 +32,7 @@ from smartdata_ts.kernels.blocks import (
     read_integer_blocks,
     summarize_values,
 )
-from smartdata_ts.kernels.models import TABLE_SIZE
+from smartdata_ts.kernels.codec.models import TABLE_SIZE
 
 HOUR = 3_600_000_000
 

@@ -6,7 +6,7 @@ from encoded_blocks import example_reader, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels.checksum import digest_ranges
+from smartdata_ts.kernels.codec.checksum import digest_ranges
 
 PRIME32 = 2654435761
 PRIME64 = 11400714785074694797

@@ -33,8 +33,8 @@ from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._readings import Readings
 from smartdata_ts._versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
-from smartdata_ts.kernels.blocks import read_blocks
-from smartdata_ts.kernels.checksum import digest_ranges
+from smartdata_ts.kernels.codec.blocks import read_blocks
+from smartdata_ts.kernels.codec.checksum import digest_ranges
 
 reader = example_reader()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smartdata_ts._codec import BLOCK_READINGS_MAX, Scratch, decode_tables, encode_blocks, split_blocks
 from smartdata_ts.errors import CorruptChunkError
-from smartdata_ts.kernels.models import TABLE_SIZE
+from smartdata_ts.kernels.codec.models import TABLE_SIZE
 
 ALP_FLOATS = Path(__file__).parents[2] / "shared/data/alp_floats"
 needs_alp_floats = pytest.mark.skipif(not ALP_FLOATS.is_dir(), reason="the ALP paper's columns are not here")

@@ -6,15 +6,7 @@ from encoded_blocks import BLOCK_SIZE_MAX, IS_PYTHON, examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels.compiler.jit import (
-    Int64Array,
-    UInt8Array,
-    UInt16Array,
-    UInt32Array,
-    UInt64Array,
-    kernel,
-)
-from smartdata_ts.kernels.entropy import (
+from smartdata_ts.kernels.codec.entropy import (
     DIRECT_MAX,
     DIRECT_MIN,
     MALFORMED,
@@ -28,12 +20,20 @@ from smartdata_ts.kernels.entropy import (
     normalize_counts,
     split_residual,
 )
-from smartdata_ts.kernels.models import (
+from smartdata_ts.kernels.codec.models import (
     TABLE_SIZE,
     build_decode_tables,
     build_encode_tables,
     decode_frequencies,
     encode_frequencies,
+)
+from smartdata_ts.kernels.compiler.jit import (
+    Int64Array,
+    UInt8Array,
+    UInt16Array,
+    UInt32Array,
+    UInt64Array,
+    kernel,
 )
 
 residuals = st.one_of(

@@ -6,9 +6,8 @@ from encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, bits_of, double_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, UInt8Array, UInt32Array, kernel
-from smartdata_ts.kernels.entropy import MALFORMED
-from smartdata_ts.kernels.floats import (
+from smartdata_ts.kernels.codec.entropy import MALFORMED
+from smartdata_ts.kernels.codec.floats import (
     DECIMAL,
     EXPONENT_MAX,
     PLAIN,
@@ -18,6 +17,7 @@ from smartdata_ts.kernels.floats import (
     read_floats,
     unscale,
 )
+from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, UInt8Array, UInt32Array, kernel
 
 SIZE = 200
 RNG = np.random.default_rng(3)

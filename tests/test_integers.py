@@ -9,9 +9,8 @@ from encoded_blocks import INT64_MAX, INT64_MIN, assert_round_trip, encode, exam
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
-from smartdata_ts.kernels.entropy import MALFORMED
-from smartdata_ts.kernels.integers import (
+from smartdata_ts.kernels.codec.entropy import MALFORMED
+from smartdata_ts.kernels.codec.integers import (
     CARRY_FLAG,
     ENTROPY,
     LINEAR,
@@ -29,6 +28,7 @@ from smartdata_ts.kernels.integers import (
     plan_integers,
     read_integers,
 )
+from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
 
 LINE = LINEAR | CARRY_FLAG
 MINUTE = 60_000_000

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartdata_ts.kernels import gaps, levels, profiles
+from smartdata_ts.kernels.codec.qualities import STATUS_RANKS
 from smartdata_ts.kernels.gaps import CONSERVE, CONSTANT, LINEAR, NEXT, NONE, PREVIOUS, PROFILE
-from smartdata_ts.kernels.qualities import STATUS_RANKS
 
 ALWAYS = 2**63 - 1
 Place = tuple[int, int, int, int]  # row, method, instant, slot

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from prefix_payloads import counts_from, model_of, payload, tables_of, token_counts, unzigzag
 from test_integers import header, varint, zigzag
 
-from smartdata_ts.kernels.blocks import (
+from smartdata_ts.kernels.codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
     TIMES_END,
@@ -28,10 +28,9 @@ from smartdata_ts.kernels.blocks import (
     VALUES_END,
     VALUES_OFFSET,
 )
-from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
-from smartdata_ts.kernels.entropy import MALFORMED
-from smartdata_ts.kernels.integers import CARRY_FLAG, ENTROPY, LINEAR, PREFIX, RAW, read_integers
-from smartdata_ts.kernels.lines import (
+from smartdata_ts.kernels.codec.entropy import MALFORMED
+from smartdata_ts.kernels.codec.integers import CARRY_FLAG, ENTROPY, LINEAR, PREFIX, RAW, read_integers
+from smartdata_ts.kernels.codec.lines import (
     LINE_FIELDS,
     LINE_FIRST,
     TOKENS_SLACK,
@@ -41,6 +40,7 @@ from smartdata_ts.kernels.lines import (
     read_lines,
     sums_of,
 )
+from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
 
 GUARD = 8
 LINE = LINEAR | CARRY_FLAG

@@ -6,9 +6,9 @@ from encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, code_columns, exam
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartdata_ts.kernels.codec.entropy import MALFORMED
+from smartdata_ts.kernels.codec.qualities import read_qualities
 from smartdata_ts.kernels.compiler.jit import UInt8Array, kernel
-from smartdata_ts.kernels.entropy import MALFORMED
-from smartdata_ts.kernels.qualities import read_qualities
 
 
 @kernel

@@ -13,17 +13,6 @@ from hypothesis import strategies as st
 
 from smartdata_ts import _codec
 from smartdata_ts._codec import BLOCK_READINGS_MAX
-from smartdata_ts.kernels.blocks import (
-    COUNT,
-    DESCRIPTOR_FIELDS,
-    QUALITIES_END,
-    QUALITIES_OFFSET,
-    SLOT,
-    TIMES_END,
-    TIMES_OFFSET,
-    VALUES_END,
-    VALUES_OFFSET,
-)
 from smartdata_ts.kernels.cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
@@ -37,6 +26,17 @@ from smartdata_ts.kernels.cells import (
     EMIT_FIELDS,
     EMIT_KEEP_EMPTY,
     emit_cells,
+)
+from smartdata_ts.kernels.codec.blocks import (
+    COUNT,
+    DESCRIPTOR_FIELDS,
+    QUALITIES_END,
+    QUALITIES_OFFSET,
+    SLOT,
+    TIMES_END,
+    TIMES_OFFSET,
+    VALUES_END,
+    VALUES_OFFSET,
 )
 from smartdata_ts.kernels.reduce import (
     CONTROL_COMMIT,

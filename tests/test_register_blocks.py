@@ -11,7 +11,7 @@ from test_register_amounts import columns_of, edges_of, edges_or_meter, meters_w
 
 from smartdata_ts import _quality
 from smartdata_ts.kernels import amounts, places, register_amounts, register_blocks
-from smartdata_ts.kernels.blocks import COUNT, DESCRIPTOR_FIELDS, TIMES_OFFSET, VALUES_END
+from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, TIMES_OFFSET, VALUES_END
 
 MALFORMED_BLOCK = register_blocks.MALFORMED_BLOCK
 one_meter_a_slot = meters_with_readings.map(

@@ -13,9 +13,9 @@ from test_register_blocks import NO_EXCHANGE, Exchange, split_at_exchanges
 
 from smartdata_ts import _quality
 from smartdata_ts.kernels import amounts, places, register_amounts, register_blocks
-from smartdata_ts.kernels.blocks import COUNT, DESCRIPTOR_FIELDS
+from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS
+from smartdata_ts.kernels.codec.integers import CARRY_FLAG, PREFIX
 from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
-from smartdata_ts.kernels.integers import CARRY_FLAG, PREFIX
 from smartdata_ts.kernels.register_amounts import FOLD_FIELDS, FOLD_HOW, STEP_FIELDS
 from smartdata_ts.kernels.register_lines import open_meter, width_of
 

@@ -11,7 +11,7 @@ import smartdata_ts as sd
 from smartdata_ts import _scan, _series_blocks
 from smartdata_ts._plan import Slice
 from smartdata_ts.errors import CorruptChunkError
-from smartdata_ts.kernels import blocks as kernel_blocks
+from smartdata_ts.kernels.codec import blocks as kernel_blocks
 
 HOUR = 3_600_000_000
 YEAR = 8766 * HOUR

@@ -8,9 +8,8 @@ from encoded_blocks import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels.compiler.jit import Int64Array, kernel
-from smartdata_ts.kernels.entropy import RESIDUAL_MAX, TOKEN_COUNT
-from smartdata_ts.kernels.integers import (
+from smartdata_ts.kernels.codec.entropy import RESIDUAL_MAX, TOKEN_COUNT
+from smartdata_ts.kernels.codec.integers import (
     ENTROPY,
     LINEAR,
     PLAN_CODEC,
@@ -25,7 +24,7 @@ from smartdata_ts.kernels.integers import (
     PREFIX,
     RAW,
 )
-from smartdata_ts.kernels.tokens import (
+from smartdata_ts.kernels.codec.tokens import (
     COST_UNIT,
     PREFIX_HEAD_BITS,
     STATES_BITS,
@@ -33,6 +32,7 @@ from smartdata_ts.kernels.tokens import (
     count_group_tokens,
     list_tokens,
 )
+from smartdata_ts.kernels.compiler.jit import Int64Array, kernel
 
 residual = st.one_of(
     st.integers(-2, 2),

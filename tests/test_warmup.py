@@ -60,7 +60,7 @@ def test_the_warm_up_is_where_the_docs_say() -> None:
 
 def test_every_kernel_of_the_package_is_found() -> None:
     names = {f"{kernel.__module__}.{kernel.__name__}" for kernel in all_kernels()}
-    assert "smartdata_ts.kernels.checksum.digest_ranges" in names
+    assert "smartdata_ts.kernels.codec.checksum.digest_ranges" in names
     assert all(name.startswith("smartdata_ts.kernels.") for name in names)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts.errors import CorruptCatalogError
-from smartdata_ts.kernels.checksum import digest_ranges
+from smartdata_ts.kernels.codec.checksum import digest_ranges
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
 from ._format import Format

@@ -14,8 +14,8 @@ from smartdata_ts._scan import decode, in_order, read_slice
 from smartdata_ts._snapshot import Blocks
 from smartdata_ts._steps.frame import FRAME_READINGS, bounds_of, ranges
 from smartdata_ts.kernels import gaps
+from smartdata_ts.kernels.codec.qualities import STATUS_IS_ESTIMATE
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
-from smartdata_ts.kernels.qualities import STATUS_IS_ESTIMATE
 
 ESTIMATES = STATUS_IS_ESTIMATE[np.arange(256) & 15] > 0
 SHARES = ("expected_count", "completeness", "estimated_share")

@@ -10,13 +10,13 @@ Measured on one core (Zen 4, 2.8 GHz): 0.28 ns a reading of a day; to lay out ma
 
 import numpy as np
 
+from ..compiler.jit import inner
+from ..numbers.bits import load_word, read_bits, read_varint, unzigzag
 from .blocks import COUNT, TIMES_END, TIMES_OFFSET, VALUES_END, VALUES_OFFSET
-from .compiler.jit import inner
 from .entropy import DIRECT_MIN
 from .floats import DECIMAL, EXPONENT_MAX
 from .integers import CARRY_FLAG, LINEAR, PREFIX, open_tokens
 from .models import TABLE_SIZE, window_table
-from .numbers.bits import load_word, read_bits, read_varint, unzigzag
 
 # A line: the number of its first reading, and that one's time.
 LINE_FIRST = 0

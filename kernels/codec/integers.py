@@ -19,17 +19,8 @@ arithmetic wraps at 64 bits, on both sides alike.
 
 import numpy as np
 
-from .compiler.jit import inner
-from .entropy import (
-    DIRECT_MAX,
-    DIRECT_MIN,
-    MALFORMED,
-    RESIDUAL_MAX,
-    decode_residuals,
-    encode_residuals,
-)
-from .models import TABLE_SIZE, state_table, window_table
-from .numbers.bits import (
+from ..compiler.jit import inner
+from ..numbers.bits import (
     append_bits,
     bit_length,
     flush_bits,
@@ -41,13 +32,9 @@ from .numbers.bits import (
     write_varint,
     zigzag,
 )
-from .prefix import (
-    ESCAPE_BITS_MAX,
-    decode_tokens,
-    encode_tokens,
-    sum_escaped_tokens,
-    sum_tokens,
-)
+from .entropy import DIRECT_MAX, DIRECT_MIN, MALFORMED, RESIDUAL_MAX, decode_residuals, encode_residuals
+from .models import TABLE_SIZE, state_table, window_table
+from .prefix import ESCAPE_BITS_MAX, decode_tokens, encode_tokens, sum_escaped_tokens, sum_tokens
 
 LINEAR = 0
 ENTROPY = 1

@@ -18,9 +18,8 @@ take, 30-31 their count. It is zero throughout where a model is no prefix code.
 
 import numpy as np
 
-from .compiler.jit import Int64Array, UInt16Array, inner, kernel
-from .entropy import DIRECT_MIN, MALFORMED, OK, STATE_COUNT, STATE_COUNT_LOG2, TOKEN_COUNT
-from .numbers.bits import (
+from ..compiler.jit import Int64Array, UInt16Array, inner, kernel
+from ..numbers.bits import (
     append_bits,
     bit_length,
     flush_bits,
@@ -30,6 +29,7 @@ from .numbers.bits import (
     write_varint,
     zigzag,
 )
+from .entropy import DIRECT_MIN, MALFORMED, OK, STATE_COUNT, STATE_COUNT_LOG2, TOKEN_COUNT
 
 STREAM_COUNT = 4
 ESCAPE = 255

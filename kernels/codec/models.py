@@ -8,9 +8,9 @@ A decode table is TABLE_SIZE words: entropy.py's entry of each state, then prefi
 
 import numpy as np
 
-from .compiler.jit import Int64Array, UInt8Array, UInt16Array, UInt32Array, inner, kernel
+from ..compiler.jit import Int64Array, UInt8Array, UInt16Array, UInt32Array, inner, kernel
+from ..numbers.bits import read_varint, write_varint
 from .entropy import MALFORMED, OK, STATE_COUNT, TOKEN_COUNT, TOKEN_MAX, fill_states, fill_symbols
-from .numbers.bits import read_varint, write_varint
 from .prefix import WINDOW_COUNT, fill_codes, fill_windows
 
 TABLE_SIZE = STATE_COUNT + WINDOW_COUNT

@@ -7,7 +7,8 @@ tells where its own does; a block that no model may code has none.
 
 import numpy as np
 
-from .compiler.jit import Int64Array, inner, kernel
+from ..compiler.jit import Int64Array, inner, kernel
+from ..numbers.bits import bit_length, zigzag
 from .entropy import DIRECT_MIN, TOKEN_COUNT, split_residual, token_raw_bits
 from .integers import (
     ENTROPY,
@@ -24,7 +25,6 @@ from .integers import (
     next_exception,
     plan_of,
 )
-from .numbers.bits import bit_length, zigzag
 from .prefix import ESCAPE
 
 # Costs are in 1/64 of a bit; a token that a model lacks costs more than any block can save.

@@ -18,8 +18,8 @@ where raw bits follow, 20-31 the base of the next state.
 
 import numpy as np
 
-from .compiler.jit import Int64Array, UInt16Array, inner, kernel
-from .numbers.bits import append_bits, bit_length, flush_bits, load_word, low_bits
+from ..compiler.jit import Int64Array, UInt16Array, inner, kernel
+from ..numbers.bits import append_bits, bit_length, flush_bits, load_word, low_bits
 
 STATE_COUNT_LOG2 = 11
 STATE_COUNT = 1 << STATE_COUNT_LOG2

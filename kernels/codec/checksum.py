@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .compiler.jit import Int64Array, UInt8Array, UInt64Array, inner, kernel
-from .numbers.bits import load_word
+from ..compiler.jit import Int64Array, UInt8Array, UInt64Array, inner, kernel
+from ..numbers.bits import load_word
 
 PRIME_1 = np.uint64(0x9E3779B185EBCA87)
 PRIME_2 = np.uint64(0xC2B2AE3D27D4EB4F)

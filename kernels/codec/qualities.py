@@ -7,9 +7,9 @@ byte 0 = 2      one byte a code
 
 import numpy as np
 
-from .compiler.jit import inner
+from ..compiler.jit import inner
+from ..numbers.bits import read_varint, write_varint
 from .entropy import MALFORMED
-from .numbers.bits import read_varint, write_varint
 
 RUNS = 1
 PLAIN = 2

@@ -8,7 +8,7 @@ int64 a block, with offsets into the bytes of the whole chunk file.
 
 import numpy as np
 
-from .compiler.jit import (
+from ..compiler.jit import (
     Float64Array,
     Int32Array,
     Int64Array,
@@ -20,20 +20,8 @@ from .compiler.jit import (
     kernel,
 )
 from .entropy import MALFORMED
-from .floats import (
-    PLAIN_VALUES,
-    plan_floats,
-    read_floats,
-    unscale,
-    write_floats,
-)
-from .integers import (
-    PLAN_SIZE,
-    plan_integers,
-    plan_of,
-    read_integers,
-    write_integers,
-)
+from .floats import PLAIN_VALUES, plan_floats, read_floats, unscale, write_floats
+from .integers import PLAN_SIZE, plan_integers, plan_of, read_integers, write_integers
 from .models import TABLE_SIZE
 from .qualities import read_qualities, write_qualities
 from .tokens import list_tokens

@@ -15,7 +15,17 @@ with a division in place of ALP's product of two factors, and no rounding of wha
 
 import numpy as np
 
-from .compiler.jit import inner
+from ..compiler.jit import inner
+from ..numbers.bits import (
+    append_bits,
+    flush_bits,
+    load_word,
+    low_bits,
+    read_bits,
+    read_varint,
+    store_word,
+    write_varint,
+)
 from .entropy import MALFORMED
 from .integers import (
     PLAN_CODEC,
@@ -26,16 +36,6 @@ from .integers import (
     plan_integers,
     read_integers,
     write_integers,
-)
-from .numbers.bits import (
-    append_bits,
-    flush_bits,
-    load_word,
-    low_bits,
-    read_bits,
-    read_varint,
-    store_word,
-    write_varint,
 )
 
 INTEGER = 0

@@ -1,0 +1,1 @@
+"""Columns of readings to bytes and back."""
