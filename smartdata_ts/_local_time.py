@@ -30,7 +30,7 @@ import numpy as np
 from ._time_zone import LocalWindows, load_zone, local_windows
 from .errors import UsageError
 from .kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
-from .kernels.local_time import (
+from .kernels.rows.wall_clock import (
     AMBIGUOUS,
     MISSING,
     NEVER,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from smartdata_ts.kernels import readings as kernel_readings
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.rows import readings as kernel_readings
 
 _GROUP_COUNT_LOG2 = 7
 _RUN_ROWS_MIN = 8  # of a slot's rows behind each other; shorter ones are spread in two passes

@@ -21,7 +21,7 @@ from smartdata_ts._versions import Versions, fold_versions, join, overlay_all, s
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array, UInt32Array
-from smartdata_ts.kernels.readings import rank_rows
+from smartdata_ts.kernels.rows.readings import rank_rows
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

@@ -19,7 +19,7 @@ from smartdata_ts._readings import Readings, sorted_starts
 from smartdata_ts._snapshot import Snapshot
 from smartdata_ts.errors import StoreError
 from smartdata_ts.kernels.compiler.jit import Int64Array
-from smartdata_ts.kernels.readings import count_far
+from smartdata_ts.kernels.rows.readings import count_far
 
 FAR_US = 20 * 31_556_952_000_000
 _NEVER = int(np.iinfo(np.int64).min)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from smartdata_ts._readings import Readings, concatenate, fold
 from smartdata_ts.kernels.compiler.jit import Int64Array
-from smartdata_ts.kernels.readings import keep_marked, match_times, rank_rows
+from smartdata_ts.kernels.rows.readings import keep_marked, match_times, rank_rows
 
 _Item = TypeVar("_Item", bound=np.generic)
 Index = slice | npt.NDArray[np.bool_ | np.int64]

@@ -2,7 +2,7 @@
 
 from smartdata_ts import _chunk_output
 from smartdata_ts._readings import Readings, concatenate
-from smartdata_ts.kernels.readings import are_sorted
+from smartdata_ts.kernels.rows.readings import are_sorted
 
 _PARTS_MAX = 64  # of a chunk that is joined where it is encoded; each costs some calls before
 

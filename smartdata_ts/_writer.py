@@ -32,7 +32,7 @@ from smartdata_ts._versions import Versions
 from smartdata_ts._write_buffer import WriteBuffer
 from smartdata_ts.errors import ConflictError, DataError, SmartDataError, UsageError
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array
-from smartdata_ts.kernels.readings import MALFORMED, mark_stale, number_rows
+from smartdata_ts.kernels.rows.readings import MALFORMED, mark_stale, number_rows
 
 # Fewer readings than this go to the head, which is flushed when it holds as many.
 HEAD_READINGS_MAX = 65_536

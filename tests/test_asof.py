@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels import asof
+from smartdata_ts.kernels.rows import asof
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TIMES = st.lists(st.one_of(st.integers(0, 40), INT64), max_size=20).map(sorted)

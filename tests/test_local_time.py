@@ -20,7 +20,7 @@ from smartdata_ts._local_time import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeR
 from smartdata_ts._time_zone import load_zone, local_windows
 from smartdata_ts.errors import UnknownTimeZoneError, UsageError
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
-from smartdata_ts.kernels.local_time import (
+from smartdata_ts.kernels.rows.wall_clock import (
     MALFORMED,
     NEVER,
     STATE_SIZE,

@@ -20,7 +20,7 @@ from smartdata_ts._readings import (
     sorted_starts,
     time_span,
 )
-from smartdata_ts.kernels.readings import (
+from smartdata_ts.kernels.rows.readings import (
     MALFORMED,
     NEVER,
     append_to_slots,

@@ -7,7 +7,7 @@ says otherwise.
 
 import numpy as np
 
-from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
 
 MALFORMED = -1
 NEVER = np.iinfo(np.int64).min

@@ -14,7 +14,7 @@ Only rows within two days of a repeated hour touch the state; all others cost a 
 subtraction.
 """
 
-from .compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
 
 OK = 0
 MISSING = 1

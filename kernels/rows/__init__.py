@@ -1,0 +1,1 @@
+"""Rows of readings: sorted, folded, matched, placed in local time."""
