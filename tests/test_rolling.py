@@ -10,8 +10,8 @@ from encoded_blocks import INT64_MAX, INT64_MIN
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels import rolling
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
+from smartdata_ts.kernels.windows import rolling
 
 Series = list[tuple[int, float]]
 

@@ -9,8 +9,8 @@ from smartdata_ts._arrow_arrays import result_room
 from smartdata_ts._quality import worse_of
 from smartdata_ts._scan import READINGS_SCHEMA
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
-from smartdata_ts.kernels import rolling as kernel_rolling
 from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.windows import rolling as kernel_rolling
 
 _SUMS = {"count": kernel_rolling.COUNT, "sum": kernel_rolling.SUM, "mean": kernel_rolling.MEAN}
 _EXTREMES = {"min": kernel_rolling.MIN, "max": kernel_rolling.MAX}

@@ -12,8 +12,8 @@ becomes the first part (the queue of two stacks): two additions a reading, whate
 
 import numpy as np
 
-from .compiler.jit import Float64Array, Int64Array, inner, kernel
-from .numbers.sums import two_sum
+from ..compiler.jit import Float64Array, Int64Array, inner, kernel
+from ..numbers.sums import two_sum
 
 WINDOW_BEFORE = 0
 WINDOW_AFTER = 1

@@ -1,0 +1,1 @@
+"""Windows that move over rows."""
