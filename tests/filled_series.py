@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from smartdata_ts.kernels import fills, gaps, profiles
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
+from smartdata_ts.kernels.gaps import cut as gaps_cut
+from smartdata_ts.kernels.gaps import fills, profiles
 
 Row = tuple[int, int, float]
 Piece = tuple[int, int, int, int, int]  # before, after, start, end, method
@@ -27,16 +28,16 @@ class Columns:
     def steps(self) -> Int64Array:
         steps = np.empty(self.bounds.size - 1, np.int64)
         scratch = np.empty(self.starts.size)
-        assert gaps.usual_steps(self.bounds, self.starts, self.ends, scratch, steps) == steps.size
+        assert gaps_cut.usual_steps(self.bounds, self.starts, self.ends, scratch, steps) == steps.size
         return steps
 
     def cut(self, rules: list[tuple[int, int]], span: tuple[int, int] = NO_SPAN) -> Int64Array:
         arguments = (self.bounds, self.starts, self.ends, self.values, self.steps())
         rule = np.array(rules, np.int64).reshape(-1)
-        count = gaps.cut_gaps(*arguments, rule, np.array(span), np.empty(0, np.int64))
+        count = gaps_cut.cut_gaps(*arguments, rule, np.array(span), np.empty(0, np.int64))
         assert count >= 0
-        pieces = np.empty(count * gaps.PIECE_FIELDS, np.int64)
-        assert gaps.cut_gaps(*arguments, rule, np.array(span), pieces) == count
+        pieces = np.empty(count * gaps_cut.PIECE_FIELDS, np.int64)
+        assert gaps_cut.cut_gaps(*arguments, rule, np.array(span), pieces) == count
         return pieces
 
     def profiles(self, zone: Int64Array = UTC) -> Float64Array:
@@ -51,7 +52,7 @@ class Columns:
         self, rules: list[tuple[int, int]], constant: float = 0.0, span: tuple[int, int] = NO_SPAN
     ) -> tuple[list[Piece], list[float]]:
         pieces = self.cut(rules, span)
-        filled = np.full(pieces.size // gaps.PIECE_FIELDS, -7.0)
+        filled = np.full(pieces.size // gaps_cut.PIECE_FIELDS, -7.0)
         columns = (self.slots, self.starts, self.ends, self.values)
         assert fills.shape_amounts(*columns, pieces, constant, filled) == filled.size
         assert profiles.shape_profiles(self.slots, pieces, self.profiles(), UTC, filled) == filled.size
@@ -60,4 +61,4 @@ class Columns:
 
 
 def listed(pieces: Int64Array) -> list[Piece]:
-    return [tuple(piece) for piece in pieces.reshape(-1, gaps.PIECE_FIELDS).tolist()]  # type: ignore[misc]
+    return [tuple(piece) for piece in pieces.reshape(-1, gaps_cut.PIECE_FIELDS).tolist()]  # type: ignore[misc]

@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_gaps import series
 
-from smartdata_ts.kernels import fills, gaps, profiles
+from smartdata_ts.kernels.gaps import cut as gaps_cut
+from smartdata_ts.kernels.gaps import fills, profiles
 
-METHODS = [gaps.CONSTANT, gaps.PREVIOUS, gaps.NEXT, gaps.LINEAR, gaps.PROFILE, gaps.CONSERVE]
+METHODS = [
+    gaps_cut.CONSTANT,
+    gaps_cut.PREVIOUS,
+    gaps_cut.NEXT,
+    gaps_cut.LINEAR,
+    gaps_cut.PROFILE,
+    gaps_cut.CONSERVE,
+]
 ALWAYS = 2**63 - 1
 
 
@@ -41,50 +49,50 @@ KNOWN = [(0, 60, 6.0), (60, 120, 12.0), (120, 360, 720.0), (360, 420, 60.0), (42
 
 
 def test_each_method_by_hand_where_nothing_is_known() -> None:
-    assert amounts(gaps.CONSTANT, HOLE, 3.5)[2:6] == 4 * [3.5]
-    assert amounts(gaps.PREVIOUS, HOLE)[2:6] == 4 * [12.0]
-    assert amounts(gaps.NEXT, HOLE)[2:6] == 4 * [60.0]
+    assert amounts(gaps_cut.CONSTANT, HOLE, 3.5)[2:6] == 4 * [3.5]
+    assert amounts(gaps_cut.PREVIOUS, HOLE)[2:6] == 4 * [12.0]
+    assert amounts(gaps_cut.NEXT, HOLE)[2:6] == 4 * [60.0]
     # The line is from 12 at 90 to 60 at 390, and the pieces' middles are at 150, 210, 270, 330.
-    assert amounts(gaps.LINEAR, HOLE)[2:6] == pytest.approx([21.6, 31.2, 40.8, 50.4])
-    assert np.isnan(amounts(gaps.CONSERVE, HOLE)[2:6]).all()
+    assert amounts(gaps_cut.LINEAR, HOLE)[2:6] == pytest.approx([21.6, 31.2, 40.8, 50.4])
+    assert np.isnan(amounts(gaps_cut.CONSERVE, HOLE)[2:6]).all()
 
 
 def test_each_method_by_hand_where_the_amount_is_known() -> None:
-    for method in (gaps.CONSTANT, gaps.PREVIOUS, gaps.NEXT, gaps.CONSERVE):
+    for method in (gaps_cut.CONSTANT, gaps_cut.PREVIOUS, gaps_cut.NEXT, gaps_cut.CONSERVE):
         assert amounts(method, KNOWN)[2:6] == pytest.approx(4 * [180.0])
-    assert amounts(gaps.LINEAR, KNOWN)[2:6] == pytest.approx([108.0, 156.0, 204.0, 252.0])
+    assert amounts(gaps_cut.LINEAR, KNOWN)[2:6] == pytest.approx([108.0, 156.0, 204.0, 252.0])
 
 
 def test_backflow_is_spread_evenly() -> None:
     rows = [*KNOWN[:2], (120, 360, -4.0), *KNOWN[3:]]
-    assert amounts(gaps.LINEAR, rows)[2:6] == [-1.0, -1.0, -1.0, -1.0]
+    assert amounts(gaps_cut.LINEAR, rows)[2:6] == [-1.0, -1.0, -1.0, -1.0]
 
 
 def test_one_side_alone_makes_a_level_line() -> None:
     rows = [(0, 60, math.nan), (60, 120, 5.0), (120, 180, 5.0)]
-    assert amounts(gaps.LINEAR, rows) == [5.0, 5.0, 5.0]
-    assert amounts(gaps.NEXT, rows) == [5.0, 5.0, 5.0]
-    assert math.isnan(amounts(gaps.PREVIOUS, rows)[0])
+    assert amounts(gaps_cut.LINEAR, rows) == [5.0, 5.0, 5.0]
+    assert amounts(gaps_cut.NEXT, rows) == [5.0, 5.0, 5.0]
+    assert math.isnan(amounts(gaps_cut.PREVIOUS, rows)[0])
 
 
 def test_a_profile_gives_a_gap_the_shape_of_other_weeks() -> None:
     shape = [float(1 + k % 24 + 10 * (k // 24 % 7 > 4)) for k in range(24 * 7 * 5)]
     rows = [(k * HOUR, (k + 1) * HOUR, v) for k, v in enumerate(shape)]
     hole = [*rows[:400], *rows[430:]]
-    assert amounts(gaps.PROFILE, hole) == pytest.approx(shape)
+    assert amounts(gaps_cut.PROFILE, hole) == pytest.approx(shape)
     known = [*rows[:400], (400 * HOUR, 430 * HOUR, 2 * sum(shape[400:430])), *rows[430:]]
-    assert amounts(gaps.PROFILE, known)[400:430] == pytest.approx([2 * v for v in shape[400:430]])
+    assert amounts(gaps_cut.PROFILE, known)[400:430] == pytest.approx([2 * v for v in shape[400:430]])
 
 
 def test_a_profile_of_zeros_falls_back_to_even() -> None:
     rows = [(k * HOUR, (k + 1) * HOUR, 0.0) for k in range(300)]
     rows = [*rows, (300 * HOUR, 304 * HOUR, 8.0), (304 * HOUR, 305 * HOUR, 0.0)]
-    assert amounts(gaps.PROFILE, rows)[300:304] == [2.0, 2.0, 2.0, 2.0]
+    assert amounts(gaps_cut.PROFILE, rows)[300:304] == [2.0, 2.0, 2.0, 2.0]
 
 
 def test_pieces_that_cannot_be_are_refused() -> None:
     columns = Columns([HOLE])
-    whole = columns.cut([(gaps.LINEAR, ALWAYS)])
+    whole = columns.cut([(gaps_cut.LINEAR, ALWAYS)])
     count = len(listed(whole))
     for field, value in [(0, -2), (0, 4), (1, 4), (3, -1), (0, -1)]:
         pieces = whole.copy()
@@ -124,18 +132,18 @@ def rows_of(
 
 def test_rows_of_pieces_have_their_qualities() -> None:
     pieces = [
-        (0, 0, 10, 20, gaps.NONE),
-        (0, 1, 20, 30, gaps.LINEAR),
-        (-1, 2, 30, 40, gaps.NEXT),
-        (3, -1, 40, 50, gaps.PROFILE),
+        (0, 0, 10, 20, gaps_cut.NONE),
+        (0, 1, 20, 30, gaps_cut.LINEAR),
+        (-1, 2, 30, 40, gaps_cut.NEXT),
+        (3, -1, 40, 50, gaps_cut.PROFILE),
     ]
     filled = [math.nan, 1.5, 9.0, math.nan]
     made, rows = rows_of(pieces, filled, [65, 3, 0, 5])
     assert made == len(pieces)
     assert rows[:3] == [
         (0, 10, 20, 1.0, 65),
-        (0, 20, 30, 1.5, gaps.LINEAR << 4 | 1),
-        (1, 30, 40, 9.0, gaps.NEXT << 4 | 1),
+        (0, 20, 30, 1.5, gaps_cut.LINEAR << 4 | 1),
+        (1, 30, 40, 9.0, gaps_cut.NEXT << 4 | 1),
     ]
     assert rows[3][:3] == (1, 40, 50)
     assert rows[3][4] == 7
@@ -143,9 +151,9 @@ def test_rows_of_pieces_have_their_qualities() -> None:
 
 def test_rows_of_malformed_pieces_are_refused() -> None:
     for pieces, room in (
-        ([(4, 4, 0, 1, gaps.NONE)], None),
-        ([(-1, -1, 0, 1, gaps.LINEAR)], None),
-        ([(0, 0, 2, 1, gaps.LINEAR)], None),
-        ([(0, 0, 0, 1, gaps.NONE)], 0),
+        ([(4, 4, 0, 1, gaps_cut.NONE)], None),
+        ([(-1, -1, 0, 1, gaps_cut.LINEAR)], None),
+        ([(0, 0, 2, 1, gaps_cut.LINEAR)], None),
+        ([(0, 0, 0, 1, gaps_cut.NONE)], 0),
     ):
         assert rows_of(pieces, [0.0] * len(pieces), [0] * 4, room)[0] == fills.MALFORMED

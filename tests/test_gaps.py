@@ -10,9 +10,9 @@ from filled_series import Columns, Row, listed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels import gaps
+from smartdata_ts.kernels.gaps import cut as gaps_cut
 
-LINEAR, PROFILE, NONE = gaps.LINEAR, gaps.PROFILE, gaps.NONE
+LINEAR, PROFILE, NONE = gaps_cut.LINEAR, gaps_cut.PROFILE, gaps_cut.NONE
 TIME_MAX = 2**63 - 1
 
 
@@ -122,7 +122,7 @@ def test_extreme_times_neither_overflow_nor_hang() -> None:
     pieces = np.empty(0, np.int64)
     rules, span = np.array([LINEAR, high]), np.array([low, high])
     arguments = (columns.bounds, columns.starts, columns.ends, columns.values, columns.steps())
-    assert gaps.cut_gaps(*arguments, rules, span, pieces) == gaps.TOO_MANY
+    assert gaps_cut.cut_gaps(*arguments, rules, span, pieces) == gaps_cut.TOO_MANY
     assert len(listed(columns.cut([(LINEAR, 10**18)]))) == 3
 
 
@@ -130,19 +130,19 @@ def test_extreme_times_neither_overflow_nor_hang() -> None:
 def test_columns_that_do_not_fit_are_refused(bounds: list[int]) -> None:
     bound, times, values, none = np.array(bounds, np.int64), np.arange(3), np.zeros(3), np.empty(0, np.int64)
     steps = np.ones(3, np.int64)
-    assert gaps.usual_steps(bound, times, times, values, steps) == -1
-    assert gaps.cut_gaps(bound, times, times, values, steps, none, np.zeros(2, np.int64), none) == -1
-    assert gaps.usual_spacings(bound, times, values, steps) == -1
+    assert gaps_cut.usual_steps(bound, times, times, values, steps) == -1
+    assert gaps_cut.cut_gaps(bound, times, times, values, steps, none, np.zeros(2, np.int64), none) == -1
+    assert gaps_cut.usual_spacings(bound, times, values, steps) == -1
 
 
 def test_arguments_that_do_not_fit_are_refused() -> None:
     bounds, times, values, none = np.array([0, 3]), np.arange(3), np.zeros(3), np.empty(0, np.int64)
     step, span = np.ones(1, np.int64), np.zeros(2, np.int64)
-    assert gaps.usual_steps(bounds, times, times + 1, values[:2], step) == -1
-    assert gaps.usual_steps(bounds, times, times[:2], values, step) == -1
-    assert gaps.cut_gaps(bounds, times, times, values, none, none, span, none) == -1
-    assert gaps.cut_gaps(bounds, times, times, values, step, step, span, none) == -1
-    assert gaps.cut_gaps(bounds, times, times, values, step, none, step, none) == -1
-    assert gaps.cut_gaps(bounds, times, times - 1, values, step, none, span, none) == -1
-    assert gaps.usual_spacings(bounds, times, values[:1], step) == -1
-    assert gaps.usual_spacings(bounds, times, values, none) == -1
+    assert gaps_cut.usual_steps(bounds, times, times + 1, values[:2], step) == -1
+    assert gaps_cut.usual_steps(bounds, times, times[:2], values, step) == -1
+    assert gaps_cut.cut_gaps(bounds, times, times, values, none, none, span, none) == -1
+    assert gaps_cut.cut_gaps(bounds, times, times, values, step, step, span, none) == -1
+    assert gaps_cut.cut_gaps(bounds, times, times, values, step, none, step, none) == -1
+    assert gaps_cut.cut_gaps(bounds, times, times - 1, values, step, none, span, none) == -1
+    assert gaps_cut.usual_spacings(bounds, times, values[:1], step) == -1
+    assert gaps_cut.usual_spacings(bounds, times, values, none) == -1

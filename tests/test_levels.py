@@ -11,9 +11,10 @@ from filled_series import HOUR, UTC
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels import gaps, levels, profiles
 from smartdata_ts.kernels.codec.qualities import STATUS_RANKS
-from smartdata_ts.kernels.gaps import CONSERVE, CONSTANT, LINEAR, NEXT, NONE, PREVIOUS, PROFILE
+from smartdata_ts.kernels.gaps import cut as gaps_cut
+from smartdata_ts.kernels.gaps import levels, profiles
+from smartdata_ts.kernels.gaps.cut import CONSERVE, CONSTANT, LINEAR, NEXT, NONE, PREVIOUS, PROFILE
 
 ALWAYS = 2**63 - 1
 Place = tuple[int, int, int, int]  # row, method, instant, slot
@@ -43,7 +44,7 @@ def columns_of(many: list[list[int]]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     bounds = np.cumsum([0, *map(len, many)]).astype(np.int64)
     times = np.array([time for one in many for time in one], np.int64)
     steps = np.empty(len(many), np.int64)
-    assert gaps.usual_spacings(bounds, times, np.empty(times.size), steps) == len(many)
+    assert gaps_cut.usual_spacings(bounds, times, np.empty(times.size), steps) == len(many)
     assert steps.tolist() == [step_of(one) for one in many]
     return bounds, times, steps
 
@@ -191,7 +192,7 @@ def test_extreme_times_neither_overflow_nor_hang() -> None:
     bounds, times = np.array([0, 3]), np.array([-(2**63), 0, ALWAYS])
     room = np.empty(9, np.int64), np.empty(9, np.int64), np.empty(9, np.int32)
     rules, step = np.array([LINEAR, ALWAYS]), np.array([60])
-    assert levels.cut_levels(bounds, times, step, rules, *room) == gaps.TOO_MANY
+    assert levels.cut_levels(bounds, times, step, rules, *room) == gaps_cut.TOO_MANY
     assert levels.cut_levels(bounds, times, step, np.array([LINEAR, 10**18]), *room) == 3
     assert levels.cut_levels(bounds, times, np.array([ALWAYS]), rules, *room) == 3
     assert levels.cut_grid(bounds, times, times, step, rules, *room) == 3

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartdata_ts._time_zone import load_zone, transitions
-from smartdata_ts.kernels import gaps, profiles
+from smartdata_ts.kernels.gaps import cut as gaps_cut
+from smartdata_ts.kernels.gaps import profiles
 
 SECOND = 1_000_000
 
@@ -149,7 +150,7 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
     assert profiles.weekly_profiles(np.array([0, 6]), *arrays[1:], UTC, cells, rates, week) == -1
     for zone in ([], [0], [1, 0], [-1, 0], [2, 0, 0, 0]):
         assert profiles.weekly_profiles(*arrays, np.array(zone, np.int64), cells, rates, week) == -1
-    piece = np.array([0, 0, 0, HOUR, gaps.PROFILE])
+    piece = np.array([0, 0, 0, HOUR, gaps_cut.PROFILE])
     slots, filled = np.array([1], np.int32), np.empty(1)
     assert profiles.shape_profiles(slots, piece, week, UTC, filled) == -1
     assert profiles.shape_profiles(slots, piece, np.ones(336), np.array([3, 0]), filled) == -1

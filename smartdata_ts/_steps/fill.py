@@ -1,4 +1,4 @@
-"""Gaps filled so that volumes add up; kernels/gaps.py says what a gap is.
+"""Gaps filled so that volumes add up; kernels/gaps/cut.py says what a gap is.
 
 A series of kind interval has amounts: what is missing is given amounts of its own, by the method. All other
 series have levels, which are read between the two readings around a gap. Readings that are NaN, rejected or
@@ -22,8 +22,9 @@ from smartdata_ts._steps.frame import Context, Frame, intervals_of
 from smartdata_ts._steps.shares import following, usual_lengths, usual_spacings
 from smartdata_ts._time_zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels import fills, gaps, levels, profiles
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.gaps import cut as gaps_cut
+from smartdata_ts.kernels.gaps import fills, levels, profiles
 
 FILLS = ("none", *METHODS[1:7])
 FILLED_SCHEMA = READINGS_SCHEMA.set(2, READINGS_SCHEMA.field("value").with_nullable(True))
@@ -93,7 +94,7 @@ class Fill:
             steps[:] = self.grid.fixed_width_us
         rules = self._rule_array()
         pieces = _cut(bounds, frame.starts, ends, values, steps, rules, context)
-        filled = np.empty(pieces.size // gaps.PIECE_FIELDS)
+        filled = np.empty(pieces.size // gaps_cut.PIECE_FIELDS)
         _check(fills.shape_amounts(frame.slots, frame.starts, ends, values, pieces, self.constant, filled))
         if self._has_profile:
             zone = _zone(self.tz, frame.starts)
@@ -134,7 +135,7 @@ def _with_levels(frame: Frame) -> Frame:
 def _places(
     row_count: int, cut: Callable[[Int64Array, Int64Array, Int32Array], int], context: Context
 ) -> tuple[Int64Array, Int64Array, Int32Array]:
-    """Places, as kernels/levels.py has them; there is room enough at once where gaps are few."""
+    """Places, as kernels/gaps/levels.py has them; there is room enough at once where gaps are few."""
     room = row_count + row_count // 8 + 64
     while True:
         places = context.room("places", room).view(np.int64)
@@ -164,17 +165,19 @@ def _cut(
 ) -> Int64Array:
     """The pieces, for which there is room enough at once where gaps are few."""
     arguments = (bounds, starts, ends, values, steps, rules, _NO_SPAN)
-    pieces = context.room("pieces", (starts.size + starts.size // 8 + 64) * gaps.PIECE_FIELDS).view(np.int64)
-    count = _check(gaps.cut_gaps(*arguments, pieces))
-    if count * gaps.PIECE_FIELDS > pieces.size:
-        pieces = context.room("pieces", count * gaps.PIECE_FIELDS).view(np.int64)
-        gaps.cut_gaps(*arguments, pieces)
-    return pieces[: count * gaps.PIECE_FIELDS]
+    pieces = context.room("pieces", (starts.size + starts.size // 8 + 64) * gaps_cut.PIECE_FIELDS).view(
+        np.int64
+    )
+    count = _check(gaps_cut.cut_gaps(*arguments, pieces))
+    if count * gaps_cut.PIECE_FIELDS > pieces.size:
+        pieces = context.room("pieces", count * gaps_cut.PIECE_FIELDS).view(np.int64)
+        gaps_cut.cut_gaps(*arguments, pieces)
+    return pieces[: count * gaps_cut.PIECE_FIELDS]
 
 
 def _check(count: int) -> int:
     """The count; where it is none, what was asked for is too much."""
-    assert count != gaps.MALFORMED, "the frame's columns fit each other"
+    assert count != gaps_cut.MALFORMED, "the frame's columns fit each other"
     return _room(count) if count >= 0 else _room(TIME_MAX)
 
 

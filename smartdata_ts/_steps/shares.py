@@ -13,9 +13,9 @@ from smartdata_ts._readings import Readings
 from smartdata_ts._scan import decode, in_order, read_slice
 from smartdata_ts._snapshot import Blocks
 from smartdata_ts._steps.frame import FRAME_READINGS, bounds_of, ranges
-from smartdata_ts.kernels import gaps
 from smartdata_ts.kernels.codec.qualities import STATUS_IS_ESTIMATE
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
+from smartdata_ts.kernels.gaps import cut as gaps_cut
 
 ESTIMATES = STATUS_IS_ESTIMATE[np.arange(256) & 15] > 0
 SHARES = ("expected_count", "completeness", "estimated_share")
@@ -58,7 +58,7 @@ def following(bounds: Int64Array, starts: Int64Array) -> Int64Array:
 def usual_lengths(bounds: Int64Array, starts: Int64Array, ends: Int64Array) -> Int64Array:
     """Each series' lower median length of rows; 0 where it has none."""
     steps = np.empty(bounds.size - 1, np.int64)
-    status = gaps.usual_steps(bounds, starts, ends, np.empty(starts.size), steps)
+    status = gaps_cut.usual_steps(bounds, starts, ends, np.empty(starts.size), steps)
     assert status == steps.size, "the columns fit each other"
     return steps
 
@@ -66,7 +66,7 @@ def usual_lengths(bounds: Int64Array, starts: Int64Array, ends: Int64Array) -> I
 def usual_spacings(bounds: Int64Array, times: Int64Array) -> Int64Array:
     """Each series' lower median time from reading to reading; 0 where it has but one."""
     steps = np.empty(bounds.size - 1, np.int64)
-    status = gaps.usual_spacings(bounds, times, np.empty(times.size), steps)
+    status = gaps_cut.usual_spacings(bounds, times, np.empty(times.size), steps)
     assert status == steps.size, "the columns fit each other"
     return steps
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .codec.qualities import ESTIMATED, MISSING
-from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
-from .gaps import (
+from ..codec.qualities import ESTIMATED, MISSING
+from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from .cut import (
     CONSERVE,
     CONSTANT,
     NEXT,

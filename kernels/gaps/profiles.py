@@ -5,8 +5,9 @@ Rows cover [starts[i], ends[i]). `zone` is a count of transitions, their instant
 
 import numpy as np
 
-from .compiler.jit import Float64Array, Int32Array, Int64Array, inner, kernel
-from .gaps import (
+from ..compiler.jit import Float64Array, Int32Array, Int64Array, inner, kernel
+from ..quantiles import are_bounds, sort_into
+from .cut import (
     PIECE_AFTER,
     PIECE_BEFORE,
     PIECE_END,
@@ -19,7 +20,6 @@ from .gaps import (
     are_pieces,
     length_of,
 )
-from .quantiles import are_bounds, sort_into
 
 MALFORMED = -1
 

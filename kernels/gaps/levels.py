@@ -3,14 +3,15 @@
 The rows of series s stand at bounds[s] to bounds[s + 1], their times increase. A place is an instant, a slot
 and `row << METHOD_BITS | method`: one of method NONE is the row as it is, all others lie between that row and
 the next one of its series. Of a gap longer than 1.5 steps, `step` being how far rows mostly are apart, places
-are as kernels/gaps.py cuts it.
+are as kernels/gaps/cut.py cuts it.
 """
 
 import numpy as np
 
-from .codec.qualities import ESTIMATED, MISSING, worse_of
-from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
-from .gaps import (
+from ..codec.qualities import ESTIMATED, MISSING, worse_of
+from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..quantiles import are_bounds
+from .cut import (
     CONSTANT,
     MALFORMED,
     NEXT,
@@ -26,7 +27,6 @@ from .gaps import (
     piece_start,
 )
 from .profiles import WEEK_HOURS, hour_of_week, is_zone, offset_at
-from .quantiles import are_bounds
 
 ALIGN = 9  # a grid's place between two rows that have no gap between them
 

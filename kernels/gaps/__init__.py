@@ -1,0 +1,1 @@
+"""Gaps of series: found, cut and filled."""
