@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smartdata_ts.formats._number_column import NumberColumn
-from smartdata_ts.kernels import csv_status
+from smartdata_ts.kernels.text import status as text_status
 
 
 def parse(texts: list[str], decimal: str = ".", thousands: str | None = None, encoding: str = "utf-8"):
@@ -49,9 +49,9 @@ def test_numbers_are_rounded_as_python_does(texts):
     for text, value, status in zip(texts, values, statuses, strict=True):
         expected = float(text)
         if np.isinf(expected) and "inf" not in text:
-            assert status == csv_status.NUMBER_OUT_OF_RANGE
+            assert status == text_status.NUMBER_OUT_OF_RANGE
         else:
-            assert status == csv_status.OK
+            assert status == text_status.OK
             assert bits(value) == bits(expected), text
 
 
@@ -61,11 +61,11 @@ def test_what_python_cannot_read_is_no_number(text):
     text = text.strip()
     _, (status,) = parse([text])
     if text.lower() in ("", "nan", "na", "n/a", "-"):
-        assert status == csv_status.EMPTY_VALUE
+        assert status == text_status.EMPTY_VALUE
         return
     grammar = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(?i:inf|infinity)"
     is_number = re.fullmatch(grammar, text) is not None
-    assert (status in (csv_status.OK, csv_status.NUMBER_OUT_OF_RANGE)) == is_number
+    assert (status in (text_status.OK, text_status.NUMBER_OUT_OF_RANGE)) == is_number
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_what_python_cannot_read_is_no_number(text):
 )
 def test_marks_of_decimals_and_thousands(text, decimal, thousands, encoding, expected):
     (value,), (status,) = parse([text], decimal, thousands, encoding)
-    assert (status, value) == (csv_status.OK, expected)
+    assert (status, value) == (text_status.OK, expected)
 
 
 @pytest.mark.parametrize(
@@ -99,19 +99,19 @@ def test_marks_of_decimals_and_thousands(text, decimal, thousands, encoding, exp
 )
 def test_thousands_stand_in_groups_of_three(text):
     _, (status,) = parse([text], ",", " ")
-    assert status == csv_status.UNREADABLE_NUMBER
+    assert status == text_status.UNREADABLE_NUMBER
 
 
 @pytest.mark.parametrize("text", ["", "NaN", "nan", "NA", "n/a", "#N/A", "null", "NULL", "None", "-"])
 def test_words_for_nothing_are_empty_values(text):
-    assert parse([text])[1] == [csv_status.EMPTY_VALUE]
+    assert parse([text])[1] == [text_status.EMPTY_VALUE]
 
 
 @pytest.mark.parametrize(
     "text", ["1_000", "0x10", "1e", "1e+", "--1", "+-1", "1.2.3", "\x00", "1\x00", "\u0661"]
 )
 def test_what_float_or_an_eye_may_take_is_refused(text):
-    assert parse([text])[1] == [csv_status.UNREADABLE_NUMBER]
+    assert parse([text])[1] == [text_status.UNREADABLE_NUMBER]
 
 
 def test_spans_outside_the_buffer_are_refused():
@@ -119,7 +119,7 @@ def test_spans_outside_the_buffer_are_refused():
     spans = np.array([-1, 2, 0, 5, 3, 2], np.int32)
     statuses = np.zeros(3, np.uint8)
     NumberColumn(".", None, "utf-8").parse(buffer, spans, values, statuses)
-    assert set(statuses.tolist()) == {csv_status.UNREADABLE_NUMBER}
+    assert set(statuses.tolist()) == {text_status.UNREADABLE_NUMBER}
 
 
 @settings(deadline=None)
@@ -128,9 +128,9 @@ def test_mantissas_and_powers_of_ten_over_the_whole_range(mantissa, exponent):
     text = f"{mantissa}e{exponent}"
     (value,), (status,) = parse([text])
     if np.isinf(float(text)):
-        assert status == csv_status.NUMBER_OUT_OF_RANGE
+        assert status == text_status.NUMBER_OUT_OF_RANGE
     else:
-        assert (status, bits(value)) == (csv_status.OK, bits(float(text)))
+        assert (status, bits(value)) == (text_status.OK, bits(float(text)))
 
 
 @settings(deadline=None)

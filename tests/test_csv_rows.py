@@ -14,7 +14,9 @@ from smartdata_ts.formats._row_blocks import RowBlocks
 from smartdata_ts.formats._slabs import Slabs
 from smartdata_ts.formats._source import Source
 from smartdata_ts.formats._time_format import TimeFormat
-from smartdata_ts.kernels import csv_keys, csv_rows, csv_status
+from smartdata_ts.kernels.text import keys as text_keys
+from smartdata_ts.kernels.text import rows as text_rows
+from smartdata_ts.kernels.text import status as text_status
 
 COLUMNS = 3
 
@@ -70,19 +72,19 @@ def test_what_the_csv_module_wrote_is_read_back(rows, delimiter, newline, quotin
         text = text.removesuffix("\n").removesuffix("\r")
     found = split(text.encode(), delimiter=delimiter)
     assert [cells for _, _, cells in found if any(cells)] == [row for row in rows if any(row)]
-    assert all(status in (csv_status.OK, csv_status.EMPTY_ROW) for status, _, _ in found)
+    assert all(status in (text_status.OK, text_status.EMPTY_ROW) for status, _, _ in found)
 
 
 def test_every_cut_between_blocks_gives_the_same_rows():
     text = b'a,b,c\r\n"d\n,""","e",f\n\nx,y\n1,2,3,4\n"q"z,r,s\n7,"8\n",9'
     whole = split(text)
     assert [status for status, _, _ in whole] == [
-        csv_status.OK,
-        csv_status.OK,
-        csv_status.TOO_FEW_FIELDS,
-        csv_status.TOO_MANY_FIELDS,
-        csv_status.MALFORMED_QUOTES,
-        csv_status.OK,
+        text_status.OK,
+        text_status.OK,
+        text_status.TOO_FEW_FIELDS,
+        text_status.TOO_MANY_FIELDS,
+        text_status.MALFORMED_QUOTES,
+        text_status.OK,
     ]
     assert [line for _, line, _ in whole] == [1, 2, 5, 6, 7, 8]
     longest = len('"d\n,""","e",f\n')
@@ -104,24 +106,24 @@ def test_any_text_gives_the_same_rows_wherever_it_is_cut(text, block_size):
 @settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 255))
 def test_bytes_are_counted(data, byte):
-    assert csv_rows.count_byte(np.frombuffer(data, np.uint8), byte) == data.count(byte)
+    assert text_rows.count_byte(np.frombuffer(data, np.uint8), byte) == data.count(byte)
 
 
 @given(st.binary(max_size=60), st.integers(1, 5))
 def test_any_bytes_are_split_within_their_bounds(data, columns):
     buffer = np.frombuffer(data, np.uint8)
     ends = np.empty(buffer.size + 1, np.int32)
-    count = csv_rows.find_ends(buffer, buffer.size, 44, 10, 34, True, ends)
+    count = text_rows.find_ends(buffer, buffer.size, 44, 10, 34, True, ends)
     assert count <= buffer.size
     assert np.all(np.diff(ends[:count]) > 0)
     assert {data[end] for end in ends[:count]} <= {44, 10}
-    count = csv_rows.whole_rows(buffer, 10, count, ends)
+    count = text_rows.whole_rows(buffer, 10, count, ends)
     spec = np.array([10, 34, 100, 0])
     spans = np.full(200 * (columns + 1), -1, np.int32)
     slots = np.arange(1, columns + 1, dtype=np.int32)
     statuses = np.zeros(100, np.uint8)
-    rows = csv_rows.split_rows(buffer, ends, count, slots, spec, spans, statuses)
-    assert spec[csv_rows.NEXT_END] == count
+    rows = text_rows.split_rows(buffer, ends, count, slots, spec, spans, statuses)
+    assert spec[text_rows.NEXT_END] == count
     for k in range(columns + 1):
         used = spans[200 * k : 200 * k + 2 * rows].reshape(-1, 2)
         assert np.all((used >= 0) & (used <= buffer.size))
@@ -132,9 +134,9 @@ def test_a_stray_quote_costs_its_own_line():
     filler = "a,b,c\n" * 20_000
     text = 'x,"y,z\n' + filler
     found = split(text.encode(), 1 << 18, capacity=1000)
-    assert found[0][0] == csv_status.MALFORMED_QUOTES
+    assert found[0][0] == text_status.MALFORMED_QUOTES
     assert len(found) == 20_001
-    assert all(status == csv_status.OK for status, _, _ in found[1:])
+    assert all(status == text_status.OK for status, _, _ in found[1:])
 
 
 def test_a_quote_inside_a_field_is_text():
@@ -143,9 +145,9 @@ def test_a_quote_inside_a_field_is_text():
 
 def test_blank_lines_are_no_rows_and_lines_of_delimiters_are_empty_ones():
     assert split(b"\n \r\n,,\na,b,c\n,,") == [
-        (csv_status.EMPTY_ROW, 3, ["", "", ""]),
-        (csv_status.OK, 4, ["a", "b", "c"]),
-        (csv_status.EMPTY_ROW, 5, ["", "", ""]),
+        (text_status.EMPTY_ROW, 3, ["", "", ""]),
+        (text_status.OK, 4, ["a", "b", "c"]),
+        (text_status.EMPTY_ROW, 5, ["", "", ""]),
     ]
 
 
@@ -168,7 +170,7 @@ def encode(keys: list[bytes], slot_count: int = 8, room: int = 64):
     key_bytes = np.empty(room, np.uint8)
     state = np.array([0, -1, 0])
     codes = np.full(len(keys), -9, np.int32)
-    reached = csv_keys.encode_keys(buffer, spans, slots, key_stops, successors, key_bytes, state, codes)
+    reached = text_keys.encode_keys(buffer, spans, slots, key_stops, successors, key_bytes, state, codes)
     return reached, codes.tolist(), state.tolist()
 
 
@@ -180,7 +182,7 @@ def test_keys_are_numbered_in_order_of_appearance(keys):
     reached, codes, state = encode(keys, 256, 1000)
     assert reached == len(keys)
     assert codes == expected
-    assert state[csv_keys.KEY_COUNT] == len(numbers)
+    assert state[text_keys.KEY_COUNT] == len(numbers)
 
 
 def test_keys_stop_where_there_is_no_room():

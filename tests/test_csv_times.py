@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from smartdata_ts.errors import DialectError, UsageError
 from smartdata_ts.formats._time_format import guess_epoch, guess_time_format, time_format_of
-from smartdata_ts.kernels import csv_status, csv_times
+from smartdata_ts.kernels.text import status as text_status
+from smartdata_ts.kernels.text import times as text_times
 
 EPOCH = datetime(1970, 1, 1)
 
@@ -25,7 +26,7 @@ def parse(texts: list[str], pattern: str, clocks: list[str] | None = None):
     statuses = np.zeros(len(texts), np.uint8)
     clock_spans = spans_of(clocks, sum(map(len, texts))) if clocks else np.zeros(0, np.int32)
     spec = time_format_of(pattern).spec()
-    local = csv_times.parse_times(buffer, spans_of(texts, 0), clock_spans, spec, times, instants, statuses)
+    local = text_times.parse_times(buffer, spans_of(texts, 0), clock_spans, spec, times, instants, statuses)
     assert local == int(np.count_nonzero((statuses == 0) & (instants == 0)))
     return times.tolist(), instants.tolist(), statuses.tolist()
 
@@ -94,7 +95,7 @@ def test_iso_times_with_fractions_and_offsets(moment, places, minutes, data):
 @example("2024-01-01T00:00:")
 def test_any_text_is_read_as_datetime_reads_it_or_refused(text):
     times, instants, (status,) = parse([text], "iso")
-    if status == csv_status.OK:
+    if status == text_status.OK:
         day = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=times[0])
         assert day.year >= 1
         assert instants[0] in (0, 1)
@@ -103,29 +104,29 @@ def test_any_text_is_read_as_datetime_reads_it_or_refused(text):
 @pytest.mark.parametrize(
     ("text", "status"),
     [
-        ("2024-02-30T00:00", csv_status.IMPOSSIBLE_TIME),
-        ("2023-02-29T00:00:00", csv_status.IMPOSSIBLE_TIME),
-        ("1900-02-29T00:00:00", csv_status.IMPOSSIBLE_TIME),
-        ("2024-13-01T00:00:00", csv_status.IMPOSSIBLE_TIME),
-        ("2024-00-01T00:00:00", csv_status.IMPOSSIBLE_TIME),
-        ("0000-01-01T00:00:00", csv_status.IMPOSSIBLE_TIME),
-        ("2024-01-01T25:61", csv_status.IMPOSSIBLE_TIME),
-        ("2024-01-01T24:00:01", csv_status.IMPOSSIBLE_TIME),
-        ("2024-01-01T12:60", csv_status.IMPOSSIBLE_TIME),
-        ("2024-01-01T12:00:60", csv_status.IMPOSSIBLE_TIME),
-        ("2024-01-01T12:00:00.1234567", csv_status.TIME_TOO_FINE),
-        ("2024-01-01T12:00:00.", csv_status.UNREADABLE_TIME),
-        ("2024-01-01", csv_status.UNREADABLE_TIME),
-        ("2024-01-01T", csv_status.UNREADABLE_TIME),
-        ("2024-01-01T12", csv_status.UNREADABLE_TIME),
-        ("2024-01-01T12:00:00x", csv_status.UNREADABLE_TIME),
-        ("2024/01/01T12:00:00", csv_status.UNREADABLE_TIME),
-        ("24-01-01T12:00:00", csv_status.UNREADABLE_TIME),
-        ("2024-01-01T12:00:00+1", csv_status.UNREADABLE_TIME),
-        ("2024-01-01T12:00:00+99:00", csv_status.IMPOSSIBLE_TIME),
-        ("2024-01-01T12:00:00 ", csv_status.UNREADABLE_TIME),
-        ("\x00024-01-01T12:00:00", csv_status.UNREADABLE_TIME),
-        ("", csv_status.EMPTY_TIME),
+        ("2024-02-30T00:00", text_status.IMPOSSIBLE_TIME),
+        ("2023-02-29T00:00:00", text_status.IMPOSSIBLE_TIME),
+        ("1900-02-29T00:00:00", text_status.IMPOSSIBLE_TIME),
+        ("2024-13-01T00:00:00", text_status.IMPOSSIBLE_TIME),
+        ("2024-00-01T00:00:00", text_status.IMPOSSIBLE_TIME),
+        ("0000-01-01T00:00:00", text_status.IMPOSSIBLE_TIME),
+        ("2024-01-01T25:61", text_status.IMPOSSIBLE_TIME),
+        ("2024-01-01T24:00:01", text_status.IMPOSSIBLE_TIME),
+        ("2024-01-01T12:60", text_status.IMPOSSIBLE_TIME),
+        ("2024-01-01T12:00:60", text_status.IMPOSSIBLE_TIME),
+        ("2024-01-01T12:00:00.1234567", text_status.TIME_TOO_FINE),
+        ("2024-01-01T12:00:00.", text_status.UNREADABLE_TIME),
+        ("2024-01-01", text_status.UNREADABLE_TIME),
+        ("2024-01-01T", text_status.UNREADABLE_TIME),
+        ("2024-01-01T12", text_status.UNREADABLE_TIME),
+        ("2024-01-01T12:00:00x", text_status.UNREADABLE_TIME),
+        ("2024/01/01T12:00:00", text_status.UNREADABLE_TIME),
+        ("24-01-01T12:00:00", text_status.UNREADABLE_TIME),
+        ("2024-01-01T12:00:00+1", text_status.UNREADABLE_TIME),
+        ("2024-01-01T12:00:00+99:00", text_status.IMPOSSIBLE_TIME),
+        ("2024-01-01T12:00:00 ", text_status.UNREADABLE_TIME),
+        ("\x00024-01-01T12:00:00", text_status.UNREADABLE_TIME),
+        ("", text_status.EMPTY_TIME),
     ],
 )
 def test_garbage_has_a_reason(text, status):
@@ -152,7 +153,7 @@ def test_two_digit_years_turn_at_1970():
 def test_date_and_clock_in_two_columns():
     times, _, statuses = parse(["01.02.2024", "02.02.2024", "x"], "%d.%m.%Y %H:%M", ["03:04", "", "01:00"])
     assert times[0] == microseconds(datetime(2024, 2, 1, 3, 4))
-    assert statuses == [0, csv_status.EMPTY_TIME, csv_status.UNREADABLE_TIME]
+    assert statuses == [0, text_status.EMPTY_TIME, text_status.UNREADABLE_TIME]
 
 
 @pytest.mark.parametrize(
@@ -173,12 +174,12 @@ def test_epochs(text, pattern, expected):
 @pytest.mark.parametrize(
     ("text", "status"),
     [
-        ("9" * 30, csv_status.TIME_OUT_OF_RANGE),
-        ("9" * 60, csv_status.UNREADABLE_TIME),
-        ("1.0000001", csv_status.TIME_TOO_FINE),
-        ("1x", csv_status.UNREADABLE_TIME),
-        ("-", csv_status.UNREADABLE_TIME),
-        (".", csv_status.UNREADABLE_TIME),
+        ("9" * 30, text_status.TIME_OUT_OF_RANGE),
+        ("9" * 60, text_status.UNREADABLE_TIME),
+        ("1.0000001", text_status.TIME_TOO_FINE),
+        ("1x", text_status.UNREADABLE_TIME),
+        ("-", text_status.UNREADABLE_TIME),
+        (".", text_status.UNREADABLE_TIME),
     ],
 )
 def test_bad_epochs_have_a_reason(text, status):

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import text_array
-from smartdata_ts.kernels import csv_keys, csv_status
 from smartdata_ts.kernels.compiler.jit import UInt8Array
+from smartdata_ts.kernels.text import keys as text_keys
+from smartdata_ts.kernels.text import status as text_status
 
 from ._dialect import Dialect
 from ._key_column import KeyColumn
@@ -55,9 +56,9 @@ class LongReader(TextReader):
         waited = self._settled.waiting
         rows = self._settled.settle(rows.select(slice(0, row_count)))
         statuses = rows.statuses[waited:]
-        is_empty = (statuses == csv_status.EMPTY_ROW) | (statuses == csv_status.EMPTY_VALUE)
+        is_empty = (statuses == text_status.EMPTY_ROW) | (statuses == text_status.EMPTY_VALUE)
         self.empty += int(np.count_nonzero(is_empty))
-        for row in failed_rows(np.where(is_empty, csv_status.OK, statuses)):
+        for row in failed_rows(np.where(is_empty, text_status.OK, statuses)):
             self.reject_row(block, row_spans[2 * row : 2 * row + 2], int(statuses[row]))
         yield from self._batch(rows)
 
@@ -69,13 +70,13 @@ class LongReader(TextReader):
         slabs, buffer = self._slabs, block.buffer
         if self.dialect.series is not None:
             self._keys.encode(buffer, slabs.spans(_SERIES), rows.codes)
-            csv_keys.mark_rows(rows.codes, statuses)
+            text_keys.mark_rows(rows.codes, statuses)
         if self.dialect.quality is not None:
             self._read_qualities(buffer, rows.qualities, statuses)
         self.numbers.parse(buffer, slabs.spans(_VALUE), rows.values, statuses)
         # A row without a value is rejected all the same where its time cannot be read.
-        empty = statuses == csv_status.EMPTY_VALUE
-        statuses[empty] = csv_status.OK
+        empty = statuses == text_status.EMPTY_VALUE
+        statuses[empty] = text_status.OK
         clock_spans = slabs.spans(_CLOCK) if self.dialect.clock is not None else None
         self.parse_times(block, slabs.spans(_TIME), clock_spans, rows.times, rows.instants, statuses)
         mark_empty(empty, rows.qualities, rows.values, statuses)
@@ -87,7 +88,7 @@ class LongReader(TextReader):
         self._qualities.encode(buffer, self._slabs.spans(_QUALITY), texts)
         known = [self._quality_code(text) for text in self._qualities.texts]
         codes = np.array([*known, -1, -1, 0], np.int16)[texts]  # ZERO_BYTE, NO_TEXT, NO_KEY are -3, -2, -1
-        statuses[(codes < 0) & (statuses == csv_status.OK)] = csv_status.UNREADABLE_QUALITY
+        statuses[(codes < 0) & (statuses == text_status.OK)] = text_status.UNREADABLE_QUALITY
         qualities[:] = np.maximum(codes, 0)
 
     def _quality_code(self, text: str) -> int:

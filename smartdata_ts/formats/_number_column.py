@@ -4,8 +4,10 @@ from functools import cache
 
 import numpy as np
 
-from smartdata_ts.kernels import csv_decimals, csv_numbers, csv_status
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, UInt8Array, UInt64Array
+from smartdata_ts.kernels.text import decimals as text_decimals
+from smartdata_ts.kernels.text import numbers as text_numbers
+from smartdata_ts.kernels.text import status as text_status
 
 _BLANKS = (" ", "\xa0", "\u202f", "\u2009")
 _APOSTROPHES = ("'", "\u2019")
@@ -18,24 +20,24 @@ class NumberColumn:
         self._decimal = decimal
         self._encoding = encoding
         self._separators = _separators(thousands)
-        self._spec = np.zeros(csv_numbers.SPEC_SIZE, np.int64)
-        self._spec[csv_numbers.DECIMAL_BYTE] = ord(decimal)
-        self._spec[csv_numbers.THOUSANDS_BYTE] = ord(self._separators[0]) if self._separators else 0
+        self._spec = np.zeros(text_numbers.SPEC_SIZE, np.int64)
+        self._spec[text_numbers.DECIMAL_BYTE] = ord(decimal)
+        self._spec[text_numbers.THOUSANDS_BYTE] = ord(self._separators[0]) if self._separators else 0
 
     def parse(
         self, buffer: UInt8Array, spans: Int32Array, values: Float64Array, statuses: UInt8Array
     ) -> None:
         """Fill `values`; the statuses of rows that hold no number are set."""
-        failed = csv_numbers.parse_numbers(
+        failed = text_numbers.parse_numbers(
             buffer, spans, values.size, self._spec, _powers(), values, values.view(np.uint64), statuses
         )
         if not failed:
             return
-        for row in np.flatnonzero(statuses == csv_status.SLOW_NUMBER).tolist():
+        for row in np.flatnonzero(statuses == text_status.SLOW_NUMBER).tolist():
             text = buffer[spans[2 * row] : spans[2 * row + 1]].tobytes().decode(self._encoding)
             values[row] = self._parse_slowly(text)
             is_finite = np.isfinite(values[row])
-            statuses[row] = csv_status.OK if is_finite else csv_status.NUMBER_OUT_OF_RANGE
+            statuses[row] = text_status.OK if is_finite else text_status.NUMBER_OUT_OF_RANGE
 
     def _parse_slowly(self, text: str) -> float:
         """A text that the kernel found to be a number, by Python."""
@@ -46,7 +48,7 @@ class NumberColumn:
 
 @cache
 def _powers() -> UInt64Array:
-    return np.array(csv_decimals.power_words(), np.uint64)
+    return np.array(text_decimals.power_words(), np.uint64)
 
 
 def _separators(thousands: str | None) -> tuple[str, ...]:

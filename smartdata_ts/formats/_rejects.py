@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self, TextIO
 
-from smartdata_ts.kernels import csv_status
+from smartdata_ts.kernels.text import status as text_status
 
 
 class Reject(NamedTuple):
@@ -20,21 +20,21 @@ class Reject(NamedTuple):
 RejectSink = Callable[[Reject], None]
 
 REASONS = {
-    csv_status.TOO_FEW_FIELDS: "too few fields",
-    csv_status.TOO_MANY_FIELDS: "too many fields",
-    csv_status.MALFORMED_QUOTES: "malformed quotes",
-    csv_status.EMPTY_TIME: "empty time",
-    csv_status.UNREADABLE_TIME: "unreadable time",
-    csv_status.IMPOSSIBLE_TIME: "impossible time",
-    csv_status.TIME_TOO_FINE: "time finer than a microsecond",
-    csv_status.TIME_OUT_OF_RANGE: "time out of range",
-    csv_status.MISSING_LOCAL_TIME: "local time skipped by the change to summer time",
-    csv_status.UNREADABLE_NUMBER: "unreadable number",
-    csv_status.EMPTY_KEY: "empty series key",
-    csv_status.UNREADABLE_KEY: "series key is no text in the declared encoding",
-    csv_status.ZERO_KEY: "series key holds a zero byte",
-    csv_status.UNREADABLE_QUALITY: "unreadable quality",
-    csv_status.NUMBER_OUT_OF_RANGE: "number beyond what float64 holds exactly",
+    text_status.TOO_FEW_FIELDS: "too few fields",
+    text_status.TOO_MANY_FIELDS: "too many fields",
+    text_status.MALFORMED_QUOTES: "malformed quotes",
+    text_status.EMPTY_TIME: "empty time",
+    text_status.UNREADABLE_TIME: "unreadable time",
+    text_status.IMPOSSIBLE_TIME: "impossible time",
+    text_status.TIME_TOO_FINE: "time finer than a microsecond",
+    text_status.TIME_OUT_OF_RANGE: "time out of range",
+    text_status.MISSING_LOCAL_TIME: "local time skipped by the change to summer time",
+    text_status.UNREADABLE_NUMBER: "unreadable number",
+    text_status.EMPTY_KEY: "empty series key",
+    text_status.UNREADABLE_KEY: "series key is no text in the declared encoding",
+    text_status.ZERO_KEY: "series key holds a zero byte",
+    text_status.UNREADABLE_QUALITY: "unreadable quality",
+    text_status.NUMBER_OUT_OF_RANGE: "number beyond what float64 holds exactly",
 }
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from smartdata_ts.errors import DataError
-from smartdata_ts.kernels import csv_rows
 from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.text import rows as text_rows
 
 from ._dialect import Dialect
 from ._source import Source
@@ -22,7 +22,7 @@ class Block:
         self.ends = ends
         self.newline = newline
         self.first_line = first_line
-        self.line_count = csv_rows.count_byte(buffer, newline)
+        self.line_count = text_rows.count_byte(buffer, newline)
         self._newlines: np.ndarray | None = None
 
     def line_at(self, position: int) -> int:
@@ -55,8 +55,8 @@ class RowBlocks:
             if is_last and size > 0 and buffer[size - 1] != newline:
                 buffer[size] = newline
                 size += 1
-            end_count = csv_rows.find_ends(buffer, size, delimiter, newline, quote, is_last, ends)
-            end_count = csv_rows.whole_rows(buffer, newline, end_count, ends)
+            end_count = text_rows.find_ends(buffer, size, delimiter, newline, quote, is_last, ends)
+            end_count = text_rows.whole_rows(buffer, newline, end_count, ends)
             if end_count == 0:
                 if not is_last:
                     raise DataError(

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts._quality import IS_READING
-from smartdata_ts.kernels import csv_status
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.text import status as text_status
 
 from ._reader import readings_batch
 from ._time_column import TimeColumn
@@ -74,9 +74,9 @@ class SettledRows:
             rows = self._waiting.followed_by(rows)
         starts, ambiguous = self._times.settle(rows.codes, rows.times, rows.instants, rows.statuses, final)
         self.ambiguous += ambiguous.size
-        waiting = rows.statuses == csv_status.PENDING_TIME
+        waiting = rows.statuses == text_status.PENDING_TIME
         self._waiting = rows.select(waiting)
-        self._waiting.statuses[:] = csv_status.OK
+        self._waiting.statuses[:] = text_status.OK
         return rows._replace(times=starts)
 
 
@@ -88,14 +88,14 @@ def mark_empty(
     All others become EMPTY_VALUE: they are counted, and not stored.
     """
     if empty.any():
-        empty = empty & (statuses == csv_status.OK)
+        empty = empty & (statuses == text_status.OK)
         values[empty] = np.nan
-        statuses[empty & IS_READING[qualities]] = csv_status.EMPTY_VALUE
+        statuses[empty & IS_READING[qualities]] = text_status.EMPTY_VALUE
 
 
 def good_batch(rows: Rows, dictionary: pa.Array, has_quality: bool) -> Iterator[pa.RecordBatch]:
     """The rows that are OK as a batch; none where there are none."""
-    good = rows.statuses == csv_status.OK
+    good = rows.statuses == text_status.OK
     if not good.all():
         rows = rows.select(good)
     if rows.codes.size:

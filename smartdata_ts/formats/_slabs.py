@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from smartdata_ts.kernels import csv_rows
 from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.text import rows as text_rows
 
 from ._dialect import Dialect
 from ._row_blocks import Block
@@ -22,16 +22,16 @@ class Slabs:
                 self._slots[column] = k + 1
         self._spans = np.zeros(2 * capacity * (len(columns) + 1), np.int32)
         self._statuses = np.empty(capacity, np.uint8)
-        self._spec = np.zeros(csv_rows.SPEC_SIZE, np.int64)
-        self._spec[csv_rows.NEWLINE_BYTE] = ord(dialect.newline)
-        self._spec[csv_rows.QUOTE_BYTE] = ord(dialect.quote)
-        self._spec[csv_rows.CAPACITY] = capacity
+        self._spec = np.zeros(text_rows.SPEC_SIZE, np.int64)
+        self._spec[text_rows.NEWLINE_BYTE] = ord(dialect.newline)
+        self._spec[text_rows.QUOTE_BYTE] = ord(dialect.quote)
+        self._spec[text_rows.CAPACITY] = capacity
 
     def split(self, block: Block) -> Iterator[UInt8Array]:
         """Statuses of the rows of one slab after another; arrays are good until the next."""
-        self._spec[csv_rows.NEXT_END] = 0
-        while self._spec[csv_rows.NEXT_END] < block.ends.size:
-            row_count = csv_rows.split_rows(
+        self._spec[text_rows.NEXT_END] = 0
+        while self._spec[text_rows.NEXT_END] < block.ends.size:
+            row_count = text_rows.split_rows(
                 block.buffer,
                 block.ends,
                 block.ends.size,

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts.errors import DataError, DialectError
-from smartdata_ts.kernels import csv_status, csv_times
 from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.text import status as text_status
+from smartdata_ts.kernels.text import times as text_times
 
 from ._column_roles import Roles, assign_roles
 from ._number_column import NumberColumn
@@ -133,9 +134,9 @@ class TableReader(Reader):
             yield batch
 
     def _reject(self, batch: pa.RecordBatch, value: int, statuses: UInt8Array) -> None:
-        is_empty = statuses == csv_status.EMPTY_VALUE
+        is_empty = statuses == text_status.EMPTY_VALUE
         self.empty += int(np.count_nonzero(is_empty))
-        for row in failed_rows(np.where(is_empty, csv_status.OK, statuses)):
+        for row in failed_rows(np.where(is_empty, text_status.OK, statuses)):
             status = int(statuses[row])
             where = f" in column {self._names[value]!r}" if self._roles.wide else ""
             cells = [_cell_text(column, row) for column in batch.columns]
@@ -154,9 +155,9 @@ class TableReader(Reader):
         codes = [known.setdefault(key.strip(), len(known)) if key.strip() else -1 for key in keys]
         places = column.indices.cast(pa.int32()).fill_null(len(codes)).to_numpy()
         found: Int32Array = np.array([*codes, -1], np.int32)[places]
-        statuses[found < 0] = csv_status.EMPTY_KEY
+        statuses[found < 0] = text_status.EMPTY_KEY
         has_zero = np.array([*("\0" in key for key in keys), False], np.bool_)[places]
-        statuses[has_zero] = csv_status.ZERO_KEY
+        statuses[has_zero] = text_status.ZERO_KEY
         return found
 
     def _times(self, column: pa.Array, statuses: UInt8Array) -> tuple[np.ndarray, UInt8Array]:
@@ -169,15 +170,15 @@ class TableReader(Reader):
         if pa.types.is_date(kind):
             column = column.cast(pa.timestamp("s"))
         counts = column.cast(pa.timestamp(unit)).cast(pa.int64()).fill_null(0).to_numpy()
-        _mark(column.is_null(), csv_status.EMPTY_TIME, statuses)
+        _mark(column.is_null(), text_status.EMPTY_TIME, statuses)
         if unit == "ns":
-            statuses[(counts % 1000 != 0) & (statuses == 0)] = csv_status.TIME_TOO_FINE
+            statuses[(counts % 1000 != 0) & (statuses == 0)] = text_status.TIME_TOO_FINE
             times = counts // 1000
         else:
             scale = {"s": 10**6, "ms": 1000, "us": 1}[unit]
             limit = (1 << 63) // scale - 1
             too_large = (counts > limit) | (counts < -limit)
-            statuses[too_large & (statuses == 0)] = csv_status.TIME_OUT_OF_RANGE
+            statuses[too_large & (statuses == 0)] = text_status.TIME_OUT_OF_RANGE
             times = np.where(too_large, 0, counts) * scale
         has_zone = pa.types.is_timestamp(kind) and kind.tz is not None
         return times, np.full(times.size, has_zone, np.uint8)
@@ -186,7 +187,7 @@ class TableReader(Reader):
         buffer, spans = _text_spans(column)
         times, instants = np.empty(len(column), np.int64), np.empty(len(column), np.uint8)
         spec = self._time_format.spec()
-        csv_times.parse_times(buffer, spans, _NO_SPANS, spec, times, instants, statuses)
+        text_times.parse_times(buffer, spans, _NO_SPANS, spec, times, instants, statuses)
         return times, instants
 
     def _values(self, column: pa.Array, statuses: UInt8Array) -> tuple[np.ndarray, np.ndarray]:
@@ -199,13 +200,13 @@ class TableReader(Reader):
             nulls = np.asarray(column.is_null())
             values = np.array(column.fill_null(0).cast(pa.float64(), safe=False))
             exact = np.abs(values) <= _EXACT_MAX
-            statuses[~exact & (statuses == 0)] = csv_status.NUMBER_OUT_OF_RANGE
+            statuses[~exact & (statuses == 0)] = text_status.NUMBER_OUT_OF_RANGE
             return values, nulls
         buffer, spans = _text_spans(column)
         values = np.zeros(len(column), np.float64)
         self._numbers.parse(buffer, spans, values, statuses)
-        empty = statuses == csv_status.EMPTY_VALUE
-        statuses[empty] = csv_status.OK
+        empty = statuses == text_status.EMPTY_VALUE
+        statuses[empty] = text_status.OK
         return values, empty
 
     def _qualities(self, batch: pa.RecordBatch, statuses: UInt8Array) -> UInt8Array:
@@ -215,7 +216,7 @@ class TableReader(Reader):
         given = self._options.quality_codes or {}
         codes = [_quality_code(text, given) for text in column.dictionary.to_pylist()]
         found = np.array([*codes, 0], np.int16)[column.indices.to_numpy()]
-        statuses[(found < 0) & (statuses == 0)] = csv_status.UNREADABLE_QUALITY
+        statuses[(found < 0) & (statuses == 0)] = text_status.UNREADABLE_QUALITY
         qualities: UInt8Array = np.maximum(found, 0).astype(np.uint8)
         return qualities
 
@@ -236,7 +237,7 @@ def _cell_text(column: pa.Array, row: int) -> str:
 
 
 def _mark(failed: pa.Array, status: int, statuses: UInt8Array) -> None:
-    statuses[failed.to_numpy(zero_copy_only=False) & (statuses == csv_status.OK)] = status
+    statuses[failed.to_numpy(zero_copy_only=False) & (statuses == text_status.OK)] = status
 
 
 def _texts(column: pa.Array) -> pa.Array:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts.kernels import csv_status, csv_times
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.text import status as text_status
+from smartdata_ts.kernels.text import times as text_times
 
 from ._dialect import Dialect
 from ._number_column import NumberColumn
@@ -83,7 +84,7 @@ class TextReader(Reader):
         """Fill times and instants of a slab."""
         if clock_spans is None:
             clock_spans = _NO_SPANS
-        csv_times.parse_times(block.buffer, spans, clock_spans, self._time_spec, times, instants, statuses)
+        text_times.parse_times(block.buffer, spans, clock_spans, self._time_spec, times, instants, statuses)
 
     def reject_row(
         self, block: Block, span: Int32Array, status: int, row_count: int = 1, where: str = ""
@@ -96,5 +97,5 @@ class TextReader(Reader):
 
 def failed_rows(statuses: UInt8Array) -> list[int]:
     """Rows that are neither good nor waiting."""
-    failed = (statuses != csv_status.OK) & (statuses != csv_status.PENDING_TIME)
+    failed = (statuses != text_status.OK) & (statuses != text_status.PENDING_TIME)
     return [int(row) for row in np.flatnonzero(failed)]

@@ -10,8 +10,8 @@ import pyarrow as pa
 from smartdata_ts import _local_time
 from smartdata_ts._arrow_arrays import fixed_array, numbers_of
 from smartdata_ts.errors import DialectError, UsageError
-from smartdata_ts.kernels import csv_status
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.text import status as text_status
 
 _FIXED_UNITS_US = {"s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6}
 _DAY_COUNTS = {"d": 1, "w": 7}
@@ -73,7 +73,7 @@ class TimeColumn:
         PENDING_TIME are to be given again, unchanged, in front of the next batch; `final` says that
         none comes.
         """
-        good = statuses == csv_status.OK
+        good = statuses == text_status.OK
         local = np.flatnonzero(good & (instants == 0))
         ambiguous = local[:0]
         starts = times
@@ -110,8 +110,8 @@ class TimeColumn:
             )
         utc, found = self._resolver.resolve(codes, times, final)
         if found.any():
-            statuses[local[found == _local_time.MISSING]] = csv_status.MISSING_LOCAL_TIME
-            statuses[local[found == _local_time.PENDING]] = csv_status.PENDING_TIME
+            statuses[local[found == _local_time.MISSING]] = text_status.MISSING_LOCAL_TIME
+            statuses[local[found == _local_time.PENDING]] = text_status.PENDING_TIME
         return utc, local[found == _local_time.AMBIGUOUS]
 
     def _wall_starts(self, times: Int64Array) -> Int64Array:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from smartdata_ts.errors import DialectError, UsageError
-from smartdata_ts.kernels import csv_times
 from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.text import times as text_times
 
 _EPOCH_UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
-_ORDERS = {"Ymd": csv_times.YEAR_FIRST, "dmY": csv_times.DAY_FIRST, "mdY": csv_times.MONTH_FIRST}
+_ORDERS = {"Ymd": text_times.YEAR_FIRST, "dmY": text_times.DAY_FIRST, "mdY": text_times.MONTH_FIRST}
 _PATTERN = re.compile(
     r"%([YymdB])([-/. ]?)%([md])\2%([Yymd])"
     r"(?P<clock>(?P<gap>[T ]?)%(?P<hour>[HI])(?P<separator>[:.]?)%M((?P=separator)%S(\.%f)?)?"
@@ -37,7 +37,7 @@ class TimeFormat:
     alone. A seconds part, a fraction and an offset may follow wherever there is a time of day.
     """
 
-    order: int = csv_times.YEAR_FIRST
+    order: int = text_times.YEAR_FIRST
     date_separator: str = "-"
     gap: str | None = "T"
     clock_separator: str = ":"
@@ -47,25 +47,25 @@ class TimeFormat:
 
     def spec(self) -> Int64Array:
         """The description as the kernel reads it."""
-        spec = np.zeros(csv_times.SPEC_SIZE, np.int64)
-        spec[csv_times.ORDER] = self.order
-        spec[csv_times.DATE_SEPARATOR] = _byte(self.date_separator)
-        spec[csv_times.GAP] = csv_times.NO_CLOCK if self.gap is None else _byte(self.gap)
-        spec[csv_times.CLOCK_SEPARATOR] = _byte(self.clock_separator)
-        spec[csv_times.TWELVE_HOURS] = self.twelve_hours
-        spec[csv_times.EPOCH_UNIT] = self.epoch_unit_us
-        spec[csv_times.YEAR_DIGITS] = self.year_digits
+        spec = np.zeros(text_times.SPEC_SIZE, np.int64)
+        spec[text_times.ORDER] = self.order
+        spec[text_times.DATE_SEPARATOR] = _byte(self.date_separator)
+        spec[text_times.GAP] = text_times.NO_CLOCK if self.gap is None else _byte(self.gap)
+        spec[text_times.CLOCK_SEPARATOR] = _byte(self.clock_separator)
+        spec[text_times.TWELVE_HOURS] = self.twelve_hours
+        spec[text_times.EPOCH_UNIT] = self.epoch_unit_us
+        spec[text_times.YEAR_DIGITS] = self.year_digits
         separators = (self.date_separator, self.gap, self.clock_separator)
         if all(separators) and self.year_digits == 4 and not self.twelve_hours:
-            spec[csv_times.PICTURE : csv_times.PICTURE + 4] = self._pictures()
+            spec[text_times.PICTURE : text_times.PICTURE + 4] = self._pictures()
         return spec
 
     def _pictures(self) -> tuple[int, int, int, int]:
         """Words of the first sixteen bytes, up to the minutes, where all digits are written."""
-        year_first = self.order == csv_times.YEAR_FIRST
+        year_first = self.order == text_times.YEAR_FIRST
         date = self.date_separator.join(["0000", "00", "00"] if year_first else ["00", "00", "0000"])
         shape = f"{date}\0" + self.clock_separator.join(["00", "00"])
-        return (*csv_times.picture(shape[:8].encode()), *csv_times.picture(shape[8:].encode()))
+        return (*text_times.picture(shape[:8].encode()), *text_times.picture(shape[8:].encode()))
 
     def __str__(self) -> str:
         for name, unit in _EPOCH_UNITS.items():
@@ -161,11 +161,11 @@ def lacks_offset(cell: str) -> bool:
 
 def _order(dates: list[tuple[str, str, str]], separator: str, where: str) -> int:
     if len(dates[0][0]) == 4:
-        return csv_times.YEAR_FIRST
+        return text_times.YEAR_FIRST
     if separator == "." or max(int(first) for first, _, _ in dates) > 12:
-        return csv_times.DAY_FIRST
+        return text_times.DAY_FIRST
     if max(int(second) for _, second, _ in dates) > 12:
-        return csv_times.MONTH_FIRST
+        return text_times.MONTH_FIRST
     raise DialectError(
         f"{where}: dates such as {separator.join(dates[0])} leave open which number is the day:"
         " pass time_format='%d/%m/%Y ...' or '%m/%d/%Y ...'"

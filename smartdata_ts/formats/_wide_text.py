@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts.errors import DataError
-from smartdata_ts.kernels import csv_status
 from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.text import status as text_status
 
 from ._dialect import Dialect
 from ._reader import readings_batch
@@ -70,13 +70,13 @@ class WideReader(TextReader):
         instants = np.empty(row_count, np.uint8)
         clock_spans = slabs.spans(_CLOCK) if self.dialect.clock is not None else None
         self.parse_times(block, slabs.spans(_TIME), clock_spans, times, instants, statuses)
-        cell_statuses = np.full((key_count, slabs.capacity), csv_status.NO_ROW, np.uint8)
+        cell_statuses = np.full((key_count, slabs.capacity), text_status.NO_ROW, np.uint8)
         cell_statuses[:, :row_count] = statuses
         values = np.empty((key_count, slabs.capacity), np.float64)
         self.numbers.parse(block.buffer, slabs.spans(_CELLS), values.reshape(-1), cell_statuses.reshape(-1))
         cell_statuses = cell_statuses[:, :row_count].T
         waited = self._waiting[0].size
-        good = cell_statuses == csv_status.OK
+        good = cell_statuses == text_status.OK
         rows = (times, instants, statuses.copy(), values[:, :row_count].T, good)
         settled = self._settle(rows, final=False)
         self._count_failed(block, settled[0][waited:], cell_statuses)
@@ -86,13 +86,13 @@ class WideReader(TextReader):
         row_spans = self._slabs.spans(0)
         key_count = len(self._keys)
         for row in failed_rows(statuses):
-            if statuses[row] == csv_status.EMPTY_ROW:
+            if statuses[row] == text_status.EMPTY_ROW:
                 self.empty += key_count
             else:
                 span = row_spans[2 * row : 2 * row + 2]
                 self.reject_row(block, span, int(statuses[row]), key_count)
-        cells = cell_statuses[(statuses == csv_status.OK) | (statuses == csv_status.PENDING_TIME)]
-        self.empty += int(np.count_nonzero(cells == csv_status.EMPTY_VALUE))
+        cells = cell_statuses[(statuses == text_status.OK) | (statuses == text_status.PENDING_TIME)]
+        self.empty += int(np.count_nonzero(cells == text_status.EMPTY_VALUE))
         self._reject_cells(block, row_spans, statuses, cell_statuses)
 
     def _reject_cells(
@@ -102,8 +102,8 @@ class WideReader(TextReader):
         statuses: UInt8Array,
         cell_statuses: npt.NDArray[np.uint8],
     ) -> None:
-        bad = (cell_statuses != csv_status.OK) & (cell_statuses != csv_status.EMPTY_VALUE)
-        bad[(statuses != csv_status.OK) & (statuses != csv_status.PENDING_TIME)] = False
+        bad = (cell_statuses != text_status.OK) & (cell_statuses != text_status.EMPTY_VALUE)
+        bad[(statuses != text_status.OK) & (statuses != text_status.PENDING_TIME)] = False
         for row, key in np.argwhere(bad).tolist():
             status = int(cell_statuses[row, key])
             span = row_spans[2 * row : 2 * row + 2]
@@ -116,11 +116,11 @@ class WideReader(TextReader):
         if self._waiting[0].size:
             columns = tuple(map(np.concatenate, zip(self._waiting, columns, strict=True)))
         times, instants, statuses, values, good = columns
-        statuses[statuses == csv_status.PENDING_TIME] = csv_status.OK
+        statuses[statuses == text_status.PENDING_TIME] = text_status.OK
         one_series = np.zeros(times.size, np.int32)
         starts, ambiguous = self.times.settle(one_series, times, instants, statuses, final)
         self.ambiguous += int(np.count_nonzero(good[ambiguous]))
-        waiting = statuses == csv_status.PENDING_TIME
+        waiting = statuses == text_status.PENDING_TIME
         self._waiting = tuple(column[waiting] for column in columns)
         return statuses, starts, values, good
 
@@ -128,7 +128,7 @@ class WideReader(TextReader):
         self, statuses: UInt8Array, starts: np.ndarray, values: np.ndarray, good: np.ndarray
     ) -> Iterator[pa.RecordBatch]:
         """The cells series by series, so that each series is one run of the batch."""
-        taken = (good & (statuses == csv_status.OK)[:, None]).T
+        taken = (good & (statuses == text_status.OK)[:, None]).T
         codes, rows = np.nonzero(taken)
         self.taken += codes.size
         if codes.size:

@@ -10,7 +10,7 @@ Fallback (2022), by which 128 bits of the power always suffice for a mantissa be
 
 import numpy as np
 
-from .compiler.jit import inner
+from ..compiler.jit import inner
 
 EXPONENT_MIN = -342
 EXPONENT_MAX = 308

@@ -11,9 +11,9 @@ number of more digits has the status SLOW_NUMBER: the caller reads it in another
 
 import numpy as np
 
-from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array, inner, kernel
-from .csv_decimals import INFINITY_BITS, double_bits
-from .csv_status import EMPTY_VALUE, NUMBER_OUT_OF_RANGE, OK, SLOW_NUMBER, UNREADABLE_NUMBER
+from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array, inner, kernel
+from .decimals import INFINITY_BITS, double_bits
+from .status import EMPTY_VALUE, NUMBER_OUT_OF_RANGE, OK, SLOW_NUMBER, UNREADABLE_NUMBER
 
 # Places in the spec.
 DECIMAL_BYTE = 0

@@ -10,9 +10,9 @@ so that a stray quote costs its own line and not the rest of the file.
 
 import numpy as np
 
-from .compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
-from .csv_status import EMPTY_ROW, MALFORMED_QUOTES, OK, TOO_FEW_FIELDS, TOO_MANY_FIELDS
-from .numbers.bits import load_word
+from ..compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..numbers.bits import load_word
+from .status import EMPTY_ROW, MALFORMED_QUOTES, OK, TOO_FEW_FIELDS, TOO_MANY_FIELDS
 
 QUOTED_SIZE_MAX = 65536
 

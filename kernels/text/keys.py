@@ -8,9 +8,9 @@ series in the same order, and in both the guess is right nearly always and saves
 
 import numpy as np
 
-from .compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
-from .csv_status import EMPTY_KEY, OK, UNREADABLE_KEY, ZERO_KEY
-from .numbers.bits import load_word
+from ..compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..numbers.bits import load_word
+from .status import EMPTY_KEY, OK, UNREADABLE_KEY, ZERO_KEY
 
 # Places in the state.
 KEY_COUNT = 0

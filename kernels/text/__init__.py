@@ -1,0 +1,1 @@
+"""Bytes of text to rows, keys, times and numbers."""
