@@ -15,8 +15,8 @@ from smartdata_ts._calendar import Calendar
 from smartdata_ts._chunk_file import ChunkFile, encode_chunk
 from smartdata_ts._readings import Readings, fold
 from smartdata_ts._versions import Versions
-from smartdata_ts.kernels import cells as kernel_cells
-from smartdata_ts.kernels import reduce as kernel_reduce
+from smartdata_ts.kernels.buckets import cells as kernel_cells
+from smartdata_ts.kernels.buckets import reduce as kernel_reduce
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 from smartdata_ts.kernels.codec.checksum import digest_ranges
 

@@ -6,7 +6,9 @@ written to memory, neither interval nor bucket, before it is whole.
 
 import numpy as np
 
-from .amounts import (
+from .buckets.groups import CELL_FIELDS as PLACE_CELL_FIELDS
+from .buckets.groups import FOLD_SUM, add_run, fold_value
+from .buckets.intervals import (
     CELL_FIELDS,
     EMIT_COUNT,
     EMIT_ESTIMATED,
@@ -25,8 +27,6 @@ from .codec.qualities import is_estimate
 from .compiler.jit import Float64Array, Int64Array, UInt8Array, inner, kernel
 from .numbers.differences import decimals_of
 from .numbers.sums import two_sum
-from .places import CELL_FIELDS as PLACE_CELL_FIELDS
-from .places import FOLD_SUM, add_run, fold_value
 from .registers import EVENT_NONE, amount_between, pick_series, quality_between
 
 # What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.
@@ -85,8 +85,8 @@ def fold_registers(
     `control`: 0, the columns that EMIT_SUM and EMIT_COUNT go to, or -1, and -1 for the other fields; how sums
     are folded (places.FOLD_SUM, FOLD_MIN or FOLD_MAX; counts are summed), then each slot's group. `columns`,
     zeroed: of each group the count of rows by bucket, then of each column the CELL_FIELDS of
-    kernels/places.py, each by bucket, and STEP_FIELDS more. All else is as of reduce_registers. Returns the
-    count of rows folded, or MALFORMED.
+    kernels/buckets/groups.py, each by bucket, and STEP_FIELDS more. All else is as of reduce_registers.
+    Returns the count of rows folded, or MALFORMED.
     """
     if not _are_registers(bounds, meters, times, values, qualities):
         return MALFORMED

@@ -6,8 +6,8 @@ processor's caches saves half of the time.
 
 import numpy as np
 
-from .amounts import EMIT_ESTIMATED, MALFORMED, has_room
-from .cells import EXACT_MANTISSA_MAX
+from .buckets.cells import EXACT_MANTISSA_MAX
+from .buckets.intervals import EMIT_ESTIMATED, MALFORMED, has_room
 from .codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,

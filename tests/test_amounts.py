@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels import amounts
+from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 
 FIELDS = {"sum": 0, "count": 1, "min": 2, "max": 3, "covered": 4, "estimated": 5}
 
@@ -26,12 +26,17 @@ def reduced(
     rows = sorted(rows, key=lambda row: row[:2])
     slots, starts, ends, values = zip(*rows, strict=True) if rows else [()] * 4
     bounds = np.searchsorted(slots, np.arange(slot_count + 1)) if rows else np.zeros(slot_count + 1)
-    room, cell_size = slot_count * max(len(edges) - 1, 0), max(len(edges) - 1, 0) * amounts.CELL_FIELDS
-    control = np.zeros(amounts.REDUCE_FIELDS + 2 * room, np.int64)
-    control[amounts.KEEP_EMPTY] = keep_empty
-    control[1 : amounts.REDUCE_FIELDS] = [wanted.index(name) if name in wanted else -1 for name in FIELDS]
+    room, cell_size = (
+        slot_count * max(len(edges) - 1, 0),
+        max(len(edges) - 1, 0) * buckets_intervals.CELL_FIELDS,
+    )
+    control = np.zeros(buckets_intervals.REDUCE_FIELDS + 2 * room, np.int64)
+    control[buckets_intervals.KEEP_EMPTY] = keep_empty
+    control[1 : buckets_intervals.REDUCE_FIELDS] = [
+        wanted.index(name) if name in wanted else -1 for name in FIELDS
+    ]
     columns = np.full(cell_size + len(wanted) * room, -7.0)
-    count = amounts.reduce_intervals(
+    count = buckets_intervals.reduce_intervals(
         bounds.astype(np.int64),
         np.array(starts, np.int64),
         np.array(ends, np.int64),
@@ -43,7 +48,10 @@ def reduced(
     )
     found = {}
     for row in range(max(count, 0)):
-        place = control[amounts.REDUCE_FIELDS + row], control[amounts.REDUCE_FIELDS + room + row]
+        place = (
+            control[buckets_intervals.REDUCE_FIELDS + row],
+            control[buckets_intervals.REDUCE_FIELDS + room + row],
+        )
         told = {name: columns[cell_size + k * room + row] for k, name in enumerate(wanted)}
         found[int(place[0]), int(place[1])] = told
     assert len(found) == max(count, 0)
@@ -101,7 +109,7 @@ def test_what_is_asked_for_is_what_it_is_among_all(
 def test_columns_that_do_not_fit_are_malformed(
     rows: list[tuple[int, int, int, float]], edges: list[int]
 ) -> None:
-    assert reduced(rows, edges, 2)[0] == amounts.MALFORMED
+    assert reduced(rows, edges, 2)[0] == buckets_intervals.MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -109,8 +117,10 @@ def test_columns_that_do_not_fit_are_malformed(
     [([0, 3], 9, 99), ([1, 0, 2], 9, 99), ([-1, 2], 9, 99), ([], 9, 99), ([0, 2], 0, 99), ([0, 2], 9, 20)],
 )
 def test_rooms_that_do_not_fit_are_malformed(bounds: list[int], room: int, columns: int) -> None:
-    control = np.zeros(amounts.REDUCE_FIELDS + 2 * room, np.int64)
+    control = np.zeros(buckets_intervals.REDUCE_FIELDS + 2 * room, np.int64)
     instants, edges = np.array([0, 5]), np.array([0, 4, 9])
     rows = (instants, instants + 5, np.ones(2), np.zeros(2, np.uint8))
-    status = amounts.reduce_intervals(np.array(bounds, np.int64), *rows, edges, control, np.zeros(columns))
-    assert status == amounts.MALFORMED
+    status = buckets_intervals.reduce_intervals(
+        np.array(bounds, np.int64), *rows, edges, control, np.zeros(columns)
+    )
+    assert status == buckets_intervals.MALFORMED

@@ -16,7 +16,7 @@ from prefix_payloads import counts_from, model_of, payload, tables_of
 from test_lines import linear, lines_of
 
 from smartdata_ts._codec import BLOCK_READINGS_MAX
-from smartdata_ts.kernels.cells import (
+from smartdata_ts.kernels.buckets.cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
     AGGREGATE_LAST,
@@ -31,11 +31,8 @@ from smartdata_ts.kernels.cells import (
     EMIT_SLOT,
     emit_cells,
 )
-from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, SLOT, TIMES_OFFSET
-from smartdata_ts.kernels.codec.integers import CARRY_FLAG, LINEAR, PREFIX, RAW
-from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
-from smartdata_ts.kernels.growth import GROWTH_FIELDS, GROWTH_FIRST, NO_GROWTH, add_growth
-from smartdata_ts.kernels.reduce import (
+from smartdata_ts.kernels.buckets.growth import GROWTH_FIELDS, GROWTH_FIRST, NO_GROWTH, add_growth
+from smartdata_ts.kernels.buckets.reduce import (
     CONTROL_FIELDS,
     CONTROL_NO_SUMS,
     CONTROL_SQUARES,
@@ -43,6 +40,9 @@ from smartdata_ts.kernels.reduce import (
     reduce_columns,
     resample_blocks,
 )
+from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, SLOT, TIMES_OFFSET
+from smartdata_ts.kernels.codec.integers import CARRY_FLAG, LINEAR, PREFIX, RAW
+from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
 
 AGGREGATES = [
     AGGREGATE_COUNT,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from smartdata_ts._steps import folding
 from smartdata_ts._steps.folding import COUNT_OF, MAX, MIN, SUM, SUM_OF_ALL, Part, Places, concatenated, fold
-from smartdata_ts.kernels import places
+from smartdata_ts.kernels.buckets import groups as buckets_groups
 
 rows = st.lists(
     st.tuples(
@@ -83,7 +83,7 @@ def number(**changes: object) -> int:
     given = {"groups": [0, 0], "times": [1, 2], "table": [-1] * 8, "place_groups": [0] * 4}
     given |= {"place_times": [0] * 4, "state": [0, 0], "numbers": [0, 0]} | changes
     kinds = {"groups": np.int32, "place_groups": np.int32}
-    return places.number_places(*(np.array(given[k], kinds.get(k, np.int64)) for k in given))
+    return buckets_groups.number_places(*(np.array(given[k], kinds.get(k, np.int64)) for k in given))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def number(**changes: object) -> int:
 )
 def test_places_that_do_not_fit_are_malformed(changes: dict[str, object]) -> None:
     assert number() == 2
-    assert number(**changes) == places.MALFORMED
+    assert number(**changes) == buckets_groups.MALFORMED
 
 
 def test_a_table_that_is_full_or_broken_has_no_room() -> None:
@@ -113,5 +113,5 @@ def test_a_table_that_is_full_or_broken_has_no_room() -> None:
 @pytest.mark.parametrize(("numbers", "size"), [([0], 6), ([0, 2], 6), ([0, -1], 6)])
 def test_values_that_do_not_fit_are_malformed(numbers: list[int], size: int) -> None:
     cells = np.zeros(size)
-    assert places.fold_values(np.array([0, 1]), np.ones(2), SUM, cells) == 2
-    assert places.fold_values(np.array(numbers), np.ones(2), SUM, cells) == places.MALFORMED
+    assert buckets_groups.fold_values(np.array([0, 1]), np.ones(2), SUM, cells) == 2
+    assert buckets_groups.fold_values(np.array(numbers), np.ones(2), SUM, cells) == buckets_groups.MALFORMED

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels.quantiles import bucket_histograms, bucket_quantiles
+from smartdata_ts.kernels.buckets.quantiles import bucket_histograms, bucket_quantiles
 
 numbers = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6), st.just(math.nan))
 buckets = st.lists(st.lists(numbers, max_size=50), max_size=5)

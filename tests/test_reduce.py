@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from smartdata_ts import _codec
 from smartdata_ts._codec import BLOCK_READINGS_MAX
-from smartdata_ts.kernels.cells import (
+from smartdata_ts.kernels.buckets.cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
     AGGREGATE_LAST,
@@ -27,6 +27,15 @@ from smartdata_ts.kernels.cells import (
     EMIT_KEEP_EMPTY,
     emit_cells,
 )
+from smartdata_ts.kernels.buckets.reduce import (
+    CONTROL_COMMIT,
+    CONTROL_FIELDS,
+    CONTROL_NO_SUMS,
+    CONTROL_SQUARES,
+    reduce_blocks,
+    reduce_columns,
+    reduce_known_blocks,
+)
 from smartdata_ts.kernels.codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -37,15 +46,6 @@ from smartdata_ts.kernels.codec.blocks import (
     TIMES_OFFSET,
     VALUES_END,
     VALUES_OFFSET,
-)
-from smartdata_ts.kernels.reduce import (
-    CONTROL_COMMIT,
-    CONTROL_FIELDS,
-    CONTROL_NO_SUMS,
-    CONTROL_SQUARES,
-    reduce_blocks,
-    reduce_columns,
-    reduce_known_blocks,
 )
 
 AGGREGATES = [

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels import amounts, places, register_amounts, registers
+from smartdata_ts.kernels import register_amounts, registers
+from smartdata_ts.kernels.buckets import groups as buckets_groups
+from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 
 # Per meter: its slot, modulus, multiplier, and (step, register, quality) of every reading.
 meters_with_readings = st.lists(
@@ -64,10 +66,10 @@ def columns_of(
 
 
 def room_for(row_count: int, bucket_count: int, keep_empty: bool) -> tuple[np.ndarray, np.ndarray]:
-    control = np.full(amounts.REDUCE_FIELDS + 2 * row_count, -7, np.int64)
-    control[amounts.KEEP_EMPTY] = keep_empty
-    control[1 : amounts.REDUCE_FIELDS] = range(6)
-    return control, np.full(bucket_count * amounts.CELL_FIELDS + 6 * row_count, -7.0)
+    control = np.full(buckets_intervals.REDUCE_FIELDS + 2 * row_count, -7, np.int64)
+    control[buckets_intervals.KEEP_EMPTY] = keep_empty
+    control[1 : buckets_intervals.REDUCE_FIELDS] = range(6)
+    return control, np.full(bucket_count * buckets_intervals.CELL_FIELDS + 6 * row_count, -7.0)
 
 
 def with_scratch(bounds: np.ndarray, *columns: np.ndarray) -> np.ndarray:
@@ -110,7 +112,7 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
     own = np.searchsorted(slots[told >> 16], np.arange(slots[-1] + 2))
     control, cells = room_for(row_count, bucket_count, keep_empty)
     codes = (told >> 8).astype(np.uint8)
-    rows = amounts.reduce_intervals(own, starts, ends, used, codes, edges, control, cells)
+    rows = buckets_intervals.reduce_intervals(own, starts, ends, used, codes, edges, control, cells)
 
     fused_control, fused_cells = room_for(row_count, bucket_count, keep_empty)
     meters_of = with_scratch(
@@ -120,7 +122,7 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
     fused = register_amounts.reduce_registers(bounds, meters_of, *columns, fused_control, fused_cells)
     assert fused == rows >= 0
     np.testing.assert_array_equal(fused_control, control)
-    first = bucket_count * amounts.CELL_FIELDS
+    first = bucket_count * buckets_intervals.CELL_FIELDS
     np.testing.assert_array_equal(fused_cells[first:].view(np.int64), cells[first:].view(np.int64))
 
 
@@ -154,7 +156,7 @@ def test_registers_that_do_not_fit_are_malformed(change: dict[str, object]) -> N
         "scratch": 16,
     }
     given |= change
-    control = np.zeros(amounts.REDUCE_FIELDS + 2 * given["room"], np.int64)
+    control = np.zeros(buckets_intervals.REDUCE_FIELDS + 2 * given["room"], np.int64)
     status = register_amounts.reduce_registers(
         np.array(given["bounds"], np.int64),
         np.array(given["meters"] + [0.0] * given["scratch"]),
@@ -165,13 +167,13 @@ def test_registers_that_do_not_fit_are_malformed(change: dict[str, object]) -> N
         control,
         np.zeros(given["cells"]),
     )
-    assert (status == amounts.MALFORMED) == bool(change)
+    assert (status == buckets_intervals.MALFORMED) == bool(change)
 
 
 @given(
     meters_with_readings,
     edges_or_meter,
-    st.sampled_from([places.FOLD_SUM, places.FOLD_MIN, places.FOLD_MAX]),
+    st.sampled_from([buckets_groups.FOLD_SUM, buckets_groups.FOLD_MIN, buckets_groups.FOLD_MAX]),
     st.sampled_from([(0, -1), (0, 1), (1, 0)]),
     st.lists(st.integers(0, 2), min_size=3, max_size=3),
 )
@@ -190,26 +192,26 @@ def test_rows_are_folded_as_by_places(
     control, cells = room_for(3 * bucket_count, bucket_count, keep_empty=False)
     columns = (*readings, edges)
     count = register_amounts.reduce_registers(bounds, meters_of, *columns, control, cells)
-    slots, buckets = control[amounts.REDUCE_FIELDS :].reshape(2, -1)[:, :count]
-    rows = cells[bucket_count * amounts.CELL_FIELDS :].reshape(6, -1)[:, :count]
+    slots, buckets = control[buckets_intervals.REDUCE_FIELDS :].reshape(2, -1)[:, :count]
+    rows = cells[bucket_count * buckets_intervals.CELL_FIELDS :].reshape(6, -1)[:, :count]
 
-    fields = [amounts.EMIT_SUM, amounts.EMIT_COUNT]
-    cell_size = (max(columns_to) + 1) * places.CELL_FIELDS
+    fields = [buckets_intervals.EMIT_SUM, buckets_intervals.EMIT_COUNT]
+    cell_size = (max(columns_to) + 1) * buckets_groups.CELL_FIELDS
     shape = (3, bucket_count, 1 + cell_size + register_amounts.STEP_FIELDS)
     expected = np.zeros(shape)
     numbers = np.array(groups)[slots] * bucket_count + buckets
     expected[:, :, 0] = np.bincount(numbers, minlength=3 * bucket_count).reshape(3, bucket_count)
     for field, column in zip(fields, columns_to, strict=True):
         if column >= 0:
-            own = np.zeros(3 * bucket_count * places.CELL_FIELDS)
-            places.fold_values(
-                numbers, rows[field].copy(), how if field == fields[0] else places.FOLD_SUM, own
+            own = np.zeros(3 * bucket_count * buckets_groups.CELL_FIELDS)
+            buckets_groups.fold_values(
+                numbers, rows[field].copy(), how if field == fields[0] else buckets_groups.FOLD_SUM, own
             )
-            first = 1 + column * places.CELL_FIELDS
-            expected[:, :, first : first + places.CELL_FIELDS] = own.reshape(3, bucket_count, -1)
+            first = 1 + column * buckets_groups.CELL_FIELDS
+            expected[:, :, first : first + buckets_groups.CELL_FIELDS] = own.reshape(3, bucket_count, -1)
 
     fold_control = np.full(register_amounts.FOLD_FIELDS + 3, -1)
-    fold_control[amounts.KEEP_EMPTY] = 0
+    fold_control[buckets_intervals.KEEP_EMPTY] = 0
     fold_control[1 + np.array(fields)] = columns_to
     fold_control[register_amounts.FOLD_HOW :] = how, *groups
     found = np.zeros(expected.size)
@@ -240,7 +242,9 @@ def test_rows_are_folded_as_by_places(
 def test_folds_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
     given = {"slots": [0.0, 1.0], "groups": [1, 0], "fields": [0, -1, -1, -1, -1, -1], "places": 24}
     given |= {"keeps_empty": 0, "edges": [0, 4, 9], "times": [0, 5, 5]} | change
-    control = np.array([given["keeps_empty"], *given["fields"], places.FOLD_SUM, *given["groups"]], np.int64)
+    control = np.array(
+        [given["keeps_empty"], *given["fields"], buckets_groups.FOLD_SUM, *given["groups"]], np.int64
+    )
     status = register_amounts.fold_registers(
         np.array([0, 2, 3]),
         np.concatenate([given["slots"], np.zeros(2), np.ones(6), np.zeros(16)]),
@@ -251,4 +255,4 @@ def test_folds_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
         control,
         np.zeros(given["places"]),
     )
-    assert (status == amounts.MALFORMED) == bool(change)
+    assert (status == buckets_intervals.MALFORMED) == bool(change)

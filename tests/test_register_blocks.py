@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from test_register_amounts import columns_of, edges_of, edges_or_meter, meters_with_readings
 
 from smartdata_ts import _quality
-from smartdata_ts.kernels import amounts, places, register_amounts, register_blocks
+from smartdata_ts.kernels import register_amounts, register_blocks
+from smartdata_ts.kernels.buckets import groups as buckets_groups
+from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, TIMES_OFFSET, VALUES_END
 
 MALFORMED_BLOCK = register_blocks.MALFORMED_BLOCK
@@ -42,16 +44,20 @@ NO_EXCHANGE = (INT64_MIN, np.nan, np.nan)
 
 def fold_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray]:
     control = np.full(register_amounts.FOLD_FIELDS + slot_count, -1)
-    control[[amounts.KEEP_EMPTY, 1 + amounts.EMIT_SUM, 1 + amounts.EMIT_COUNT]] = 0, 0, 1
-    control[register_amounts.FOLD_HOW :] = places.FOLD_SUM, *(slot % 2 for slot in range(slot_count))
-    return control, np.zeros(2 * bucket_count * (1 + 2 * places.CELL_FIELDS + register_amounts.STEP_FIELDS))
+    control[
+        [buckets_intervals.KEEP_EMPTY, 1 + buckets_intervals.EMIT_SUM, 1 + buckets_intervals.EMIT_COUNT]
+    ] = 0, 0, 1
+    control[register_amounts.FOLD_HOW :] = buckets_groups.FOLD_SUM, *(slot % 2 for slot in range(slot_count))
+    return control, np.zeros(
+        2 * bucket_count * (1 + 2 * buckets_groups.CELL_FIELDS + register_amounts.STEP_FIELDS)
+    )
 
 
 def row_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray]:
     row_count = slot_count * bucket_count
-    control = np.full(amounts.REDUCE_FIELDS + 2 * row_count, -7)
-    control[: amounts.REDUCE_FIELDS] = False, *range(6)
-    return control, np.full(bucket_count * amounts.CELL_FIELDS + 6 * row_count, -7.0)
+    control = np.full(buckets_intervals.REDUCE_FIELDS + 2 * row_count, -7)
+    control[: buckets_intervals.REDUCE_FIELDS] = False, *range(6)
+    return control, np.full(bucket_count * buckets_intervals.CELL_FIELDS + 6 * row_count, -7.0)
 
 
 # Each with the kernel of columns, and what makes room for its rows.
@@ -229,13 +235,13 @@ def test_blocks_that_are_malformed_are_told(kernel) -> None:
     ],
 )
 def test_what_does_not_fit_is_malformed(kernel, change) -> None:
-    assert status_of(two_blocks(), kernel, **change) == amounts.MALFORMED
+    assert status_of(two_blocks(), kernel, **change) == buckets_intervals.MALFORMED
 
 
 @pytest.mark.parametrize("slot", [-1.0, 1.0, np.nan])
 def test_a_slot_that_has_no_place_is_malformed(slot: float) -> None:
     kernel = register_blocks.fold_register_blocks
-    assert status_of(two_blocks(), kernel, slot=slot) == amounts.MALFORMED
+    assert status_of(two_blocks(), kernel, slot=slot) == buckets_intervals.MALFORMED
 
 
 @both
@@ -247,7 +253,10 @@ def test_exchanges_out_of_order_are_malformed(kernel, times: tuple[int, int]) ->
     payloads = (blocks.data, blocks.descriptors, blocks.tables)
     control, columns = KERNELS[kernel][1](1, 2)
     bounds = np.array([0, 2] * 3)
-    assert kernel(*payloads, bounds, facts, np.array([0, 40, 80]), control, columns) == amounts.MALFORMED
+    assert (
+        kernel(*payloads, bounds, facts, np.array([0, 40, 80]), control, columns)
+        == buckets_intervals.MALFORMED
+    )
 
 
 @both

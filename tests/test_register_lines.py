@@ -12,7 +12,9 @@ from test_lines import linear, lines_of
 from test_register_blocks import NO_EXCHANGE, Exchange, split_at_exchanges
 
 from smartdata_ts import _quality
-from smartdata_ts.kernels import amounts, places, register_amounts, register_blocks
+from smartdata_ts.kernels import register_amounts, register_blocks
+from smartdata_ts.kernels.buckets import groups as buckets_groups
+from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, PREFIX
 from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
@@ -60,12 +62,14 @@ def block_facts(meters: list[Meter], room: int, exchanges=None, taken=ALWAYS, un
     return np.concatenate([*facts, np.full((room + 2) * register_blocks.BLOCK_SCRATCH_FIELDS, np.nan)])
 
 
-def fold_room(groups: list[int], bucket_count: int, columns=(0, 1), how=places.FOLD_SUM):
+def fold_room(groups: list[int], bucket_count: int, columns=(0, 1), how=buckets_groups.FOLD_SUM):
     """The control, and the places of groups."""
     control = np.full(FOLD_FIELDS + len(groups), -1)
-    control[[amounts.KEEP_EMPTY, 1 + amounts.EMIT_SUM, 1 + amounts.EMIT_COUNT]] = 0, *columns
+    control[
+        [buckets_intervals.KEEP_EMPTY, 1 + buckets_intervals.EMIT_SUM, 1 + buckets_intervals.EMIT_COUNT]
+    ] = 0, *columns
     control[FOLD_HOW:] = how, *groups
-    place_size = 1 + (max(columns) + 1) * places.CELL_FIELDS + STEP_FIELDS
+    place_size = 1 + (max(columns) + 1) * buckets_groups.CELL_FIELDS + STEP_FIELDS
     return control, np.zeros((max(groups) + 1) * place_size * bucket_count)
 
 
@@ -77,7 +81,7 @@ class Fold:
         self.edges = np.asarray(edges, np.int64)
         self.bounds = np.asarray(bounds, np.int64)  # where each meter's blocks begin, and the last one's end
         self.columns = (0, 1)
-        self.how = places.FOLD_SUM
+        self.how = buckets_groups.FOLD_SUM
         self.unit = (1.0, 1.0)
 
     def shaped(self, found: np.ndarray) -> np.ndarray:
@@ -130,21 +134,23 @@ def assert_like(found: tuple[int, np.ndarray], expected: tuple[int, np.ndarray],
     assert not found[1][:, -STEP_FIELDS:].view(np.int64).any()
     of_found, of_expected = found[1][:, :-STEP_FIELDS].copy(), expected[1][:, :-STEP_FIELDS].copy()
     if columns[0] >= 0:
-        cell = 1 + columns[0] * places.CELL_FIELDS
+        cell = 1 + columns[0] * buckets_groups.CELL_FIELDS
         sums = []
         for places_of in (of_found, of_expected):
-            sums.append(places_of[:, cell] + places_of[:, cell + places.CELL_LOST])
-            places_of[:, [cell, cell + places.CELL_LOST]] = 0
+            sums.append(places_of[:, cell] + places_of[:, cell + buckets_groups.CELL_LOST])
+            places_of[:, [cell, cell + buckets_groups.CELL_LOST]] = 0
         slack = 4 * np.spacing(np.maximum(np.abs(sums[0]), np.abs(sums[1])))
         assert np.all(np.abs(sums[0] - sums[1]) <= slack), (sums[0] - sums[1], slack)
     np.testing.assert_array_equal(of_found, of_expected)
 
 
 def sums_of(found: np.ndarray) -> np.ndarray:
-    return found[:, 1 + places.CELL_VALUE] + found[:, 1 + places.CELL_LOST]
+    return found[:, 1 + buckets_groups.CELL_VALUE] + found[:, 1 + buckets_groups.CELL_LOST]
 
 
-def lines_count(blocks: Blocks, edges, taken=ALWAYS, how=places.FOLD_SUM, room: int | None = None) -> int:
+def lines_count(
+    blocks: Blocks, edges, taken=ALWAYS, how=buckets_groups.FOLD_SUM, room: int | None = None
+) -> int:
     """How many blocks one meter has that is folded by its lines; else 0."""
     control, _ = fold_room([0], 1, how=how)
     size = 8 * (blocks.reading_count + 100) if room is None else room
@@ -237,7 +243,7 @@ def test_meters_are_folded_as_their_readings_are(given_meters, data):
     groups = [data.draw(st.integers(0, 1)) for _ in meters]
     fold = Fold(blocks, bounds, meters, groups, data.draw(hourly_edges(blocks)))
     fold.columns = data.draw(st.sampled_from([(0, 1), (0, 1), (1, 0), (0, -1), (-1, 0)]))
-    fold.how = data.draw(st.sampled_from([places.FOLD_SUM] * 4 + [places.FOLD_MAX]))
+    fold.how = data.draw(st.sampled_from([buckets_groups.FOLD_SUM] * 4 + [buckets_groups.FOLD_MAX]))
     fold.unit = data.draw(st.sampled_from([(1.0, 1.0)] * 4 + [(1.0, 1000.0)]))
     times = blocks.decode()[2].tolist()
     taken = ALWAYS
@@ -345,7 +351,7 @@ def test_meters_of_which_some_readings_are_not_taken_have_no_lines(taken, count)
     Fold(blocks, [0, 1], [(0.0, 0.0, 1.0)], [0], EDGES).assert_like_readings(taken)
 
 
-@pytest.mark.parametrize("how", [places.FOLD_MIN, places.FOLD_MAX])
+@pytest.mark.parametrize("how", [buckets_groups.FOLD_MIN, buckets_groups.FOLD_MAX])
 def test_the_least_and_the_greatest_of_a_group_are_not_of_lines(how):
     blocks = blocks_of(
         meter_blocks(0, block_of(0, steps(20), 100)) + meter_blocks(1, block_of(3, steps(20, 5), 7))
@@ -462,7 +468,7 @@ def test_an_interval_over_a_gap_is_shared_out_and_counts_once():
     edges = np.arange(0, 7) * HOUR
     assert lines_count(blocks, edges) == 1
     found = Fold(blocks, [0, 1], [(0.0, 0.0, 1.0)], [0], edges).assert_like_readings()
-    row_counts, sums, counts = found[0, 0], sums_of(found)[0], found[0, 1 + places.CELL_FIELDS]
+    row_counts, sums, counts = found[0, 0], sums_of(found)[0], found[0, 1 + buckets_groups.CELL_FIELDS]
     assert row_counts.tolist() == [1, 1, 1, 1, 1, 1]
     assert sums.tolist() == [5, 3, 3, 3, 3, 5]
     assert counts.tolist() == [1, 1, 0, 0, 0, 1]

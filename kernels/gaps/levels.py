@@ -8,9 +8,9 @@ are as kernels/gaps/cut.py cuts it.
 
 import numpy as np
 
+from ..buckets.quantiles import are_bounds
 from ..codec.qualities import ESTIMATED, MISSING, worse_of
 from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
-from ..quantiles import are_bounds
 from .cut import (
     CONSTANT,
     MALFORMED,

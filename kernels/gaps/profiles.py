@@ -5,8 +5,8 @@ Rows cover [starts[i], ends[i]). `zone` is a count of transitions, their instant
 
 import numpy as np
 
+from ..buckets.quantiles import are_bounds, sort_into
 from ..compiler.jit import Float64Array, Int32Array, Int64Array, inner, kernel
-from ..quantiles import are_bounds, sort_into
 from .cut import (
     PIECE_AFTER,
     PIECE_BEFORE,

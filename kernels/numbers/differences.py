@@ -7,7 +7,7 @@ Whatever is no such decimal has the difference of its doubles.
 
 import numpy as np
 
-from ..cells import EXACT_MANTISSA_MAX
+from ..buckets.cells import EXACT_MANTISSA_MAX
 from ..codec.floats import POWERS_OF_TEN, exponent_of, scaled
 from ..compiler.jit import inner
 

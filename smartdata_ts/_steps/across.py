@@ -12,7 +12,7 @@ from smartdata_ts._scan import TIME_TYPE
 from smartdata_ts._steps.folding import COUNT_OF, MAX, MIN, SUM, SUM_OF_ALL, Part, Places, concatenated, fold
 from smartdata_ts._units import Conversion, common_unit, conversion
 from smartdata_ts.errors import UnitError
-from smartdata_ts.kernels import quantiles
+from smartdata_ts.kernels.buckets import quantiles
 from smartdata_ts.kernels.compiler.jit import Float64Array
 
 HOWS = ("sum", "mean", "min", "max", "count", "median")

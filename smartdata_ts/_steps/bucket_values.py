@@ -14,8 +14,8 @@ from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._steps.resample import AGGREGATES
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels import cells as kernel_cells
-from smartdata_ts.kernels import quantiles, reduce
+from smartdata_ts.kernels.buckets import cells as kernel_cells
+from smartdata_ts.kernels.buckets import quantiles, reduce
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
 from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 

@@ -10,26 +10,26 @@ from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps import shares
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
-from smartdata_ts.kernels import amounts as kernel_amounts
+from smartdata_ts.kernels.buckets import intervals as kernel_intervals
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
 AGGREGATES = ("sum", "count", "min", "max", "expected_count", "completeness", "estimated_share")
 OF_LEVELS = ("time_mean", "completeness", "estimated_share")
 _CELLS_MAX = 196_608  # of all slots; with eight times as many, hourly sums took half as long again
-# Fills rows of some slots: given these, the edges, and room (see kernels/amounts.py); returns their count.
+# Fills rows of some slots, given these, the edges, and room (kernels/buckets/intervals.py); returns how many.
 Reduce = Callable[[slice, Int64Array, Int64Array, Float64Array], int]
 # Slot, bucket start, and the aggregates, of some rows.
 _Rows = tuple[Int32Array, Int64Array, dict[str, np.ndarray]]
 # What each aggregate is made of.
 _FIELDS: dict[str, tuple[int, ...]] = {
-    "sum": (kernel_amounts.EMIT_SUM,),
-    "count": (kernel_amounts.EMIT_COUNT,),
-    "min": (kernel_amounts.EMIT_MIN,),
-    "max": (kernel_amounts.EMIT_MAX,),
+    "sum": (kernel_intervals.EMIT_SUM,),
+    "count": (kernel_intervals.EMIT_COUNT,),
+    "min": (kernel_intervals.EMIT_MIN,),
+    "max": (kernel_intervals.EMIT_MAX,),
     "expected_count": (),
-    "time_mean": (kernel_amounts.EMIT_SUM, kernel_amounts.EMIT_COVERED),
-    "completeness": (kernel_amounts.EMIT_COVERED,),
-    "estimated_share": (kernel_amounts.EMIT_ESTIMATED, kernel_amounts.EMIT_COVERED),
+    "time_mean": (kernel_intervals.EMIT_SUM, kernel_intervals.EMIT_COVERED),
+    "completeness": (kernel_intervals.EMIT_COVERED,),
+    "estimated_share": (kernel_intervals.EMIT_ESTIMATED, kernel_intervals.EMIT_COVERED),
 }
 
 
@@ -64,7 +64,7 @@ class Buckets:
 
         def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
             own = bounds[slots.start : slots.stop + 1]
-            return kernel_amounts.reduce_intervals(own, *rows, edges, control, columns)
+            return kernel_intervals.reduce_intervals(own, *rows, edges, control, columns)
 
         return self.reduced(frame.first, frame.end, span, context, reduce, steps)
 
@@ -99,15 +99,15 @@ class Buckets:
         bucket_count = edges.size - 1
         room = (slots.stop - slots.start) * bucket_count
         fields = list(dict.fromkeys(field for name in self.aggregates for field in _FIELDS[name]))
-        control = context.room("control", kernel_amounts.REDUCE_FIELDS + 2 * room).view(np.int64)
-        control[kernel_amounts.KEEP_EMPTY] = self.empty
-        control[1 : kernel_amounts.REDUCE_FIELDS] = -1
+        control = context.room("control", kernel_intervals.REDUCE_FIELDS + 2 * room).view(np.int64)
+        control[kernel_intervals.KEEP_EMPTY] = self.empty
+        control[1 : kernel_intervals.REDUCE_FIELDS] = -1
         control[1 + np.array(fields, np.int64)] = np.arange(len(fields))
-        cell_size = bucket_count * kernel_amounts.CELL_FIELDS
+        cell_size = bucket_count * kernel_intervals.CELL_FIELDS
         columns = context.room("columns", cell_size + len(fields) * room)
         count = reduce(slots, clipped(edges, context), control, columns) if bucket_count else 0
         assert count >= 0, "a frame's columns do not fit each other"
-        own, buckets = control[kernel_amounts.REDUCE_FIELDS :].reshape(2, room)[:, :count]
+        own, buckets = control[kernel_intervals.REDUCE_FIELDS :].reshape(2, room)[:, :count]
         row_slots = own.astype(np.int32)
         row_slots += np.int32(slots.start)
         told = dict(zip(fields, columns[cell_size:].reshape(len(fields), room)[:, :count], strict=True))
@@ -148,9 +148,9 @@ def _column(
     if name == "completeness":
         return column / widths
     if name == "time_mean":
-        return column / told[kernel_amounts.EMIT_COVERED]
+        return column / told[kernel_intervals.EMIT_COVERED]
     if name == "estimated_share":
-        covered = told[kernel_amounts.EMIT_COVERED]
+        covered = told[kernel_intervals.EMIT_COVERED]
         return np.where(covered > 0, column / np.maximum(covered, 1), np.nan)
     return column.copy()
 

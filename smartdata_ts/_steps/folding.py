@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smartdata_ts.kernels import places as kernel_places
+from smartdata_ts.kernels.buckets import groups as kernel_groups
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
-SUM, SUM_OF_ALL = kernel_places.FOLD_SUM, kernel_places.FOLD_SUM_OF_ALL
-MIN, MAX = kernel_places.FOLD_MIN, kernel_places.FOLD_MAX
+SUM, SUM_OF_ALL = kernel_groups.FOLD_SUM, kernel_groups.FOLD_SUM_OF_ALL
+MIN, MAX = kernel_groups.FOLD_MIN, kernel_groups.FOLD_MAX
 COUNT_OF = "count of "
 _TABLE_SIZE = 32_768  # at first
 
@@ -56,9 +56,9 @@ class Places:
 
     def _number(self, groups: Int32Array, times: Int64Array, state: Int64Array, numbers: Int64Array) -> int:
         places = (self._table, self._groups, self._times)
-        done = kernel_places.number_places(groups, times, *places, state, numbers)
+        done = kernel_groups.number_places(groups, times, *places, state, numbers)
         assert done >= 0, "places are whole"
-        self._count = int(state[kernel_places.PLACE_COUNT])
+        self._count = int(state[kernel_groups.PLACE_COUNT])
         return done
 
 
@@ -72,11 +72,11 @@ def fold(parts: Iterable[Part], hows: dict[str, int], counted: Iterable[str] = (
     for part in parts:
         numbers = places.numbers_of(part.groups, part.times)
         for name, how in hows.items():
-            cells[name] = _grown(cells[name], places.times.size * kernel_places.CELL_FIELDS)
-            folded = kernel_places.fold_values(numbers, part.columns[name], how, cells[name])
+            cells[name] = _grown(cells[name], places.times.size * kernel_groups.CELL_FIELDS)
+            folded = kernel_groups.fold_values(numbers, part.columns[name], how, cells[name])
             assert folded == numbers.size, "every row has a place and a value"
     shaped = {
-        name: own.reshape(-1, kernel_places.CELL_FIELDS)[: places.times.size] for name, own in cells.items()
+        name: own.reshape(-1, kernel_groups.CELL_FIELDS)[: places.times.size] for name, own in cells.items()
     }
     return Part(places.groups, places.times, columns_of(shaped, counted))
 

@@ -15,11 +15,11 @@ from smartdata_ts._steps.buckets import Reduce, clipped
 from smartdata_ts._steps.folding import Part, columns_of
 from smartdata_ts._steps.frame import Context, Frame, Step, to_batch
 from smartdata_ts._steps.register_buckets import RegisterBuckets
-from smartdata_ts.kernels import amounts as kernel_amounts
-from smartdata_ts.kernels import places as kernel_places
 from smartdata_ts.kernels import register_amounts, register_blocks
+from smartdata_ts.kernels.buckets import groups as kernel_groups
+from smartdata_ts.kernels.buckets import intervals as kernel_intervals
 
-_FIELDS = {"sum": kernel_amounts.EMIT_SUM, "count": kernel_amounts.EMIT_COUNT}
+_FIELDS = {"sum": kernel_intervals.EMIT_SUM, "count": kernel_intervals.EMIT_COUNT}
 _PLACES_SIZE_MAX = 3 << 18  # words: what the processor's caches keep
 
 
@@ -79,13 +79,13 @@ class RegisterFolds:
         edges = self.registers.buckets.edges(span, context)
         groups, numbers = np.unique(self.members.groups[first:end], return_inverse=True)
         hows = self.across.hows(self.schema)
-        cell_size = len(hows) * kernel_places.CELL_FIELDS
+        cell_size = len(hows) * kernel_groups.CELL_FIELDS
         shape = (groups.size, 1 + cell_size + register_amounts.STEP_FIELDS, edges.size - 1)
         size = int(np.prod(shape))
         if not 0 < size <= _PLACES_SIZE_MAX:
             return None
         control = np.full(register_amounts.FOLD_FIELDS, -1)
-        control[kernel_amounts.KEEP_EMPTY] = 0
+        control[kernel_intervals.KEEP_EMPTY] = 0
         for column, name in enumerate(hows):
             control[1 + _FIELDS[name]] = column
         control[register_amounts.FOLD_HOW] = hows["sum"]
@@ -98,7 +98,7 @@ class RegisterFolds:
             assert count >= 0, "a frame's columns do not fit each other"
         table = places.reshape(shape)
         of_group, buckets = np.nonzero(table[:, 0])
-        cells = table[of_group, 1 : 1 + cell_size, buckets].reshape(-1, len(hows), kernel_places.CELL_FIELDS)
+        cells = table[of_group, 1 : 1 + cell_size, buckets].reshape(-1, len(hows), kernel_groups.CELL_FIELDS)
         columns = columns_of({name: cells[:, k] for k, name in enumerate(hows)}, ["sum"])
         return Part(groups[of_group], edges[buckets], columns)
 

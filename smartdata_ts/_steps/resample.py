@@ -14,10 +14,10 @@ from smartdata_ts._readings import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice, read_unsettled
 from smartdata_ts._series_blocks import SeriesBlocks, head_in, series_blocks
 from smartdata_ts._steps import shares
-from smartdata_ts.kernels import cells as kernel_cells
-from smartdata_ts.kernels import reduce as kernel_reduce
+from smartdata_ts.kernels.buckets import cells as kernel_cells
+from smartdata_ts.kernels.buckets import reduce as kernel_reduce
+from smartdata_ts.kernels.buckets.growth import GROWTH_FIELDS
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
-from smartdata_ts.kernels.growth import GROWTH_FIELDS
 
 AGGREGATES = {
     "count": kernel_cells.AGGREGATE_COUNT,

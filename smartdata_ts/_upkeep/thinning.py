@@ -20,8 +20,8 @@ from smartdata_ts._quality import RANKS
 from smartdata_ts._readings import Readings
 from smartdata_ts._steps.frame import usable
 from smartdata_ts._versions import Versions, join
-from smartdata_ts.kernels import cells as kernel_cells
-from smartdata_ts.kernels import reduce as kernel_reduce
+from smartdata_ts.kernels.buckets import cells as kernel_cells
+from smartdata_ts.kernels.buckets import reduce as kernel_reduce
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
 Mask = npt.NDArray[np.bool_]

@@ -9,6 +9,20 @@ What has been added so far is told by `grown`: (exponent, first bucket, last buc
 
 import numpy as np
 
+from ..codec.blocks import COUNT
+from ..codec.floats import POWERS_OF_TEN
+from ..codec.lines import (
+    LINE_FIELDS,
+    LINE_FIRST,
+    LINE_TIME,
+    TOKENS_SLACK,
+    last_time,
+    least_token,
+    open_steps,
+    read_lines,
+    sums_of,
+)
+from ..compiler.jit import inner
 from .cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
@@ -23,20 +37,6 @@ from .cells import (
     bucket_at,
     merge_run,
 )
-from .codec.blocks import COUNT
-from .codec.floats import POWERS_OF_TEN
-from .codec.lines import (
-    LINE_FIELDS,
-    LINE_FIRST,
-    LINE_TIME,
-    TOKENS_SLACK,
-    last_time,
-    least_token,
-    open_steps,
-    read_lines,
-    sums_of,
-)
-from .compiler.jit import inner
 
 GROWTH_COUNT, GROWTH_TOTAL, GROWTH_FIRST, GROWTH_LAST = range(4)
 GROWTH_FIELDS = 4

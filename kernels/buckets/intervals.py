@@ -5,9 +5,9 @@ Shares are differences of the amount interpolated at the edges, so that they tel
 
 import numpy as np
 
-from .codec.qualities import is_estimate
-from .compiler.jit import Float64Array, Int64Array, UInt8Array, inner, kernel
-from .numbers.sums import two_sum
+from ..codec.qualities import is_estimate
+from ..compiler.jit import Float64Array, Int64Array, UInt8Array, inner, kernel
+from ..numbers.sums import two_sum
 
 # One cell a bucket; the first six fields are what may be asked for.
 CELL_SUM = 0

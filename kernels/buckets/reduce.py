@@ -12,6 +12,23 @@ and is within an ulp of the exact one.
 
 import numpy as np
 
+from ..codec.blocks import (
+    COUNT,
+    DESCRIPTOR_FIELDS,
+    QUALITIES_END,
+    QUALITIES_OFFSET,
+    SLOT,
+    VALUES_END,
+    VALUES_OFFSET,
+    first_at_or_after,
+    read_times,
+    tables_of,
+)
+from ..codec.entropy import MALFORMED
+from ..codec.floats import PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
+from ..codec.integers import read_integers
+from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
+from ..numbers.sums import two_sum
 from .cells import (
     CELL_FIELDS,
     EMIT_ROW,
@@ -26,22 +43,6 @@ from .cells import (
     emit_slot,
     merge_run,
 )
-from .codec.blocks import (
-    COUNT,
-    DESCRIPTOR_FIELDS,
-    QUALITIES_END,
-    QUALITIES_OFFSET,
-    SLOT,
-    VALUES_END,
-    VALUES_OFFSET,
-    first_at_or_after,
-    read_times,
-    tables_of,
-)
-from .codec.entropy import MALFORMED
-from .codec.floats import PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
-from .codec.integers import read_integers
-from .compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
 from .growth import (
     GROWTH_FIELDS,
     NO_GROWTH,
@@ -51,7 +52,6 @@ from .growth import (
     emit_growth,
     merge_growth,
 )
-from .numbers.sums import two_sum
 
 # What `control` holds before its integer scratch.
 CONTROL_TIME_MIN = SPAN_TIME_MIN

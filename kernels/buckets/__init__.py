@@ -1,0 +1,1 @@
+"""Readings and intervals reduced to buckets, and buckets to groups."""
