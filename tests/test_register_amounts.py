@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels import register_amounts, registers
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
+from smartdata_ts.kernels.registers import events as registers_events
+from smartdata_ts.kernels.registers import reduce as registers_reduce
 
 # Per meter: its slot, modulus, multiplier, and (step, register, quality) of every reading.
 meters_with_readings = st.lists(
@@ -74,7 +75,7 @@ def room_for(row_count: int, bucket_count: int, keep_empty: bool) -> tuple[np.nd
 
 def with_scratch(bounds: np.ndarray, *columns: np.ndarray) -> np.ndarray:
     largest = max(int(np.diff(bounds).max()), 0)
-    return np.concatenate([*columns, np.empty(register_amounts.SCRATCH_FIELDS * largest)])
+    return np.concatenate([*columns, np.empty(registers_reduce.SCRATCH_FIELDS * largest)])
 
 
 @given(
@@ -102,11 +103,11 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
         np.empty(count, np.uint8),
         np.empty(4 * count, np.int64),
     )
-    made = registers.pick_readings(bounds, times, values, moduli, points, events)
+    made = registers_events.pick_readings(bounds, times, values, moduli, points, events)
     numbers = np.repeat(np.arange(len(meters), dtype=np.int32), np.diff(bounds))
     facts = np.concatenate([moduli, multipliers])
     columns = (numbers, times, values, qualities)
-    made = registers.intervals_between(points[:made], events, *columns, facts, found)
+    made = registers_events.intervals_between(points[:made], events, *columns, facts, found)
     starts, ends, used, told = found[: 4 * (count if count else 0)].reshape(4, count)[:, :made]
     used = used.view(np.float64) * unit[0] / unit[1]
     own = np.searchsorted(slots[told >> 16], np.arange(slots[-1] + 2))
@@ -119,7 +120,7 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
         bounds, slots, *facts.reshape(2, -1), *np.repeat(unit, len(meters)).reshape(2, -1)
     )
     columns = (times, values, qualities, edges)
-    fused = register_amounts.reduce_registers(bounds, meters_of, *columns, fused_control, fused_cells)
+    fused = registers_reduce.reduce_registers(bounds, meters_of, *columns, fused_control, fused_cells)
     assert fused == rows >= 0
     np.testing.assert_array_equal(fused_control, control)
     first = bucket_count * buckets_intervals.CELL_FIELDS
@@ -157,7 +158,7 @@ def test_registers_that_do_not_fit_are_malformed(change: dict[str, object]) -> N
     }
     given |= change
     control = np.zeros(buckets_intervals.REDUCE_FIELDS + 2 * given["room"], np.int64)
-    status = register_amounts.reduce_registers(
+    status = registers_reduce.reduce_registers(
         np.array(given["bounds"], np.int64),
         np.array(given["meters"] + [0.0] * given["scratch"]),
         np.array(given["times"], np.int64),
@@ -191,13 +192,13 @@ def test_rows_are_folded_as_by_places(
     bucket_count = edges.size - 1
     control, cells = room_for(3 * bucket_count, bucket_count, keep_empty=False)
     columns = (*readings, edges)
-    count = register_amounts.reduce_registers(bounds, meters_of, *columns, control, cells)
+    count = registers_reduce.reduce_registers(bounds, meters_of, *columns, control, cells)
     slots, buckets = control[buckets_intervals.REDUCE_FIELDS :].reshape(2, -1)[:, :count]
     rows = cells[bucket_count * buckets_intervals.CELL_FIELDS :].reshape(6, -1)[:, :count]
 
     fields = [buckets_intervals.EMIT_SUM, buckets_intervals.EMIT_COUNT]
     cell_size = (max(columns_to) + 1) * buckets_groups.CELL_FIELDS
-    shape = (3, bucket_count, 1 + cell_size + register_amounts.STEP_FIELDS)
+    shape = (3, bucket_count, 1 + cell_size + registers_reduce.STEP_FIELDS)
     expected = np.zeros(shape)
     numbers = np.array(groups)[slots] * bucket_count + buckets
     expected[:, :, 0] = np.bincount(numbers, minlength=3 * bucket_count).reshape(3, bucket_count)
@@ -210,12 +211,12 @@ def test_rows_are_folded_as_by_places(
             first = 1 + column * buckets_groups.CELL_FIELDS
             expected[:, :, first : first + buckets_groups.CELL_FIELDS] = own.reshape(3, bucket_count, -1)
 
-    fold_control = np.full(register_amounts.FOLD_FIELDS + 3, -1)
+    fold_control = np.full(registers_reduce.FOLD_FIELDS + 3, -1)
     fold_control[buckets_intervals.KEEP_EMPTY] = 0
     fold_control[1 + np.array(fields)] = columns_to
-    fold_control[register_amounts.FOLD_HOW :] = how, *groups
+    fold_control[registers_reduce.FOLD_HOW :] = how, *groups
     found = np.zeros(expected.size)
-    assert register_amounts.fold_registers(bounds, meters_of, *columns, fold_control, found) == count
+    assert registers_reduce.fold_registers(bounds, meters_of, *columns, fold_control, found) == count
     by_field = found.reshape(3, shape[2], bucket_count)
     np.testing.assert_array_equal(by_field.transpose(0, 2, 1).view(np.int64), expected.view(np.int64))
 
@@ -245,7 +246,7 @@ def test_folds_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
     control = np.array(
         [given["keeps_empty"], *given["fields"], buckets_groups.FOLD_SUM, *given["groups"]], np.int64
     )
-    status = register_amounts.fold_registers(
+    status = registers_reduce.fold_registers(
         np.array([0, 2, 3]),
         np.concatenate([given["slots"], np.zeros(2), np.ones(6), np.zeros(16)]),
         np.array(given["times"]),

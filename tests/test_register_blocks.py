@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from test_register_amounts import columns_of, edges_of, edges_or_meter, meters_with_readings
 
 from smartdata_ts import _quality
-from smartdata_ts.kernels import register_amounts, register_blocks
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, TIMES_OFFSET, VALUES_END
+from smartdata_ts.kernels.registers import blocks as registers_blocks
+from smartdata_ts.kernels.registers import reduce as registers_reduce
 
-MALFORMED_BLOCK = register_blocks.MALFORMED_BLOCK
+MALFORMED_BLOCK = registers_blocks.MALFORMED_BLOCK
 one_meter_a_slot = meters_with_readings.map(
     lambda meters: [(slot, *meter[1:]) for slot, meter in enumerate(meters)]
 )
@@ -43,13 +44,13 @@ NO_EXCHANGE = (INT64_MIN, np.nan, np.nan)
 
 
 def fold_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray]:
-    control = np.full(register_amounts.FOLD_FIELDS + slot_count, -1)
+    control = np.full(registers_reduce.FOLD_FIELDS + slot_count, -1)
     control[
         [buckets_intervals.KEEP_EMPTY, 1 + buckets_intervals.EMIT_SUM, 1 + buckets_intervals.EMIT_COUNT]
     ] = 0, 0, 1
-    control[register_amounts.FOLD_HOW :] = buckets_groups.FOLD_SUM, *(slot % 2 for slot in range(slot_count))
+    control[registers_reduce.FOLD_HOW :] = buckets_groups.FOLD_SUM, *(slot % 2 for slot in range(slot_count))
     return control, np.zeros(
-        2 * bucket_count * (1 + 2 * buckets_groups.CELL_FIELDS + register_amounts.STEP_FIELDS)
+        2 * bucket_count * (1 + 2 * buckets_groups.CELL_FIELDS + registers_reduce.STEP_FIELDS)
     )
 
 
@@ -62,8 +63,8 @@ def row_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray
 
 # Each with the kernel of columns, and what makes room for its rows.
 KERNELS = {
-    register_blocks.reduce_register_blocks: (register_amounts.reduce_registers, row_room),
-    register_blocks.fold_register_blocks: (register_amounts.fold_registers, fold_room),
+    registers_blocks.reduce_register_blocks: (registers_reduce.reduce_registers, row_room),
+    registers_blocks.fold_register_blocks: (registers_reduce.fold_registers, fold_room),
 }
 
 
@@ -93,13 +94,13 @@ def test_blocks_are_reduced_as_their_readings_are(
     columns = (times[usable], values[usable], qualities[usable])
     own = np.searchsorted(meter_of[usable], slots)
     control, expected = room_for(len(meters), edges.size - 1)
-    facts = facts_of(meters, 30 * register_amounts.SCRATCH_FIELDS)
+    facts = facts_of(meters, 30 * registers_reduce.SCRATCH_FIELDS)
     count = kernel(own, facts, *columns, edges, control, expected)
 
     blocks = encode(times, values, qualities, starts)
     of_blocks = np.searchsorted(meter_of[starts[:-1]], slots)
     found_control, found = room_for(len(meters), edges.size - 1)
-    facts = facts_of(meters, 32 * register_blocks.BLOCK_SCRATCH_FIELDS, [NO_EXCHANGE] * len(meters))
+    facts = facts_of(meters, 32 * registers_blocks.BLOCK_SCRATCH_FIELDS, [NO_EXCHANGE] * len(meters))
     payloads = (blocks.data, blocks.descriptors, blocks.tables)
     pairs = np.repeat(of_blocks, 2)[1:-1]
     assert block_kernel(*payloads, pairs, facts, edges, found_control, found) == count >= 0
@@ -162,7 +163,7 @@ def test_exchanged_meters_are_reduced_as_their_readings_are(
     own = np.cumsum([0, *map(len, split)])
     control, expected = room_for(slot_count, edges.size - 1)
     count = kernel(
-        own, facts_of(meters, 30 * register_amounts.SCRATCH_FIELDS), *columns, edges, control, expected
+        own, facts_of(meters, 30 * registers_reduce.SCRATCH_FIELDS), *columns, edges, control, expected
     )
 
     ends = np.cumsum([0, *(len(times) for times, _ in readings)]).tolist()
@@ -172,7 +173,7 @@ def test_exchanged_meters_are_reduced_as_their_readings_are(
     of_slots = np.searchsorted(starts, ends)
     pairs = np.array([of_slots[[int(meter[0]), int(meter[0]) + 1]] for meter in meters]).ravel()
     found_control, found = room_for(slot_count, edges.size - 1)
-    facts = facts_of(meters, 22 * register_blocks.BLOCK_SCRATCH_FIELDS, exchanges, taken)
+    facts = facts_of(meters, 22 * registers_blocks.BLOCK_SCRATCH_FIELDS, exchanges, taken)
     payloads = (blocks.data, blocks.descriptors, blocks.tables)
     assert block_kernel(*payloads, pairs, facts, edges, found_control, found) == count >= 0
     np.testing.assert_array_equal(found_control, control)
@@ -189,7 +190,7 @@ def status_of(blocks: Blocks, kernel, scratch: int = 10, **change) -> int:
     given = {"bounds": [0, 2], "edges": [0, 40, 80], "slots": 1} | change
     control, columns = KERNELS[kernel][1](1, 2)
     meter = (0.0, 0.0, 1.0)
-    facts = facts_of([meter], scratch * register_blocks.BLOCK_SCRATCH_FIELDS, [NO_EXCHANGE])
+    facts = facts_of([meter], scratch * registers_blocks.BLOCK_SCRATCH_FIELDS, [NO_EXCHANGE])
     facts[0] = change.get("slot", 0.0)
     payloads = (blocks.data, blocks.descriptors, blocks.tables)
     return kernel(*payloads, np.array(given["bounds"]), facts, np.array(given["edges"]), control, columns)
@@ -240,7 +241,7 @@ def test_what_does_not_fit_is_malformed(kernel, change) -> None:
 
 @pytest.mark.parametrize("slot", [-1.0, 1.0, np.nan])
 def test_a_slot_that_has_no_place_is_malformed(slot: float) -> None:
-    kernel = register_blocks.fold_register_blocks
+    kernel = registers_blocks.fold_register_blocks
     assert status_of(two_blocks(), kernel, slot=slot) == buckets_intervals.MALFORMED
 
 
@@ -249,7 +250,7 @@ def test_a_slot_that_has_no_place_is_malformed(slot: float) -> None:
 def test_exchanges_out_of_order_are_malformed(kernel, times: tuple[int, int]) -> None:
     blocks = two_blocks()
     exchanges = [NO_EXCHANGE, *((time, 1.0, 0.0) for time in times)]
-    facts = facts_of([(0.0, 0.0, 1.0)] * 3, 10 * register_blocks.BLOCK_SCRATCH_FIELDS, exchanges)
+    facts = facts_of([(0.0, 0.0, 1.0)] * 3, 10 * registers_blocks.BLOCK_SCRATCH_FIELDS, exchanges)
     payloads = (blocks.data, blocks.descriptors, blocks.tables)
     control, columns = KERNELS[kernel][1](1, 2)
     bounds = np.array([0, 2] * 3)

@@ -10,7 +10,7 @@ from register_town import HOUR, fill
 import smartdata_ts as sd
 from smartdata_ts._steps import buckets, frame, register_buckets
 from smartdata_ts.errors import CorruptChunkError
-from smartdata_ts.kernels import register_blocks
+from smartdata_ts.kernels.registers import blocks as registers_blocks
 
 AGGREGATES = ("sum", "count", "min", "max", "completeness", "estimated_share")
 
@@ -110,7 +110,7 @@ def test_what_blocks_alone_do_not_tell_becomes_columns(
 def test_a_block_that_cannot_be_decoded_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with sd.open(tmp_path / "town.sdts") as store:
         buckets_of = town_of_blocks(store).resample("1d", "sum")
-        status = register_blocks.MALFORMED_BLOCK - 1
-        monkeypatch.setattr(register_blocks, "reduce_register_blocks", lambda *_: status)
+        status = registers_blocks.MALFORMED_BLOCK - 1
+        monkeypatch.setattr(registers_blocks, "reduce_register_blocks", lambda *_: status)
         with pytest.raises(CorruptChunkError, match=r"payload cannot be decoded"):
             buckets_of.to_arrow()

@@ -12,18 +12,19 @@ from test_lines import linear, lines_of
 from test_register_blocks import NO_EXCHANGE, Exchange, split_at_exchanges
 
 from smartdata_ts import _quality
-from smartdata_ts.kernels import register_amounts, register_blocks
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, PREFIX
 from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
-from smartdata_ts.kernels.register_amounts import FOLD_FIELDS, FOLD_HOW, STEP_FIELDS
-from smartdata_ts.kernels.register_lines import open_meter, width_of
+from smartdata_ts.kernels.registers import blocks as registers_blocks
+from smartdata_ts.kernels.registers import reduce as registers_reduce
+from smartdata_ts.kernels.registers.lines import open_meter, width_of
+from smartdata_ts.kernels.registers.reduce import FOLD_FIELDS, FOLD_HOW, STEP_FIELDS
 
 HOUR = 3_600_000_000
 ALWAYS = (INT64_MIN, INT64_MAX)
-MALFORMED_BLOCK = register_blocks.MALFORMED_BLOCK
+MALFORMED_BLOCK = registers_blocks.MALFORMED_BLOCK
 Meter = tuple[float, float, float]  # slot, modulus, multiplier
 
 
@@ -59,7 +60,7 @@ def block_facts(meters: list[Meter], room: int, exchanges=None, taken=ALWAYS, un
     facts = facts_of(meters, unit)
     facts += [*np.repeat([taken], len(meters), axis=0).T.copy().view(np.float64)]
     facts += [np.array(times, np.int64).view(np.float64), np.array(finals), np.array(initials)]
-    return np.concatenate([*facts, np.full((room + 2) * register_blocks.BLOCK_SCRATCH_FIELDS, np.nan)])
+    return np.concatenate([*facts, np.full((room + 2) * registers_blocks.BLOCK_SCRATCH_FIELDS, np.nan)])
 
 
 def fold_room(groups: list[int], bucket_count: int, columns=(0, 1), how=buckets_groups.FOLD_SUM):
@@ -96,7 +97,7 @@ class Fold:
             slots = [int(slot) for slot, _, _ in self.meters]
             pairs = np.array([self.bounds[[slot, slot + 1]] for slot in slots]).ravel()
         given_blocks = (self.blocks.data, self.blocks.descriptors, self.blocks.tables)
-        count = register_blocks.fold_register_blocks(*given_blocks, pairs, facts, self.edges, control, found)
+        count = registers_blocks.fold_register_blocks(*given_blocks, pairs, facts, self.edges, control, found)
         return count, self.shaped(found)
 
     def readings(self, taken=ALWAYS) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -114,11 +115,11 @@ class Fold:
     def by_readings(self, readings) -> tuple[int, np.ndarray]:
         control, found = fold_room(self.groups, self.edges.size - 1, self.columns, self.how)
         bounds = np.cumsum([0, *(times.size for times, _, _ in readings)])
-        scratch = np.empty((int(np.diff(bounds).max()) + 2) * register_amounts.SCRATCH_FIELDS)
+        scratch = np.empty((int(np.diff(bounds).max()) + 2) * registers_reduce.SCRATCH_FIELDS)
         facts = np.concatenate([*facts_of(self.meters, self.unit), scratch])
         times, values, qualities = (np.concatenate(column) for column in zip(*readings, strict=True))
         columns = (times, values, qualities, self.edges)
-        count = register_amounts.fold_registers(bounds, facts, *columns, control, found)
+        count = registers_reduce.fold_registers(bounds, facts, *columns, control, found)
         return count, self.shaped(found)
 
     def assert_like_readings(self, taken=ALWAYS) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts.kernels import registers
+from smartdata_ts.kernels.registers import events as registers_events
 
 HOUR = 3_600_000_000
 FIRST, NONE, ROLLOVER, BACKFLOW, RESET, FAULT = 255, 0, 1, 2, 3, 4
@@ -16,7 +16,9 @@ def picked(values: list[float], modulus: float = 0, step: int = HOUR) -> list[tu
     times = np.arange(len(values), dtype=np.int64) * step
     points, events = np.empty(len(values), np.int64), np.empty(len(values), np.uint8)
     bounds, moduli = np.array([0, len(values)], np.int64), np.array([float(modulus)])
-    count = registers.pick_readings(bounds, times, np.array(values, np.float64), moduli, points, events)
+    count = registers_events.pick_readings(
+        bounds, times, np.array(values, np.float64), moduli, points, events
+    )
     assert count >= 0
     return list(zip(points[:count].tolist(), events[:count].tolist(), strict=True))
 
@@ -108,7 +110,7 @@ def test_intervals_between_points() -> None:
     meters = np.array([0.0, 100.0, 2.0, 0.5])
     intervals = np.empty(24, np.int64)
     columns = (slots, times, values, qualities)
-    count = registers.intervals_between(points, events, *columns, meters, intervals)
+    count = registers_events.intervals_between(points, events, *columns, meters, intervals)
     rows = intervals.reshape(4, 6)[:, :count]
     assert rows[:2].T.tolist() == [[0, 10], [10, 30], [40, 50], [50, 60]]
     np.testing.assert_array_equal(rows[2].view(float), [6.0, -1.0, 2.0, np.nan])
@@ -123,12 +125,12 @@ def test_intervals_between_points() -> None:
         (points, events, *columns, meters, intervals[:20]),
         (points, events, slots, times, values[:5], qualities, meters, intervals),
     ):
-        assert registers.intervals_between(*broken) == registers.MALFORMED
+        assert registers_events.intervals_between(*broken) == registers_events.MALFORMED
 
 
 @pytest.mark.parametrize("bounds", [[0, 3], [1, 2], [0], [0, 2, 1], [0, 3, 2], [-1, 2]])
 def test_bounds_that_do_not_fit_are_malformed(bounds: list[int]) -> None:
-    count = registers.pick_readings(
+    count = registers_events.pick_readings(
         np.array(bounds, np.int64),
         np.zeros(2, np.int64),
         np.zeros(2),
@@ -136,4 +138,4 @@ def test_bounds_that_do_not_fit_are_malformed(bounds: list[int]) -> None:
         np.empty(2, np.int64),
         np.empty(2, np.uint8),
     )
-    assert count == registers.MALFORMED
+    assert count == registers_events.MALFORMED

@@ -1,8 +1,8 @@
 """Registers, and flows, become amounts over intervals.
 
-kernels/registers.py has the rules for where a register falls. A flow (a gauge of L/s, of kW) is on the line
-between two of its readings; between two that are more than 1.5 usual steps apart it is not known. A mean of
-intervals (kind interval, L/s) is multiplied by their length.
+kernels/registers/events.py has the rules for where a register falls. A flow (a gauge of L/s, of kW) is on
+the line between two of its readings; between two that are more than 1.5 usual steps apart it is not known.
+A mean of intervals (kind interval, L/s) is multiplied by their length.
 """
 
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ from smartdata_ts._steps.frame import (
 from smartdata_ts._steps.shares import usual_lengths
 from smartdata_ts._units import Conversion, amount_of, conversion
 from smartdata_ts.errors import UnitError, UsageError
-from smartdata_ts.kernels import registers as kernel_registers
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array
+from smartdata_ts.kernels.registers import events as kernel_events
 
 EVENTS = ("none", "rollover", "backflow", "reset", "digit_fault")
 SCHEMA = pa.schema(
@@ -106,12 +106,12 @@ def _differences(kept: Frame, context: Context) -> Frame:
     points = np.empty(size, np.int64)
     events = np.empty(size, np.uint8)
     bounds = rows.bounds()
-    count = kernel_registers.pick_readings(bounds, rows.starts, rows.values, meters.moduli, points, events)
+    count = kernel_events.pick_readings(bounds, rows.starts, rows.values, meters.moduli, points, events)
     assert count >= 0, "a frame's columns do not fit each other"
     facts = np.concatenate([meters.moduli, meters.multipliers])
     found = np.empty(4 * count, np.int64)
     columns = (rows.slots, rows.starts, rows.values, rows.qualities)
-    made = kernel_registers.intervals_between(points[:count], events, *columns, facts, found)
+    made = kernel_events.intervals_between(points[:count], events, *columns, facts, found)
     assert made >= 0, "points are of these rows"
     starts, ends, amounts, told = (found[k * count : k * count + made] for k in range(4))
     slots = (told >> 16).astype(np.int32)

@@ -17,8 +17,9 @@ from smartdata_ts._steps.buckets import Buckets, Reduce
 from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meter_facts, meters_of
 from smartdata_ts._steps.frame import Context, Exchange, Frame, Step, usable
 from smartdata_ts._time_zone import DAY_US
-from smartdata_ts.kernels import register_amounts, register_blocks
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.registers import blocks as registers_blocks
+from smartdata_ts.kernels.registers import reduce as registers_reduce
 
 # The span of some series' intervals, and what gives their readings to a kernel.
 Opened = tuple[tuple[int, int], Reduce]
@@ -46,7 +47,7 @@ class RegisterBuckets:
         """One row a bucket that an amount reaches into, or a bucket of the span where `empty`."""
         if not self.suits(frame, context):
             return self.buckets.run(self.consumption.run(frame, context), context)
-        span, reduce = self.opened(frame, context, register_amounts.reduce_registers)
+        span, reduce = self.opened(frame, context, registers_reduce.reduce_registers)
         return self.buckets.reduced(frame.first, frame.end, span, context, reduce)
 
     def run_blocks(self, first: int, end: int, blocks: SeriesBlocks, context: Context) -> Frame | None:
@@ -54,7 +55,7 @@ class RegisterBuckets:
         if not self.suits_blocks(first, end, context):
             return None
         span = self.span_of_blocks(first, end, blocks, context)
-        reduce = self.opened_blocks(first, end, blocks, context, register_blocks.reduce_register_blocks)
+        reduce = self.opened_blocks(first, end, blocks, context, registers_blocks.reduce_register_blocks)
         return self.buckets.reduced(first, end, span, context, reduce)
 
     def suits(self, frame: Frame, context: Context) -> bool:
@@ -72,7 +73,7 @@ class RegisterBuckets:
         rows, bounds = meters.rows, meters.rows.bounds()
         factors = self._factors(frame.first, frame.end, context)[:, meters.slots]
         facts = np.vstack([meters.slots, meters.moduli, meters.multipliers, factors])
-        scratch_size = register_amounts.SCRATCH_FIELDS * int(np.diff(bounds).max(initial=0))
+        scratch_size = registers_reduce.SCRATCH_FIELDS * int(np.diff(bounds).max(initial=0))
         columns_of = (rows.starts, rows.values, rows.qualities)
 
         def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
@@ -104,7 +105,7 @@ class RegisterBuckets:
         facts = np.vstack([slots_of, moduli, multipliers, factors, taken, _told_by(exchanges, slots_of)])
         loaded = blocks.load()
         # An exchange's two readings may come on top.
-        scratch_size = register_blocks.BLOCK_SCRATCH_FIELDS * (int(loaded.counts.max()) + 2)
+        scratch_size = registers_blocks.BLOCK_SCRATCH_FIELDS * (int(loaded.counts.max()) + 2)
         payloads = (loaded.data, loaded.descriptors, loaded.tables)
         bounds = np.stack([loaded.bounds[slots_of], loaded.bounds[slots_of + 1]], axis=1)
 
@@ -112,8 +113,8 @@ class RegisterBuckets:
             low, high = np.searchsorted(slots_of, (slots.start, slots.stop))
             own = _with_scratch(facts[:, low:high], slots.start, scratch_size, context)
             status = kernel(*payloads, bounds[low:high].ravel(), own, edges, control, columns)
-            if status <= register_blocks.MALFORMED_BLOCK:
-                raise loaded.corrupt(register_blocks.MALFORMED_BLOCK - status)
+            if status <= registers_blocks.MALFORMED_BLOCK:
+                raise loaded.corrupt(registers_blocks.MALFORMED_BLOCK - status)
             return status
 
         return reduce

@@ -15,9 +15,10 @@ from smartdata_ts._steps.buckets import Reduce, clipped
 from smartdata_ts._steps.folding import Part, columns_of
 from smartdata_ts._steps.frame import Context, Frame, Step, to_batch
 from smartdata_ts._steps.register_buckets import RegisterBuckets
-from smartdata_ts.kernels import register_amounts, register_blocks
 from smartdata_ts.kernels.buckets import groups as kernel_groups
 from smartdata_ts.kernels.buckets import intervals as kernel_intervals
+from smartdata_ts.kernels.registers import blocks as registers_blocks
+from smartdata_ts.kernels.registers import reduce as registers_reduce
 
 _FIELDS = {"sum": kernel_intervals.EMIT_SUM, "count": kernel_intervals.EMIT_COUNT}
 _PLACES_SIZE_MAX = 3 << 18  # words: what the processor's caches keep
@@ -43,7 +44,7 @@ class RegisterFolds:
         """One row a group and bucket that an amount reaches into."""
         part = None
         if self.registers.suits(frame, context):
-            span, fold = self.registers.opened(frame, context, register_amounts.fold_registers)
+            span, fold = self.registers.opened(frame, context, registers_reduce.fold_registers)
             part = self._folded(frame.first, frame.end, span, [(0, frame.end - frame.first, fold)], context)
         if part is None:
             buckets = self.registers.run(frame, context)
@@ -62,7 +63,7 @@ class RegisterFolds:
         self, first: int, blocks: SeriesBlocks, context: Context
     ) -> Iterator[tuple[int, int, Reduce]]:
         """Ranges of slots, and what gives their blocks to the kernel until the next range is asked for."""
-        kernel = register_blocks.fold_register_blocks
+        kernel = registers_blocks.fold_register_blocks
         for slot, part in blocks.by_chunk():
             end = slot + part.slot_count
             yield slot, end, self.registers.opened_blocks(first + slot, first + end, part, context, kernel)
@@ -80,15 +81,15 @@ class RegisterFolds:
         groups, numbers = np.unique(self.members.groups[first:end], return_inverse=True)
         hows = self.across.hows(self.schema)
         cell_size = len(hows) * kernel_groups.CELL_FIELDS
-        shape = (groups.size, 1 + cell_size + register_amounts.STEP_FIELDS, edges.size - 1)
+        shape = (groups.size, 1 + cell_size + registers_reduce.STEP_FIELDS, edges.size - 1)
         size = int(np.prod(shape))
         if not 0 < size <= _PLACES_SIZE_MAX:
             return None
-        control = np.full(register_amounts.FOLD_FIELDS, -1)
+        control = np.full(registers_reduce.FOLD_FIELDS, -1)
         control[kernel_intervals.KEEP_EMPTY] = 0
         for column, name in enumerate(hows):
             control[1 + _FIELDS[name]] = column
-        control[register_amounts.FOLD_HOW] = hows["sum"]
+        control[registers_reduce.FOLD_HOW] = hows["sum"]
         places = context.room("places", size)
         places[:] = 0.0
         clipped_edges = clipped(edges, context)

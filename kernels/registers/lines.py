@@ -12,13 +12,13 @@ bucket before there are amounts, those of gaps among them, which are shared out 
 
 import numpy as np
 
-from .buckets.cells import INTEGER_POWERS
-from .buckets.groups import CELL_COUNT, CELL_FIELDS, CELL_LOST, FOLD_SUM
-from .buckets.growth import grows
-from .buckets.intervals import EMIT_COUNT, EMIT_SUM, amount_until
-from .codec.blocks import COUNT, DESCRIPTOR_FIELDS, QUALITIES_END, QUALITIES_OFFSET, tables_of
-from .codec.floats import POWERS_OF_TEN
-from .codec.lines import (
+from ..buckets.cells import INTEGER_POWERS
+from ..buckets.groups import CELL_COUNT, CELL_FIELDS, CELL_LOST, FOLD_SUM
+from ..buckets.growth import grows
+from ..buckets.intervals import EMIT_COUNT, EMIT_SUM, amount_until
+from ..codec.blocks import COUNT, DESCRIPTOR_FIELDS, QUALITIES_END, QUALITIES_OFFSET, tables_of
+from ..codec.floats import POWERS_OF_TEN
+from ..codec.lines import (
     LINE_FIELDS,
     LINE_FIRST,
     LINE_TIME,
@@ -28,9 +28,9 @@ from .codec.lines import (
     open_steps,
     read_lines,
 )
-from .compiler.jit import inner
-from .numbers.sums import two_sum
-from .register_amounts import FOLD_HOW, STEP_BEGINS, STEP_FIELDS, STEP_SUM, place_of
+from ..compiler.jit import inner
+from ..numbers.sums import two_sum
+from .reduce import FOLD_HOW, STEP_BEGINS, STEP_FIELDS, STEP_SUM, place_of
 
 # What is kept of a meter's blocks while its lines and tokens wait to be folded.
 _COUNT, _TOKENS, _LINES, _LINE_COUNT, _RISE, _BASE, _UNIT = range(7)

@@ -6,9 +6,9 @@ written to memory, neither interval nor bucket, before it is whole.
 
 import numpy as np
 
-from .buckets.groups import CELL_FIELDS as PLACE_CELL_FIELDS
-from .buckets.groups import FOLD_SUM, add_run, fold_value
-from .buckets.intervals import (
+from ..buckets.groups import CELL_FIELDS as PLACE_CELL_FIELDS
+from ..buckets.groups import FOLD_SUM, add_run, fold_value
+from ..buckets.intervals import (
     CELL_FIELDS,
     EMIT_COUNT,
     EMIT_ESTIMATED,
@@ -21,20 +21,20 @@ from .buckets.intervals import (
     bucket_of,
     has_room,
 )
-from .codec.blocks import first_at_or_after
-from .codec.floats import POWERS_OF_TEN
-from .codec.qualities import is_estimate
-from .compiler.jit import Float64Array, Int64Array, UInt8Array, inner, kernel
-from .numbers.differences import decimals_of
-from .numbers.sums import two_sum
-from .registers import EVENT_NONE, amount_between, pick_series, quality_between
+from ..codec.blocks import first_at_or_after
+from ..codec.floats import POWERS_OF_TEN
+from ..codec.qualities import is_estimate
+from ..compiler.jit import Float64Array, Int64Array, UInt8Array, inner, kernel
+from ..numbers.differences import decimals_of
+from ..numbers.sums import two_sum
+from .events import EVENT_NONE, amount_between, pick_series, quality_between
 
 # What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.
 METER_SLOT, METER_MODULUS, METER_MULTIPLIER, METER_NUMERATOR, METER_DENOMINATOR = range(5)
 METER_FIELDS = 5
 SCRATCH_FIELDS = 8
 
-# What a place holds last, int64s that nothing is left of when a kernel is done: see register_lines.py.
+# What a place holds last, int64s that nothing is left of when a kernel is done: see lines.py.
 STEP_SUM, STEP_BEGINS = range(2)
 STEP_FIELDS = 2
 

@@ -1,14 +1,14 @@
 """Registers straight from blocks to amounts over buckets: a meter's readings are never more than scratch.
 
-What is made of a meter is what kernels/register_amounts.py makes of it. That its readings do not leave the
+What is made of a meter is what kernels/registers/reduce.py makes of it. That its readings do not leave the
 processor's caches saves half of the time.
 """
 
 import numpy as np
 
-from .buckets.cells import EXACT_MANTISSA_MAX
-from .buckets.intervals import EMIT_ESTIMATED, MALFORMED, has_room
-from .codec.blocks import (
+from ..buckets.cells import EXACT_MANTISSA_MAX
+from ..buckets.intervals import EMIT_ESTIMATED, MALFORMED, has_room
+from ..codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
     QUALITIES_END,
@@ -19,11 +19,12 @@ from .codec.blocks import (
     read_times,
     tables_of,
 )
-from .codec.floats import PLAIN_VALUES, read_floats, unscale
-from .codec.qualities import is_reading, read_qualities
-from .compiler.jit import Float64Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
-from .numbers.differences import decimals_of
-from .register_amounts import (
+from ..codec.floats import PLAIN_VALUES, read_floats, unscale
+from ..codec.qualities import is_reading, read_qualities
+from ..compiler.jit import Float64Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
+from ..numbers.differences import decimals_of
+from .lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
+from .reduce import (
     METER_FIELDS,
     NOTHING,
     SCRATCH_FIELDS,
@@ -35,7 +36,6 @@ from .register_amounts import (
     is_growing,
     target_of,
 )
-from .register_lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
 
 MALFORMED_BLOCK = -2  # less the block's number
 

@@ -1,0 +1,1 @@
+"""Registers: what happened between readings, and their amounts in buckets."""
