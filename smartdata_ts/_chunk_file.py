@@ -23,10 +23,10 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts import _codec, _disk
-from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts._arrow_file import Batch, Range, find_batch
-from smartdata_ts._readings import Readings, sorted_starts
-from smartdata_ts._versions import Versions
+from smartdata_ts._readings.arrow import text_array
+from smartdata_ts._readings.columns import Readings, sorted_starts
+from smartdata_ts._readings.versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels.codec.blocks import (
     COUNT,

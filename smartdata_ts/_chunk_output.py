@@ -16,9 +16,9 @@ from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, ChunkRow
 from smartdata_ts._chunk_file import encode_chunk, name_chunk
 from smartdata_ts._codec import Scratch
-from smartdata_ts._readings import Readings, concatenate, sorted_starts, time_span
+from smartdata_ts._readings.columns import Readings, concatenate, sorted_starts, time_span
+from smartdata_ts._readings.versions import Versions, fold_versions, layers
 from smartdata_ts._snapshot import Snapshot
-from smartdata_ts._versions import Versions, fold_versions, layers
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array
 
 CHUNK_READINGS_MAX = 2_097_152

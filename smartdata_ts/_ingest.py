@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts._arguments import can_be_stored, shown
-from smartdata_ts._arrow_arrays import fixed_array, numbers_of, text_array
 from smartdata_ts._local_time import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver, parse_offset_us
 from smartdata_ts._quality import IS_READING
-from smartdata_ts._readings import Readings, concatenate, room_for
+from smartdata_ts._readings.arrow import fixed_array, numbers_of, text_array
+from smartdata_ts._readings.columns import Readings, concatenate, room_for
 from smartdata_ts.errors import DataError, UsageError
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
 

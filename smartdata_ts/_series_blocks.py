@@ -11,7 +11,7 @@ import numpy as np
 
 from smartdata_ts import _codec
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
-from smartdata_ts._readings import Readings, series_starts
+from smartdata_ts._readings.columns import Readings, series_starts
 from smartdata_ts._snapshot import Blocks
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.codec import blocks as kernel_blocks

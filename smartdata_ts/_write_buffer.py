@@ -1,7 +1,7 @@
 """Rows that wait to be written, in the parts that they came in; whether they came sorted is known."""
 
 from smartdata_ts import _chunk_output
-from smartdata_ts._readings import Readings, concatenate
+from smartdata_ts._readings.columns import Readings, concatenate
 from smartdata_ts.kernels.rows.readings import are_sorted
 
 _PARTS_MAX = 64  # of a chunk that is joined where it is encoded; each costs some calls before

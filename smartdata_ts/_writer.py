@@ -17,18 +17,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts._arguments import shown, text_or_none
-from smartdata_ts._arrow_arrays import fixed_array, text_array
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import ChunkOutput, flush_head
 from smartdata_ts._fork import check_process, fork_count
 from smartdata_ts._ingest import REASONS, ColumnNames, LocalTimes, Rows, read_rows
 from smartdata_ts._quality import quality_name, winners
-from smartdata_ts._readings import Folded, Readings, concatenate, drop_known, first_conflict, fold
+from smartdata_ts._readings.arrow import fixed_array, text_array
+from smartdata_ts._readings.columns import Folded, Readings, concatenate, drop_known, first_conflict, fold
+from smartdata_ts._readings.versions import Versions
 from smartdata_ts._scan import read_series
 from smartdata_ts._snapshot import ChunkFiles, Snapshot, pack_head
 from smartdata_ts._time_notices import TimeNotices
 from smartdata_ts._time_zone import TimeZone, zone_name
-from smartdata_ts._versions import Versions
 from smartdata_ts._write_buffer import WriteBuffer
 from smartdata_ts.errors import ConflictError, DataError, SmartDataError, UsageError
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array

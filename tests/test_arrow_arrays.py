@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smartdata_ts._arrow_arrays import (
+from smartdata_ts._readings.arrow import (
     doubles_of,
     fixed_array,
     number_type,
@@ -52,7 +52,7 @@ def test_integers_as_times():
 def test_no_pandas_is_loaded():
     code = (
         "import sys, numpy as np\n"
-        "from smartdata_ts._arrow_arrays import fixed_array, numbers_of, text_array\n"
+        "from smartdata_ts._readings.arrow import fixed_array, numbers_of, text_array\n"
         "fixed_array(np.arange(3)), text_array(['a', None])\n"
         "assert 'pandas' not in sys.modules"
     )

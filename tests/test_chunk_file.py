@@ -30,8 +30,8 @@ from hypothesis import strategies as st
 from smartdata_ts import _chunk_file
 from smartdata_ts._chunk_file import ChunkFile, encode_chunk, is_as_named, name_chunk
 from smartdata_ts._codec import BLOCK_READINGS_MAX
-from smartdata_ts._readings import Readings
-from smartdata_ts._versions import Versions
+from smartdata_ts._readings.columns import Readings
+from smartdata_ts._readings.versions import Versions
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels.codec.blocks import read_blocks
 from smartdata_ts.kernels.codec.checksum import digest_ranges

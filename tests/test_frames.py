@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts._arrow_arrays import text_array
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, make_plan
+from smartdata_ts._readings.arrow import text_array
 from smartdata_ts._steps import frame
 
 HOUR = 3_600_000_000

@@ -8,9 +8,9 @@ from encoded_blocks import INT64_MAX, INT64_MIN, bits_of, doubles_as_bits, examp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts import _readings
 from smartdata_ts._quality import quality_name, winners
-from smartdata_ts._readings import (
+from smartdata_ts._readings import columns as columns_module
+from smartdata_ts._readings.columns import (
     Folded,
     Readings,
     concatenate,
@@ -312,13 +312,13 @@ def test_runs_are_appended_or_folded_to_the_same(parts, rows_min):
                 now += step if step > -8 else 1  # sometimes back
                 table.append((series, now, step + 9, 0))
         tables.append(table)
-    with patch.object(_readings, "_RUN_ROWS_MIN", rows_min):
+    with patch.object(columns_module, "_RUN_ROWS_MIN", rows_min):
         found = fold([columns_of(table) for table in tables])
     assert outcome(found) == naive_fold([row for table in tables for row in table])
 
 
 def test_chunks_that_follow_each_other_are_appended_in_whatever_order_they_come(monkeypatch):
-    monkeypatch.setattr(_readings, "_scatter", None)
+    monkeypatch.setattr(columns_module, "_scatter", None)
     tables = [[(s, 100 * part + k, k, 0) for s in range(3) for k in range(50)] for part in range(4)]
     found = fold([columns_of(tables[part]) for part in (2, 0, 3, 1)])
     assert rows_of(found.readings) == sorted(row for table in tables for row in table)

@@ -11,7 +11,7 @@ from restored import restore
 import smartdata_ts as sd
 from smartdata_ts import _scan, _writer
 from smartdata_ts._plan import Plan, Slice
-from smartdata_ts._readings import Readings
+from smartdata_ts._readings.columns import Readings
 from smartdata_ts._steps import last as last_step
 from smartdata_ts._steps import resample
 from smartdata_ts.errors import CorruptChunkError, UsageError

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts._readings import Readings
-from smartdata_ts._versions import Versions, fold_versions, join, layers, overlay, without_hidden
+from smartdata_ts._readings.columns import Readings
+from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, overlay, without_hidden
 
 Row = tuple[int, int, int, float]  # series, time, commit, value
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartdata_ts import _chunk_output
-from smartdata_ts._readings import Readings, concatenate
+from smartdata_ts._readings.columns import Readings, concatenate
 from smartdata_ts._write_buffer import WriteBuffer
 
 HOUR = 3_600_000_000

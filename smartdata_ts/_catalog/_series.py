@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._arrow_arrays import text_array
+from smartdata_ts._readings.arrow import text_array
 from smartdata_ts.errors import CorruptCatalogError
 from smartdata_ts.kernels.codec.checksum import digest_ranges
 from smartdata_ts.kernels.compiler.jit import Int64Array

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from smartdata_ts._arrow_arrays import fixed_array, number_type
+from smartdata_ts._readings.arrow import fixed_array, number_type
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.compiler.jit import Int64Array
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from smartdata_ts._readings import series_starts
+from smartdata_ts._readings.columns import series_starts
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.compiler.jit import Int64Array
 from smartdata_ts.kernels.rows import asof

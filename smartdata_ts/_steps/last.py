@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts import _scan
-from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._plan import TIME_MIN, Plan, make_plan, slices_by_readings
-from smartdata_ts._readings import Readings
+from smartdata_ts._readings.arrow import fixed_array
+from smartdata_ts._readings.columns import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, read_slice
 from smartdata_ts._snapshot import Blocks
 from smartdata_ts.kernels.compiler.jit import Int64Array

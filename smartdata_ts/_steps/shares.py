@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._plan import Plan, Slice, make_plan
-from smartdata_ts._readings import Readings
+from smartdata_ts._readings.columns import Readings
 from smartdata_ts._scan import decode, in_order, read_slice
 from smartdata_ts._snapshot import Blocks
 from smartdata_ts._steps.frame import FRAME_READINGS, bounds_of, ranges

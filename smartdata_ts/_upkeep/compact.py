@@ -20,9 +20,9 @@ from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, ChunkRow, State
 from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, flush_head, rewriting, year_of
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, sort_versions
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import versions_of
-from smartdata_ts._versions import Versions, fold_versions, join, layers, sort_versions
 
 # A partition of small chunks is folded even where they do not overlap.
 _USUAL_READINGS_MIN = CHUNK_READINGS_MAX // 4

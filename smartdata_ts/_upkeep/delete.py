@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import rewriting
+from smartdata_ts._readings.versions import fold_versions, join, layers, sort_versions
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
-from smartdata_ts._versions import fold_versions, join, layers, sort_versions
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
 

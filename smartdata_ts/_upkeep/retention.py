@@ -19,11 +19,11 @@ from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, State
 from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, rewriting
 from smartdata_ts._facts import KINDS
+from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, sort_versions
 from smartdata_ts._snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts._upkeep.retention_rules import Rule, Segment, checked_rules, segments
 from smartdata_ts._upkeep.thinning import Thinned, Thinning
-from smartdata_ts._versions import Versions, fold_versions, join, layers, sort_versions
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smartdata_ts import _disk
-from smartdata_ts._arrow_arrays import fixed_array
 from smartdata_ts._catalog import Catalog, ChunkRow
 from smartdata_ts._chunk_file import ChunkFile, is_as_named
+from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._scan import decode_versions
 from smartdata_ts._snapshot import Blocks, ChunkFiles, unpack_head
 from smartdata_ts.errors import CorruptChunkError, StoreError

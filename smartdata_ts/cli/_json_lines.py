@@ -8,7 +8,7 @@ import json
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from smartdata_ts._arrow_arrays import text_array
+from smartdata_ts._readings.arrow import text_array
 from smartdata_ts.formats import iso_times
 
 

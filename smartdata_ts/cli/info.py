@@ -41,7 +41,7 @@ def _row(info: "Info") -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
-    from smartdata_ts._arrow_arrays import fixed_array, text_array
+    from smartdata_ts._readings.arrow import fixed_array, text_array
 
     cells = {
         "series": info.series,

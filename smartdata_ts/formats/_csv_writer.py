@@ -7,7 +7,7 @@ from math import isfinite
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._arrow_arrays import text_array
+from smartdata_ts._readings.arrow import text_array
 from smartdata_ts._time_zone import load_zone
 
 from ._iso_times import iso_times

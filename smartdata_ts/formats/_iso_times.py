@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._arrow_arrays import numbers_of
+from smartdata_ts._readings.arrow import numbers_of
 from smartdata_ts._time_zone import SECOND_US, load_zone, transitions
 from smartdata_ts.kernels.compiler.jit import Int64Array
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._arrow_arrays import text_array
+from smartdata_ts._readings.arrow import text_array
 from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import keys as text_keys
 

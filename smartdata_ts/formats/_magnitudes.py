@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._arrow_arrays import doubles_of, numbers_of
-from smartdata_ts._readings import series_starts
+from smartdata_ts._readings.arrow import doubles_of, numbers_of
+from smartdata_ts._readings.columns import series_starts
 from smartdata_ts.errors import HistoryError, StoreError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._arrow_arrays import fixed_array
+from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
 from ._rejects import Reject, RejectSink

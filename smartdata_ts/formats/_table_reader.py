@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from smartdata_ts._arrow_arrays import text_array
+from smartdata_ts._readings.arrow import text_array
 from smartdata_ts.errors import DataError, DialectError
 from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status

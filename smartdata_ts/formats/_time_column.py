@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts import _local_time
-from smartdata_ts._arrow_arrays import fixed_array, numbers_of
+from smartdata_ts._readings.arrow import fixed_array, numbers_of
 from smartdata_ts.errors import DialectError, UsageError
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from smartdata_ts._readings import Readings, concatenate, fold
+from smartdata_ts._readings.columns import Readings, concatenate, fold
 from smartdata_ts.kernels.compiler.jit import Int64Array
 from smartdata_ts.kernels.rows.readings import keep_marked, match_times, rank_rows
 

@@ -1,0 +1,1 @@
+"""Readings in memory: columns, versions, and Arrow arrays of them."""
