@@ -11,10 +11,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from smartdata_ts import _codec
-from smartdata_ts._calendar import Calendar
 from smartdata_ts._chunk_file import ChunkFile, encode_chunk
 from smartdata_ts._readings.columns import Readings, fold
 from smartdata_ts._readings.versions import Versions
+from smartdata_ts._time.calendar import Calendar
 from smartdata_ts.kernels.buckets import cells as kernel_cells
 from smartdata_ts.kernels.buckets import reduce as kernel_reduce
 from smartdata_ts.kernels.codec import blocks as kernel_blocks

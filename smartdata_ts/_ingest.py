@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts._arguments import can_be_stored, shown
-from smartdata_ts._local_time import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver, parse_offset_us
 from smartdata_ts._quality import IS_READING
 from smartdata_ts._readings.arrow import fixed_array, numbers_of, text_array
 from smartdata_ts._readings.columns import Readings, concatenate, room_for
+from smartdata_ts._time.wall_clock import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver, parse_offset_us
 from smartdata_ts.errors import DataError, UsageError
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
 
@@ -497,7 +497,7 @@ _WALL_MIN, _WALL_MAX = (int(np.datetime64(year, "us").astype(np.int64)) for year
 
 
 class LocalTimes:
-    """Makes instants of the local times of one zone; `_local_time` has the rules.
+    """Makes instants of the local times of one zone; `_time/wall_clock` has the rules.
 
     Rows in a repeated hour wait until their series has left it, and then come before the next batch's rows,
     so that it does not matter where batches are cut.

@@ -27,8 +27,8 @@ from smartdata_ts._readings.columns import Folded, Readings, concatenate, drop_k
 from smartdata_ts._readings.versions import Versions
 from smartdata_ts._scan import read_series
 from smartdata_ts._snapshot import ChunkFiles, Snapshot, pack_head
+from smartdata_ts._time.zone import TimeZone, zone_name
 from smartdata_ts._time_notices import TimeNotices
-from smartdata_ts._time_zone import TimeZone, zone_name
 from smartdata_ts._write_buffer import WriteBuffer
 from smartdata_ts.errors import ConflictError, DataError, SmartDataError, UsageError
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array

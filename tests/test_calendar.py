@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartdata_ts._calendar import Calendar, Edges
-from smartdata_ts._instant import parse_instant
-from smartdata_ts._time_zone import load_zone, transitions
+from smartdata_ts._time.calendar import Calendar, Edges
+from smartdata_ts._time.instant import parse_instant
+from smartdata_ts._time.zone import load_zone, transitions
 from smartdata_ts.errors import UnknownTimeZoneError, UsageError
 
 ZONES = [

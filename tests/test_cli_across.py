@@ -8,7 +8,7 @@ import pytest
 from command_line import run
 
 import smartdata_ts as sd
-from smartdata_ts._instant import parse_instant
+from smartdata_ts._time.instant import parse_instant
 
 HOUR = 3_600_000_000
 OSLO = "Europe/Oslo"

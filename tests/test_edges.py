@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts._instant import parse_instant
 from smartdata_ts._steps import resample
+from smartdata_ts._time.instant import parse_instant
 from smartdata_ts.errors import UsageError
 
 HOUR = 3_600_000_000

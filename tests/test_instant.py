@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smartdata_ts._instant import parse_instant, parse_span
+from smartdata_ts._time.instant import parse_instant, parse_span
 from smartdata_ts.errors import UnknownTimeZoneError, UsageError
 
 pd = pytest.importorskip("pandas")

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartdata_ts import _local_time
-from smartdata_ts._local_time import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver
-from smartdata_ts._time_zone import load_zone, local_windows
+from smartdata_ts._time import wall_clock
+from smartdata_ts._time.wall_clock import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver
+from smartdata_ts._time.zone import load_zone, local_windows
 from smartdata_ts.errors import UnknownTimeZoneError, UsageError
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.rows.wall_clock import (
@@ -307,7 +307,7 @@ def test_rows_stay_pending_until_their_series_has_left_the_hour() -> None:
 
 
 def test_what_is_kept_pending_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_local_time, "PENDING_ROW_COUNT_MAX", 3)
+    monkeypatch.setattr(wall_clock, "PENDING_ROW_COUNT_MAX", 3)
     resolver = LocalTimeResolver("Europe/Oslo")
     for size, expected in ((3, PENDING), (4, AMBIGUOUS)):
         local_us = np.full(size, stamps("02:30")[0])

@@ -12,7 +12,7 @@ from filled_series import HOUR, UTC, Columns, Row
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts._time_zone import load_zone, transitions
+from smartdata_ts._time.zone import load_zone, transitions
 from smartdata_ts.kernels.gaps import cut as gaps_cut
 from smartdata_ts.kernels.gaps import profiles
 

@@ -10,9 +10,9 @@ from restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts import _scan
-from smartdata_ts._calendar import Calendar
-from smartdata_ts._instant import parse_instant
 from smartdata_ts._steps import frame, resample
+from smartdata_ts._time.calendar import Calendar
+from smartdata_ts._time.instant import parse_instant
 
 HOUR = 3_600_000_000
 OSLO = "Europe/Oslo"

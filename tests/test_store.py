@@ -19,7 +19,7 @@ from restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts import _writer
-from smartdata_ts._local_time import LocalTimeResolver
+from smartdata_ts._time.wall_clock import LocalTimeResolver
 from smartdata_ts.errors import (
     ClosedError,
     ConflictError,

@@ -19,9 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import smartdata_ts as sd
 from smartdata_ts import _chunk_output, _scan, _writer
-from smartdata_ts._calendar import Calendar
 from smartdata_ts._chunk_output import year_of
 from smartdata_ts._steps import resample
+from smartdata_ts._time.calendar import Calendar
 
 EXAMPLES = 60 if settings.get_current_profile_name() == "same" else 300
 HOUR = 3_600_000_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartdata_ts._time_zone import fixed_offset_us, load_zone, local_windows, transitions, zone_name
+from smartdata_ts._time.zone import fixed_offset_us, load_zone, local_windows, transitions, zone_name
 from smartdata_ts.errors import UnknownTimeZoneError
 
 ZONES = [

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts._instant import parse_instant
+from smartdata_ts._time.instant import parse_instant
 from smartdata_ts.errors import UnitError, UsageError
 
 HOUR = 3_600_000_000

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from smartdata_ts._arguments import text, texts
-from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._steps.across import probability_of
 from smartdata_ts._steps.bucket_values import (
     OF_AMOUNTS,
@@ -21,6 +20,7 @@ from smartdata_ts._steps.buckets import AGGREGATES, OF_LEVELS, Buckets
 from smartdata_ts._steps.consumption import Consumption
 from smartdata_ts._steps.frame import Step
 from smartdata_ts._steps.hold import Hold
+from smartdata_ts._time.calendar import Calendar, Edges
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from smartdata_ts._calendar import Calendar, Edges
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._snapshot import Snapshot
+from smartdata_ts._time.calendar import Calendar, Edges
 
 if TYPE_CHECKING:
     from smartdata_ts._steps.across import Across

@@ -13,14 +13,14 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._calendar import Calendar
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._quality import IS_READING, METHODS
 from smartdata_ts._readings.arrow import result_room
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._steps.frame import Context, Frame, intervals_of
 from smartdata_ts._steps.shares import following, usual_lengths, usual_spacings
-from smartdata_ts._time_zone import load_zone, transitions
+from smartdata_ts._time.calendar import Calendar
+from smartdata_ts._time.zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.gaps import cut as gaps_cut

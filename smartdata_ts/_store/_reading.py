@@ -9,10 +9,10 @@ from smartdata_ts._catalog import FILE_NAME
 from smartdata_ts._facts import exchange_table, series_table
 from smartdata_ts._history import commit_of
 from smartdata_ts._info import Info, info_of
-from smartdata_ts._instant import parse_span
 from smartdata_ts._quality import qualities_of
 from smartdata_ts._query import Query, as_keys, as_tags
-from smartdata_ts._time_zone import TimeZone, zone_name
+from smartdata_ts._time.instant import parse_span
+from smartdata_ts._time.zone import TimeZone, zone_name
 from smartdata_ts.errors import CorruptCatalogError, UsageError
 
 from ._handle import Handle

@@ -13,7 +13,7 @@ from smartdata_ts._facts import (
     key_list,
 )
 from smartdata_ts._query import selected
-from smartdata_ts._time_zone import TimeZone
+from smartdata_ts._time.zone import TimeZone
 
 from ._handle import Handle
 

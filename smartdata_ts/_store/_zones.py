@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._arguments import items, shown, text_or_none
-from smartdata_ts._calendar import Calendar
 from smartdata_ts._query import Query, selected
 from smartdata_ts._readings.arrow import fixed_array
-from smartdata_ts._time_zone import TimeZone, load_zone, transitions
+from smartdata_ts._time.calendar import Calendar
+from smartdata_ts._time.zone import TimeZone, load_zone, transitions
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
 

@@ -120,7 +120,7 @@ def _zone(context: click.Context, parameter: click.Parameter, name: str) -> str:
     """The zone, if there is one of this name, whether or not any time will be shown in it."""
     if name == "UTC":
         return name
-    from smartdata_ts._time_zone import zone_name
+    from smartdata_ts._time.zone import zone_name
 
     return zone_name(name)
 

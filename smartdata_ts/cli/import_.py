@@ -214,7 +214,7 @@ def import_(store: Path, files: tuple[str, ...], report: str | None, **options: 
 def _check(files: Sequence[str], options: Mapping[str, Any]) -> None:
     """Fail over a wrong option, a missing file or a wrong first one before the store is made or written."""
     from smartdata_ts import formats
-    from smartdata_ts._calendar import Calendar
+    from smartdata_ts._time.calendar import Calendar
     from smartdata_ts.errors import DataError
 
     if "interval" in options:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._readings.arrow import text_array
-from smartdata_ts._time_zone import load_zone
+from smartdata_ts._time.zone import load_zone
 
 from ._iso_times import iso_times
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._calendar import Calendar
 from smartdata_ts._readings.arrow import numbers_of
+from smartdata_ts._time.calendar import Calendar
 from smartdata_ts.errors import DataError
 
 from ._magnitudes import notices

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from smartdata_ts._time_zone import zone_name
+from smartdata_ts._time.zone import zone_name
 from smartdata_ts.errors import UsageError
 
 Column = str | int

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from smartdata_ts import _local_time
 from smartdata_ts._readings.arrow import fixed_array, numbers_of
+from smartdata_ts._time import wall_clock
 from smartdata_ts.errors import DialectError, UsageError
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
@@ -53,10 +53,10 @@ class TimeColumn:
     def __init__(self, tz: str | None, stamp: str, interval: str | None, where: str) -> None:
         self._tz = tz
         self._where = where
-        self._offset_us = _local_time.parse_offset_us(tz)
+        self._offset_us = wall_clock.parse_offset_us(tz)
         self._resolver = None
         if tz is not None and self._offset_us is None:
-            self._resolver = _local_time.LocalTimeResolver(tz)
+            self._resolver = wall_clock.LocalTimeResolver(tz)
         self._interval = parse_interval(interval) if stamp == "end" and interval else Interval()
 
     def settle(
@@ -110,9 +110,9 @@ class TimeColumn:
             )
         utc, found = self._resolver.resolve(codes, times, final)
         if found.any():
-            statuses[local[found == _local_time.MISSING]] = text_status.MISSING_LOCAL_TIME
-            statuses[local[found == _local_time.PENDING]] = text_status.PENDING_TIME
-        return utc, local[found == _local_time.AMBIGUOUS]
+            statuses[local[found == wall_clock.MISSING]] = text_status.MISSING_LOCAL_TIME
+            statuses[local[found == wall_clock.PENDING]] = text_status.PENDING_TIME
+        return utc, local[found == wall_clock.AMBIGUOUS]
 
     def _wall_starts(self, times: Int64Array) -> Int64Array:
         """Local ends to local starts, where the interval is one of the calendar."""
@@ -143,6 +143,6 @@ class TimeColumn:
 
         instants = fixed_array(times[rows], pa.timestamp("us", self._tz))
         walls = pc.local_timestamp(instants).cast(pa.int64())
-        resolver = _local_time.LocalTimeResolver(self._tz)
+        resolver = wall_clock.LocalTimeResolver(self._tz)
         starts[rows], _ = resolver.resolve(codes[rows], self._wall_starts(numbers_of(walls)), final=True)
         return starts

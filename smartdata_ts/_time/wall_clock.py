@@ -27,10 +27,9 @@ import re
 
 import numpy as np
 
-from ._time_zone import LocalWindows, load_zone, local_windows
-from .errors import UsageError
-from .kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
-from .kernels.rows.wall_clock import (
+from smartdata_ts.errors import UsageError
+from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.rows.wall_clock import (
     AMBIGUOUS,
     MISSING,
     NEVER,
@@ -40,6 +39,8 @@ from .kernels.rows.wall_clock import (
     convert_wall_times,
     settle_repeated_hours,
 )
+
+from .zone import LocalWindows, load_zone, local_windows
 
 __all__ = [
     "AMBIGUOUS",

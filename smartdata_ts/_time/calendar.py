@@ -45,9 +45,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._arguments import items, shown
-from ._instant import parse_instant
-from ._time_zone import (
+from smartdata_ts._arguments import items, shown
+from smartdata_ts.errors import UsageError
+from smartdata_ts.kernels.compiler.jit import Int64Array
+
+from .instant import parse_instant
+from .zone import (
     DAY_US,
     SECOND_US,
     LocalWindows,
@@ -58,8 +61,6 @@ from ._time_zone import (
     transitions,
     zone_name,
 )
-from .errors import UsageError
-from .kernels.compiler.jit import Int64Array
 
 _UNIT_US = {
     "us": 1,

@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from ._arguments import is_whole, plain, shown
-from ._time_zone import INT64_MIN, TimeZone, load_zone, local_windows
-from .errors import UsageError
+from smartdata_ts._arguments import is_whole, plain, shown
+from smartdata_ts.errors import UsageError
+
+from .zone import INT64_MIN, TimeZone, load_zone, local_windows
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)

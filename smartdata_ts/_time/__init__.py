@@ -1,0 +1,1 @@
+"""Instants, zones, calendars, and wall times without an offset."""
