@@ -24,7 +24,8 @@ import numpy as np
 import pyarrow as pa
 
 import smartdata_ts as sd
-from smartdata_ts import _chunk_file, _writer
+from smartdata_ts import _writer
+from smartdata_ts._storage import chunk_file as chunk_file_module
 
 from . import w1
 from .child import memory_peak
@@ -81,7 +82,7 @@ def run_verify(work: Path, source: Path) -> Figures:
 def run_checksums(work: Path, source: Path) -> Figures:
     """Reading with the checks of blocks against reading without, in per cent slower."""
     with sd.open(loaded(work, source), mode="r") as store:
-        chunk_file = _chunk_file.ChunkFile
+        chunk_file = chunk_file_module.ChunkFile
 
         def unchecked() -> None:
             with patch.object(chunk_file, "_verified", chunk_file._copied):

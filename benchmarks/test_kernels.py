@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from smartdata_ts import _codec
-from smartdata_ts._chunk_file import ChunkFile, encode_chunk
 from smartdata_ts._readings.columns import Readings, fold
 from smartdata_ts._readings.versions import Versions
+from smartdata_ts._storage import codec
+from smartdata_ts._storage.chunk_file import ChunkFile, encode_chunk
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts.kernels.buckets import cells as kernel_cells
 from smartdata_ts.kernels.buckets import reduce as kernel_reduce
@@ -41,7 +41,7 @@ def readings() -> Readings:
 def starts(readings: Readings) -> np.ndarray:
     """The blocks' offsets."""
     ends = np.flatnonzero(np.diff(readings.series)) + 1
-    return _codec.split_blocks(np.concatenate([[0], ends, [len(readings)]]))
+    return codec.split_blocks(np.concatenate([[0], ends, [len(readings)]]))
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,11 @@ def payloads(chunk: ChunkFile) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_encode_blocks(benchmark: BenchmarkFixture, readings: Readings, starts: np.ndarray) -> None:
-    benchmark(_codec.encode_blocks, readings.times, readings.values, readings.qualities, starts)
+    benchmark(codec.encode_blocks, readings.times, readings.values, readings.qualities, starts)
 
 
 def test_read_blocks(benchmark: BenchmarkFixture, readings: Readings, chunk: ChunkFile) -> None:
-    span = np.empty(2 + _codec.BLOCK_READINGS_MAX, np.int64)
+    span = np.empty(2 + codec.BLOCK_READINGS_MAX, np.int64)
     span[:2] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
     columns = [np.empty(len(readings), kind) for kind in (np.int32, np.int64, np.float64, np.uint8)]
     data, wanted = payloads(chunk)
@@ -72,9 +72,9 @@ def test_read_blocks(benchmark: BenchmarkFixture, readings: Readings, chunk: Chu
 
 def test_reduce_blocks_by_day(benchmark: BenchmarkFixture, readings: Readings, chunk: ChunkFile) -> None:
     edges = Calendar.parse("1d").edges(int(readings.times.min()), int(readings.times.max()) + 1)
-    control = np.zeros(kernel_reduce.CONTROL_FIELDS + 2 * _codec.BLOCK_READINGS_MAX, np.int64)
+    control = np.zeros(kernel_reduce.CONTROL_FIELDS + 2 * codec.BLOCK_READINGS_MAX, np.int64)
     control[:2] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-    values = np.empty(_codec.BLOCK_READINGS_MAX)
+    values = np.empty(codec.BLOCK_READINGS_MAX)
     cells = np.zeros(METERS * (edges.size - 1) * kernel_cells.CELL_FIELDS)
     data, wanted = payloads(chunk)
     count = benchmark(kernel_reduce.reduce_blocks, data, wanted, chunk.tables, edges, control, values, cells)

@@ -12,13 +12,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, ChunkRow
-from smartdata_ts._chunk_file import encode_chunk, name_chunk
-from smartdata_ts._codec import Scratch
 from smartdata_ts._readings.columns import Readings, concatenate, sorted_starts, time_span
 from smartdata_ts._readings.versions import Versions, fold_versions, layers
-from smartdata_ts._snapshot import Snapshot
+from smartdata_ts._storage import disk
+from smartdata_ts._storage.chunk_file import encode_chunk, name_chunk
+from smartdata_ts._storage.codec import Scratch
+from smartdata_ts._storage.snapshot import Snapshot
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array
 
 CHUNK_READINGS_MAX = 2_097_152
@@ -123,7 +123,7 @@ class ChunkOutput:
         def write(file: BinaryIO) -> None:
             file.write(data.data)
 
-        size = _disk.write_durably(self._directory / name, write)
+        size = disk.write_durably(self._directory / name, write)
         readings = versions.readings
         time_min, time_max = time_span(readings)
         commit_min, commit_max = versions.commit_span()
@@ -163,7 +163,7 @@ class ChunkOutput:
         """Remove every file that was made, as far as the system lets us; no thread is left."""
         self._close_pool()
         for name in self._names:
-            _disk.remove_if_possible(self._directory / name)
+            disk.remove_if_possible(self._directory / name)
 
     def _close_pool(self) -> None:
         if self._pool is not None:

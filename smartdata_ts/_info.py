@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from smartdata_ts import _disk
 from smartdata_ts._catalog import FORMAT_VERSION, Catalog
-from smartdata_ts._snapshot import Snapshot
+from smartdata_ts._storage import disk
+from smartdata_ts._storage.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def info_of(directory: Path, catalog: Catalog, snapshot: Snapshot) -> Info:
         path=str(directory),
         series=catalog.series_count(),
         readings=snapshot.reading_count,
-        bytes=_disk.size_of(directory),
+        bytes=disk.size_of(directory),
         time_min=min((first for first, _ in times), default=None),
         time_max=max((last for _, last in times), default=None),
         chunks=len(snapshot.chunks),

@@ -15,8 +15,8 @@ import threading
 import time
 from pathlib import Path
 
-from smartdata_ts._disk import errors_of
-from smartdata_ts._fork import leave_to_parent
+from smartdata_ts._storage.disk import errors_of
+from smartdata_ts._storage.fork import leave_to_parent
 
 # What a file system says that has no such locks, or whose server has none.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)

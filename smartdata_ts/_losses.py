@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._catalog import ChunkRow
-from smartdata_ts._chunk_file import ChunkFile
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._scan import TIME_TYPE, decode_versions
-from smartdata_ts._snapshot import Blocks, Snapshot
+from smartdata_ts._storage.chunk_file import ChunkFile
+from smartdata_ts._storage.snapshot import Blocks, Snapshot
 from smartdata_ts.errors import CorruptChunkError, StoreFormatError
 from smartdata_ts.kernels.compiler.jit import Int64Array
 

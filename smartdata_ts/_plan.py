@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._chunk_file import ChunkFile
 from smartdata_ts._readings.columns import Readings, fold, series_starts
 from smartdata_ts._readings.versions import Versions
-from smartdata_ts._snapshot import AsOf, Blocks, Snapshot
+from smartdata_ts._storage.chunk_file import ChunkFile
+from smartdata_ts._storage.snapshot import AsOf, Blocks, Snapshot
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
 TIME_MIN = int(np.iinfo(np.int64).min)

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts import _disk
 from smartdata_ts._catalog import FILE_NAME, Catalog, ChunkRow
-from smartdata_ts._chunk_file import ChunkFile
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, decode_versions
-from smartdata_ts._snapshot import Blocks, unpack_head
+from smartdata_ts._storage import disk
+from smartdata_ts._storage.chunk_file import ChunkFile
+from smartdata_ts._storage.snapshot import Blocks, unpack_head
 from smartdata_ts._store import CHUNK_DIRECTORY, Store, open_store
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreNotFoundError, UsageError
 
@@ -55,9 +55,9 @@ def salvage(source: str | Path, target: str | Path) -> SalvageReport:
     1
     """
     source, target = Path(source).absolute(), Path(target).absolute()
-    if not _disk.is_directory(source / CHUNK_DIRECTORY):
+    if not disk.is_directory(source / CHUNK_DIRECTORY):
         raise StoreNotFoundError(f"{source}: there is no store, nor what is left of one")
-    if _disk.is_there(target):
+    if disk.is_there(target):
         raise UsageError(f"{target}: is there already; name a new directory")
     found = _look_into_catalog(source)
     chunks = _open_chunks(source / CHUNK_DIRECTORY, found)
@@ -76,7 +76,7 @@ def salvage(source: str | Path, target: str | Path) -> SalvageReport:
 
 def _look_into_catalog(source: Path) -> _Found:
     found = _Found([])
-    if not _disk.is_file(source / FILE_NAME):
+    if not disk.is_file(source / FILE_NAME):
         found.losses.append(f"{FILE_NAME} is gone: recent readings, and facts and tags of series")
         return found
     try:
@@ -127,7 +127,7 @@ def _open_chunks(directory: Path, found: _Found) -> list[ChunkFile]:
     if found.rows is not None:
         names = [row.name for row in found.rows]
     else:
-        names = [name for name in _disk.names_in(directory) if name.endswith(".arrow")]
+        names = [name for name in disk.names_in(directory) if name.endswith(".arrow")]
     chunks = []
     for name in names:
         try:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._codec import BLOCK_READINGS_MAX
-from smartdata_ts._fork import fork_count
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._readings.columns import Readings, fold
@@ -24,7 +22,9 @@ from smartdata_ts._readings.versions import (
     without_hidden,
 )
 from smartdata_ts._series_blocks import head_in, series_blocks
-from smartdata_ts._snapshot import AsOf, Blocks, Snapshot
+from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
+from smartdata_ts._storage.fork import fork_count
+from smartdata_ts._storage.snapshot import AsOf, Blocks, Snapshot
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array, UInt32Array

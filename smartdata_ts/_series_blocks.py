@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from smartdata_ts import _codec
 from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._readings.columns import Readings, series_starts
-from smartdata_ts._snapshot import Blocks
+from smartdata_ts._storage import codec
+from smartdata_ts._storage.snapshot import Blocks
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 from smartdata_ts.kernels.codec.models import TABLE_SIZE
@@ -182,8 +182,8 @@ def _of_chunk(part: Blocks, is_to_stay: bool) -> _Piece:
 def _of_recent(rows: Readings) -> _Piece:
     """The blocks of recent writes, which are sorted."""
     firsts = series_starts(rows.series)
-    starts = _codec.split_blocks(np.append(firsts, len(rows)))
-    encoded = _codec.encode_blocks(rows.times, rows.values, rows.qualities, starts)
+    starts = codec.split_blocks(np.append(firsts, len(rows)))
+    encoded = codec.encode_blocks(rows.times, rows.values, rows.qualities, starts)
     fields = np.zeros((starts.size - 1, kernel_blocks.DESCRIPTOR_FIELDS), np.int64)
     fields[:, kernel_blocks.SLOT] = rows.series[starts[:-1]]
     fields[:, kernel_blocks.COUNT] = np.diff(starts)
@@ -192,9 +192,9 @@ def _of_recent(rows: Readings) -> _Piece:
         ends = before + np.cumsum(column.sizes)
         fields[:, kernel_blocks.TIMES_OFFSET + 2 * k] = ends - column.sizes
         fields[:, kernel_blocks.TIMES_END + 2 * k] = ends
-    slack = np.zeros(_codec.SLACK_SIZE, np.uint8)
+    slack = np.zeros(codec.SLACK_SIZE, np.uint8)
     data = np.concatenate([*(column.data for column in columns), slack])
-    tables = _codec.decode_tables(encoded.models, encoded.model_count)
+    tables = codec.decode_tables(encoded.models, encoded.model_count)
     return _Piece(data, fields, tables, rows.times[starts[:-1]])
 
 

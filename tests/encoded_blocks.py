@@ -10,13 +10,13 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from smartdata_ts import _codec
+from smartdata_ts._storage import codec
 from smartdata_ts.kernels.codec.blocks import DESCRIPTOR_FIELDS, read_blocks
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 IS_PYTHON = os.environ.get("NUMBA_DISABLE_JIT") == "1"
-BLOCK_SIZE_MAX = 300 if IS_PYTHON else _codec.BLOCK_READINGS_MAX
+BLOCK_SIZE_MAX = 300 if IS_PYTHON else codec.BLOCK_READINGS_MAX
 GOLDEN = [Path(__file__).parent / "golden" / f"chunk-v{version}.arrow" for version in (1, 2)]
 
 
@@ -54,7 +54,7 @@ class Blocks:
 
     def decode(self, time_min: int = INT64_MIN, time_max: int = INT64_MAX):
         """Return (status, slots, times, values, qualities); the columns hold what is kept."""
-        span = np.empty(2 + _codec.BLOCK_READINGS_MAX, np.int64)
+        span = np.empty(2 + codec.BLOCK_READINGS_MAX, np.int64)
         span[:2] = time_min, time_max
         slots = np.empty(self.reading_count, np.int32)
         times = np.empty(self.reading_count, np.int64)
@@ -69,9 +69,9 @@ def encode(times, values, qualities=None, starts=None) -> Blocks:
     values = np.asarray(values, np.float64)
     qualities = np.zeros(times.size, np.uint8) if qualities is None else np.asarray(qualities, np.uint8)
     if starts is None:
-        starts = _codec.split_blocks(np.array([0, times.size]))
+        starts = codec.split_blocks(np.array([0, times.size]))
     starts = np.asarray(starts, np.int64)
-    encoded = _codec.encode_blocks(times, values, qualities, starts)
+    encoded = codec.encode_blocks(times, values, qualities, starts)
     columns = (encoded.times, encoded.values, encoded.qualities)
     descriptors = np.zeros((starts.size - 1, DESCRIPTOR_FIELDS), np.int64)
     descriptors[:, 1] = np.diff(starts)
@@ -81,11 +81,11 @@ def encode(times, values, qualities=None, starts=None) -> Blocks:
         descriptors[:, 2 + 2 * k] = ends - column.sizes
         descriptors[:, 3 + 2 * k] = ends
         base += column.data.size
-    slack = np.zeros(_codec.SLACK_SIZE, np.uint8)
+    slack = np.zeros(codec.SLACK_SIZE, np.uint8)
     return Blocks(
         data=np.concatenate([*(column.data for column in columns), slack]),
         descriptors=descriptors.reshape(-1),
-        tables=_codec.decode_tables(encoded.models, encoded.model_count),
+        tables=codec.decode_tables(encoded.models, encoded.model_count),
         reading_count=times.size,
         models=encoded.models,
         model_count=encoded.model_count,

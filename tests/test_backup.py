@@ -12,8 +12,8 @@ import pytest
 from command_line import run
 
 import smartdata_ts as sd
-from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog
+from smartdata_ts._storage import disk
 from smartdata_ts.errors import SmartDataError, StoreBusyError, StoreFormatError, UsageError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -389,7 +389,7 @@ def test_a_full_disk_leaves_the_mark_or_the_one_before(
         raise sd.errors.DiskFullError("no space")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_disk, "sync_and_rename", full)
+        patch.setattr(disk, "sync_and_rename", full)
         with pytest.raises(sd.errors.DiskFullError):
             back_up(path, target)
     assert series(target) == ["a"]

@@ -20,7 +20,7 @@ from encoded_blocks import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts import _codec
+from smartdata_ts._storage import codec
 from smartdata_ts.kernels.codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -211,7 +211,7 @@ def test_random_bytes_are_a_status_or_wrong_values(times, values, qualities, cou
     times = bytes([len(times) % 3 + 16]) + times
     values = bytes([len(values) % 3 + 1]) + values
     parts = [np.frombuffer(part, np.uint8) for part in (times, values, qualities)]
-    blocks.data = np.concatenate([*parts, np.zeros(_codec.SLACK_SIZE, np.uint8)])
+    blocks.data = np.concatenate([*parts, np.zeros(codec.SLACK_SIZE, np.uint8)])
     stops = np.cumsum([0, *(part.size for part in parts)])
     blocks.descriptors[COUNT] = count
     blocks.descriptors[TIMES_OFFSET : QUALITIES_END + 1] = np.repeat(stops, 2)[1:-1]
@@ -239,8 +239,8 @@ def test_commits_in_any_order_come_back_and_cut_short_are_malformed(blocks):
     times = np.arange(commits.size)
     if not blocks:
         return
-    encoded = _codec.encode_blocks(times, times * 1.0, np.zeros(times.size, np.uint8), starts, commits)
-    tables = _codec.decode_tables(encoded.models, encoded.model_count)
+    encoded = codec.encode_blocks(times, times * 1.0, np.zeros(times.size, np.uint8), starts, commits)
+    tables = codec.decode_tables(encoded.models, encoded.model_count)
     ends = np.cumsum(encoded.commits.sizes)
     data = np.concatenate([encoded.commits.data, np.zeros(8, np.uint8)])
     for k, block in enumerate(blocks):
@@ -284,9 +284,9 @@ def test_the_offset_of_values_is_checked_as_that_of_times_is():
 def test_a_chunk_of_many_series_is_split_modelled_and_read_back():
     rng = np.random.default_rng(5)
     series_sizes = rng.integers(1, 20_000, 40)
-    starts = _codec.split_blocks(np.concatenate([[0], np.cumsum(series_sizes)]))
+    starts = codec.split_blocks(np.concatenate([[0], np.cumsum(series_sizes)]))
     assert np.diff(starts).min() >= 1
-    assert np.diff(starts).max() <= _codec.BLOCK_READINGS_MAX
+    assert np.diff(starts).max() <= codec.BLOCK_READINGS_MAX
     assert set(np.cumsum(series_sizes)) <= set(starts.tolist())
     times = np.concatenate([np.cumsum(rng.integers(1, 10**6, size)) for size in series_sizes])
     values = np.concatenate([np.cumsum(rng.poisson(k / 4, n)) / 1000 for k, n in enumerate(series_sizes)])

@@ -27,11 +27,11 @@ from golden.write_golden import golden_key, golden_readings, golden_versions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts import _chunk_file
-from smartdata_ts._chunk_file import ChunkFile, encode_chunk, is_as_named, name_chunk
-from smartdata_ts._codec import BLOCK_READINGS_MAX
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions
+from smartdata_ts._storage import chunk_file
+from smartdata_ts._storage.chunk_file import ChunkFile, encode_chunk, is_as_named, name_chunk
+from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels.codec.blocks import read_blocks
 from smartdata_ts.kernels.codec.checksum import digest_ranges
@@ -219,7 +219,7 @@ def test_the_example_prints_every_reading_and_does_not_know_the_library():
 
 def test_any_arrow_reader_opens_a_chunk(path):
     table = pa.ipc.open_file(path).read_all()
-    assert table.schema.remove_metadata() == _chunk_file.SCHEMA
+    assert table.schema.remove_metadata() == chunk_file.SCHEMA
     readings = small_readings()
     assert table["series"].to_pylist() == [3, 4, 9]
     assert table["count"].to_pylist() == [12, 12, 12]

@@ -10,7 +10,13 @@ from encoded_blocks import IS_PYTHON, assert_round_trip, encode, examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts._codec import BLOCK_READINGS_MAX, Scratch, decode_tables, encode_blocks, split_blocks
+from smartdata_ts._storage.codec import (
+    BLOCK_READINGS_MAX,
+    Scratch,
+    decode_tables,
+    encode_blocks,
+    split_blocks,
+)
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.codec.models import TABLE_SIZE
 

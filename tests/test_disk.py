@@ -10,7 +10,7 @@ from typing import BinaryIO
 import pytest
 
 import smartdata_ts
-from smartdata_ts import _disk
+from smartdata_ts._storage import disk
 from smartdata_ts.errors import DiskFullError, StoreError
 
 PACKAGE = Path(smartdata_ts.__file__).parent
@@ -36,7 +36,7 @@ def file_operations(source: str) -> Iterator[str]:
                 yield f"os.{name}"
             case ast.Call(func=ast.Name(id="open")):
                 yield "open"
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="_disk"))):
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="disk"))):
                 pass
             case ast.Call(func=ast.Attribute(attr=name)) if name in OF_FILES:
                 yield name
@@ -46,7 +46,7 @@ def test_no_other_module_of_the_store_touches_files() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}: {name}"
         for path in sorted(PACKAGE.rglob("*.py"))
-        if path.relative_to(PACKAGE).parts[0] not in (*ELSEWHERE, "_disk.py", "_locks.py")
+        if path.relative_to(PACKAGE).parts[0] not in (*ELSEWHERE, "disk.py", "_locks.py")
         for name in file_operations(path.read_text(encoding="utf-8"))
     ]
     assert found == []
@@ -68,18 +68,18 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        _disk.write_durably(path, fail)
-    assert _disk.names_in(tmp_path) == []
+        disk.write_durably(path, fail)
+    assert disk.names_in(tmp_path) == []
 
     def write(file: BinaryIO) -> None:
         file.write(b"ab")
         file.write(memoryview(b"cd"))
         assert file.tell() == 4
 
-    assert _disk.write_durably(path, write) == 4
+    assert disk.write_durably(path, write) == 4
     assert path.read_bytes() == b"abcd"
-    assert _disk.names_in(tmp_path) == ["a.bin"]
-    assert (_disk.size_of(tmp_path), _disk.size_of_file(path)) == (4, 4)
+    assert disk.names_in(tmp_path) == ["a.bin"]
+    assert (disk.size_of(tmp_path), disk.size_of_file(path)) == (4, 4)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -89,29 +89,29 @@ def test_a_full_disk_says_so(tmp_path: Path, number: int) -> None:
         raise OSError(number, os.strerror(number))
 
     with pytest.raises(DiskFullError, match=r"a\.bin: cannot be written: .*free some space"):
-        _disk.write_durably(tmp_path / "a.bin", fail)
+        disk.write_durably(tmp_path / "a.bin", fail)
 
 
 def test_what_the_system_refuses_is_ours_and_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"")
     with pytest.raises(StoreError, match=r"file: cannot be listed: Not a directory"):
-        _disk.names_in(file)
+        disk.names_in(file)
     with pytest.raises(StoreError, match=r"sub: cannot be created: Not a directory"):
-        _disk.make_directory(file / "sub")
+        disk.make_directory(file / "sub")
     with pytest.raises(StoreError, match=f"{tmp_path}: cannot be removed"):
-        _disk.remove(tmp_path)
-    assert not _disk.remove_if_possible(tmp_path)
+        disk.remove(tmp_path)
+    assert not disk.remove_if_possible(tmp_path)
     with pytest.raises(FileNotFoundError):
-        _disk.MappedFile(tmp_path / "none")
+        disk.MappedFile(tmp_path / "none")
 
 
 def test_what_is_gone_already_is_no_error(tmp_path: Path) -> None:
-    _disk.remove(tmp_path / "none")
-    assert _disk.remove_if_possible(tmp_path / "none")
-    assert not _disk.is_there(tmp_path / "none" / "below")
-    assert not _disk.is_file(tmp_path)
-    assert _disk.is_directory(tmp_path)
-    _disk.make_directory(tmp_path / "a" / "b")
-    _disk.make_directory(tmp_path / "a" / "b")
-    assert _disk.is_directory(tmp_path / "a" / "b")
+    disk.remove(tmp_path / "none")
+    assert disk.remove_if_possible(tmp_path / "none")
+    assert not disk.is_there(tmp_path / "none" / "below")
+    assert not disk.is_file(tmp_path)
+    assert disk.is_directory(tmp_path)
+    disk.make_directory(tmp_path / "a" / "b")
+    disk.make_directory(tmp_path / "a" / "b")
+    assert disk.is_directory(tmp_path / "a" / "b")

@@ -26,7 +26,7 @@ DIE = (
     + """
 store = sd.open(sys.argv[1])
 for place, name in (
-    (_disk, "overwrite"), (_disk, "remove"), (_disk, "sync_directory"), (_disk, "write_durably"),
+    (disk, "overwrite"), (disk, "remove"), (disk, "sync_directory"), (disk, "write_durably"),
     (Catalog, "commit"), (Catalog, "write_anew"), (Catalog, "clear_erasures"),
 ):
     setattr(place, name, dying(getattr(place, name)))

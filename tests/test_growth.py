@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from prefix_payloads import counts_from, model_of, payload, tables_of
 from test_lines import linear, lines_of
 
-from smartdata_ts._codec import BLOCK_READINGS_MAX
+from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts.kernels.buckets.cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,

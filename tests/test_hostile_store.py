@@ -18,9 +18,10 @@ import pyarrow as pa
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts import _chunk_file, _writer
+from smartdata_ts import _writer
 from smartdata_ts._catalog._commits import _CHUNK_COLUMNS, _digest
-from smartdata_ts._chunk_file import ChunkFile
+from smartdata_ts._storage import chunk_file
+from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts.errors import (
     CorruptCatalogError,
     CorruptChunkError,
@@ -256,7 +257,7 @@ class _Equal(int):
 
 @pytest.fixture
 def believed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - written before
-    monkeypatch.setattr(_chunk_file, "_digest", lambda *_: _Equal())
+    monkeypatch.setattr(chunk_file, "_digest", lambda *_: _Equal())
     monkeypatch.setattr(ChunkFile, "_verified", ChunkFile._copied)
 
 
@@ -319,7 +320,7 @@ def test_a_block_that_lies_in_its_summary_does_no_harm(columns: dict[str, list[o
 @pytest.mark.usefixtures("believed")
 def test_a_chunk_does_not_tell_of_more_readings_than_one_has(path: Path) -> None:
     table = pa.ipc.open_file(chunk_of(path).read_bytes()).read_all()
-    count = _chunk_file.READINGS_MAX // 8192 + 1
+    count = chunk_file.READINGS_MAX // 8192 + 1
     many = pa.concat_tables([table] * count).combine_chunks()
     many = many.set_column(4, "count", pa.array([8192] * count, pa.int32()))
     many = many.replace_schema_metadata(table.schema.metadata)

@@ -11,8 +11,8 @@ from encoded_blocks import INT64_MAX, INT64_MIN, decimals, double_of, encode, ex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts import _codec
-from smartdata_ts._codec import BLOCK_READINGS_MAX
+from smartdata_ts._storage import codec
+from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts.kernels.buckets.cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
@@ -320,7 +320,7 @@ def known_blocks(times, values, commits, starts):
     """Blocks, and, in the place of their qualities, their commits: in no bytes where a block has but one."""
     columns = (np.asarray(times, np.int64), np.asarray(values, np.float64), np.zeros(len(times), np.uint8))
     starts = np.asarray(starts, np.int64)
-    encoded = _codec.encode_blocks(*columns, starts, np.asarray(commits, np.int64))
+    encoded = codec.encode_blocks(*columns, starts, np.asarray(commits, np.int64))
     descriptors = np.zeros((starts.size - 1, DESCRIPTOR_FIELDS), np.int64)
     descriptors[:, COUNT] = np.diff(starts)
     base = 0
@@ -333,7 +333,7 @@ def known_blocks(times, values, commits, starts):
         descriptors[:, first] = descriptors[:, end] - column.sizes
         base += column.data.size
     data = [encoded.times.data, encoded.values.data, encoded.commits.data, np.zeros(8, np.uint8)]
-    return np.concatenate(data), descriptors, _codec.decode_tables(encoded.models, encoded.model_count)
+    return np.concatenate(data), descriptors, codec.decode_tables(encoded.models, encoded.model_count)
 
 
 def reduce_known(reduction, blocks, commit, rest) -> int:

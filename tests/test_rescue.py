@@ -11,8 +11,9 @@ import pytest
 from command_line import run
 
 import smartdata_ts as sd
-from smartdata_ts import _disk, _writer
+from smartdata_ts import _writer
 from smartdata_ts._catalog._commits import _CHUNK_COLUMNS, _digest
+from smartdata_ts._storage import disk
 from smartdata_ts.errors import CorruptChunkError, SmartDataError, StoreError, StoreNotFoundError, UsageError
 
 HOUR = 3_600_000_000
@@ -182,7 +183,7 @@ def test_a_backup_that_fails_leaves_the_one_before(
             def full(*_: object) -> int:
                 raise StoreError("no space")
 
-            patch.setattr(_disk, "copy_durably", full)
+            patch.setattr(disk, "copy_durably", full)
             with pytest.raises(StoreError, match="no space"):
                 store.backup(target)
         assert readings(target) == before

@@ -326,7 +326,7 @@ def test_rules_that_are_damaged_remove_nothing(store: sd.Store) -> None:
 KILL = (
     DYING
     + """
-for place, name in ((_disk, "remove_if_possible"), (Catalog, "commit"), (Catalog, "add_chunk")):
+for place, name in ((disk, "remove_if_possible"), (Catalog, "commit"), (Catalog, "add_chunk")):
     setattr(place, name, dying(getattr(place, name)))
 sd.open(sys.argv[1]).apply_retention(sys.argv[3])
 """

@@ -11,7 +11,7 @@ import smartdata_ts as sd
 from smartdata_ts import _writer
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions
-from smartdata_ts._snapshot import HEAD_TYPE, pack_head, unpack_head
+from smartdata_ts._storage.snapshot import HEAD_TYPE, pack_head, unpack_head
 
 HOUR = 3_600_000_000
 I64 = st.integers(-(2**63), 2**63 - 1)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from pathlib import Path
 from typing import Any, TypeVar
 
-from smartdata_ts import _disk
-from smartdata_ts._fork import check_process, fork_count, leave_to_parent
 from smartdata_ts._locks import FileLock
+from smartdata_ts._storage import disk
+from smartdata_ts._storage.fork import check_process, fork_count, leave_to_parent
 from smartdata_ts.errors import (
     ClosedError,
     CorruptCatalogError,
@@ -77,7 +77,7 @@ class Connection:
         self.is_shared = False  # whether the store is for a file system that several machines share
         _refuse_links(path)
         if not read_only:
-            _disk.create(path)  # SQLite would give its group fewer rights than the umask does
+            disk.create(path)  # SQLite would give its group fewer rights than the umask does
         self._connect(_access(path, is_still) if read_only else "mode=rwc")
         leave_to_parent(self)
 
@@ -215,7 +215,7 @@ class Connection:
         The copy has a setting more, which is "1".
         """
         self._check_process()
-        _disk.create(target)
+        disk.create(target)
         with self._lock:
             try:
                 with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as copy:
@@ -347,10 +347,10 @@ def _refuse_links(path: Path) -> None:
     that is. The store's transactions are of one database.
     """
     with contextlib.suppress(FileNotFoundError):
-        if not _disk.is_regular(path):
+        if not disk.is_regular(path):
             raise StoreFormatError(f"{path}: is a link, or no file; put the file itself in its place")
     journal = path.with_name(path.name + "-journal")
-    if _disk.end_of(journal, len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC:
+    if disk.end_of(journal, len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC:
         raise StoreFormatError(f"{journal}: names files outside of the store; salvage what is sound of it")
 
 
@@ -361,6 +361,6 @@ def _access(path: Path, is_still: bool) -> str:
     without write permission. There, a store without a log that waits to be read cannot change either.
     """
     log = path.with_name(path.name + "-wal")
-    if _disk.size_of_file(log) or (_disk.is_writable(path.parent) and not is_still):
+    if disk.size_of_file(log) or (disk.is_writable(path.parent) and not is_still):
         return "mode=ro"
     return "mode=ro&immutable=1"

@@ -9,7 +9,7 @@ import functools
 import sqlite3
 from pathlib import Path
 
-from smartdata_ts import _disk
+from smartdata_ts._storage import disk
 from smartdata_ts.errors import (
     CorruptCatalogError,
     StoreBusyError,
@@ -58,7 +58,7 @@ class Format(Connection):
         if not is_still and self._is_to_be_shared():
             # Whoever reads finishes what a writer that was killed has left, which takes more than reading.
             self._connection.close()
-            self._connect("mode=rw" if _disk.is_writable(self._path.parent) else "mode=ro")
+            self._connect("mode=rw" if disk.is_writable(self._path.parent) else "mode=ro")
             self._execute("PRAGMA query_only = ON")
         self._check_format()
         self.is_shared = self._says_shared()

@@ -10,7 +10,7 @@ from smartdata_ts._plan import TIME_MIN, Plan, make_plan, slices_by_readings
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, read_slice
-from smartdata_ts._snapshot import Blocks
+from smartdata_ts._storage.snapshot import Blocks
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
 

@@ -4,9 +4,9 @@ import os
 import threading
 from pathlib import Path
 
-from smartdata_ts import _disk
 from smartdata_ts._arguments import flag, number, path_of, shown
 from smartdata_ts._catalog import CHUNK_DIRECTORY, FILE_NAME, LOCK_NAME
+from smartdata_ts._storage import disk
 from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
 
 from ._history import History
@@ -56,9 +56,9 @@ def open_store(
     shared_filesystem = None if shared_filesystem is None else flag("shared_filesystem", shared_filesystem)
     auto_compact = flag("auto_compact", auto_compact)
     directory = path_of("path", path)
-    if mode == "r" and not _disk.is_file(directory / FILE_NAME):
+    if mode == "r" and not disk.is_file(directory / FILE_NAME):
         raise StoreNotFoundError(f"{directory}: {_what_is_missing(directory)}")
-    if _disk.is_link(directory / CHUNK_DIRECTORY):
+    if disk.is_link(directory / CHUNK_DIRECTORY):
         raise StoreFormatError(f"{directory / CHUNK_DIRECTORY}: is a link; put the directory in its place")
     if mode == "a":
         _create_directory(directory)
@@ -68,23 +68,23 @@ def open_store(
 
 def _what_is_missing(directory: Path) -> str:
     chunks = directory / CHUNK_DIRECTORY
-    if not _disk.is_directory(chunks):
+    if not disk.is_directory(chunks):
         return "there is no store; mode 'a' creates one"
-    if _disk.names_in(chunks):
+    if disk.names_in(chunks):
         return f"{FILE_NAME} is gone, and {CHUNK_DIRECTORY} is not empty; restore it, or salvage the store"
     return "the creation of this store was interrupted, and it holds nothing; mode 'a' finishes it"
 
 
 def _create_directory(directory: Path) -> None:
-    if _disk.is_there(directory) and not _disk.is_directory(directory):
+    if disk.is_there(directory) and not disk.is_directory(directory):
         raise StoreFormatError(f"{directory}: a file, not the directory of a store")
-    if _disk.is_directory(directory) and not _disk.is_there(directory / FILE_NAME):
+    if disk.is_directory(directory) and not disk.is_there(directory / FILE_NAME):
         # Another process may be creating the store at this moment.
         logs = [FILE_NAME + suffix for suffix in ("", "-journal", "-wal", "-shm")]
         ours = (CHUNK_DIRECTORY, LOCK_NAME, *logs)
-        others = [name for name in _disk.names_in(directory) if name not in ours]
+        others = [name for name in disk.names_in(directory) if name not in ours]
         if others:
             raise StoreFormatError(
                 f"{directory}: a directory that is no store (it holds {others[0]!r}); name another"
             )
-    _disk.make_directory(directory / CHUNK_DIRECTORY)
+    disk.make_directory(directory / CHUNK_DIRECTORY)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from smartdata_ts import _disk
 from smartdata_ts._catalog import BACKUP, CHUNK_DIRECTORY, FILE_NAME, Catalog, State
 from smartdata_ts._locks import FileLock
+from smartdata_ts._storage import disk
 from smartdata_ts.errors import StoreBusyError, StoreError, StoreFormatError, UsageError
 
 _PARTIAL = "partial"
@@ -45,7 +45,7 @@ def backup(catalog: Catalog, chunk_directory: Path, target: Path) -> BackupRepor
         )
     _check_place(chunk_directory.parent, target)
     _check_target(catalog, origin, target)
-    _disk.make_directory(target / _PARTIAL)
+    disk.make_directory(target / _PARTIAL)
     lock = FileLock(target / _PARTIAL / _LOCK_NAME)
     try:
         if not lock.take():
@@ -61,16 +61,16 @@ def _write_to(target: Path, origin: str, catalog: Catalog, chunk_directory: Path
     def write_origin(file: BinaryIO) -> None:
         file.write(origin.encode())
 
-    _disk.write_durably(partial / _ORIGIN_NAME, write_origin)
-    _disk.make_directory(chunks)
+    disk.write_durably(partial / _ORIGIN_NAME, write_origin)
+    disk.make_directory(chunks)
     copied: dict[str, int] = {}  # sizes in bytes
     while True:
         state = _copy_catalog(catalog, partial)
         rows = state.chunks + state.history
         try:
             for row in rows:
-                if _disk.size_of_file(chunks / row.name) != row.size:
-                    copied[row.name] = _disk.copy_durably(chunk_directory / row.name, chunks / row.name)
+                if disk.size_of_file(chunks / row.name) != row.size:
+                    copied[row.name] = disk.copy_durably(chunk_directory / row.name, chunks / row.name)
         except StoreError:
             # A compaction has removed a chunk since; the newer catalog names what took its place.
             if catalog.last_commit() == state.commit:
@@ -78,21 +78,21 @@ def _write_to(target: Path, origin: str, catalog: Catalog, chunk_directory: Path
             continue
         break
     _check_target(catalog, origin, target)  # somebody may have opened it for writing meanwhile
-    _disk.sync_and_rename(partial / FILE_NAME, target / FILE_NAME)
-    size = sum(copied.values()) + _disk.size_of_file(target / FILE_NAME)
+    disk.sync_and_rename(partial / FILE_NAME, target / FILE_NAME)
+    size = sum(copied.values()) + disk.size_of_file(target / FILE_NAME)
     for suffix in ("-journal", "-wal", "-shm"):  # of whoever has read the backup before
-        _disk.remove(target / (FILE_NAME + suffix))
-    _disk.remove_directory(partial)
+        disk.remove(target / (FILE_NAME + suffix))
+    disk.remove_directory(partial)
     named = {row.name for row in rows}
-    old = [name for name in _disk.names_in(chunks) if name not in named]
+    old = [name for name in disk.names_in(chunks) if name not in named]
     for name in old:
-        _disk.remove(chunks / name)
+        disk.remove(chunks / name)
     return BackupReport(state.commit, len(named), len(copied.keys() & named), size, len(old))
 
 
 def _copy_catalog(catalog: Catalog, partial: Path) -> State:
     """Copy the catalog as of its newest commit, marked as a backup's; what it names."""
-    _disk.remove(partial / FILE_NAME)
+    disk.remove(partial / FILE_NAME)
     catalog.copy_to(partial / FILE_NAME, BACKUP)
     copy = Catalog(partial, True, 0.0, is_still=True)
     try:
@@ -103,7 +103,7 @@ def _copy_catalog(catalog: Catalog, partial: Path) -> State:
 
 def _check_place(store: Path, target: Path) -> None:
     """Refuse the store itself, by whatever name, and what lies within it."""
-    store, target = _disk.real_path(store), _disk.real_path(target)
+    store, target = disk.real_path(store), disk.real_path(target)
     if target == store:
         raise UsageError(f"{target}: is the store itself; name another directory")
     if store in target.parents:
@@ -112,14 +112,14 @@ def _check_place(store: Path, target: Path) -> None:
 
 def _check_target(catalog: Catalog, origin: str, target: Path) -> None:
     """Refuse a target where a backup would take something from somebody; nothing of it is changed."""
-    if not _disk.is_there(target):
+    if not disk.is_there(target):
         return
-    if not _disk.is_directory(target):
+    if not disk.is_directory(target):
         raise StoreFormatError(f"{target}: is no directory; {_ELSE}")
     for name in (CHUNK_DIRECTORY, _PARTIAL):
-        if _disk.is_link(target / name):
+        if disk.is_link(target / name):
             raise StoreFormatError(f"{target / name}: is a link; {_ELSE}")
-    names = _disk.names_in(target)
+    names = disk.names_in(target)
     if FILE_NAME in names:
         _check_earlier(catalog, origin, target)
     elif names and not _is_interrupted(origin, target):
@@ -129,13 +129,13 @@ def _check_target(catalog: Catalog, origin: str, target: Path) -> None:
 
 def _is_interrupted(origin: str, target: Path) -> bool:
     """Whether a first backup of the store has ended before its catalog took its name."""
-    names = set(_disk.names_in(target))
-    if not names <= {CHUNK_DIRECTORY, _PARTIAL} or not _disk.is_directory(target / _PARTIAL):
+    names = set(disk.names_in(target))
+    if not names <= {CHUNK_DIRECTORY, _PARTIAL} or not disk.is_directory(target / _PARTIAL):
         return False
-    begun = set(_disk.names_in(target / _PARTIAL))
-    if names == {_PARTIAL} and begun <= {_LOCK_NAME, _ORIGIN_NAME + _disk.PARTIAL_SUFFIX}:
+    begun = set(disk.names_in(target / _PARTIAL))
+    if names == {_PARTIAL} and begun <= {_LOCK_NAME, _ORIGIN_NAME + disk.PARTIAL_SUFFIX}:
         return True  # it ended before it could say whose it was
-    return _disk.end_of(target / _PARTIAL / _ORIGIN_NAME, len(origin) + 1) == origin.encode()
+    return disk.end_of(target / _PARTIAL / _ORIGIN_NAME, len(origin) + 1) == origin.encode()
 
 
 def _check_earlier(catalog: Catalog, origin: str, target: Path) -> None:

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, ChunkRow, State
 from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, flush_head, rewriting, year_of
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, sort_versions
-from smartdata_ts._snapshot import ChunkFiles, Snapshot
+from smartdata_ts._storage import disk
+from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import versions_of
 
 # A partition of small chunks is folded even where they do not overlap.
@@ -61,7 +61,7 @@ def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
             catalog.roll_back()
     # The commit stands: what cannot be removed now is for the next compaction to sweep.
     for name in gone:
-        _disk.remove_if_possible(files.directory / name)
+        disk.remove_if_possible(files.directory / name)
     after = [row for row in before if row.name not in gone] + rows
     return CompactReport(
         chunks_before=len(before),
@@ -94,7 +94,7 @@ def compact_newest(catalog: Catalog, files: ChunkFiles) -> int | None:
             catalog.add_chunk(commit, row)
         catalog.commit()
     for name in gone:
-        _disk.remove_if_possible(files.directory / name)
+        disk.remove_if_possible(files.directory / name)
     return commit
 
 
@@ -113,9 +113,9 @@ def _newest(rows: tuple[ChunkRow, ...]) -> tuple[ChunkRow, ...]:
 def _sweep(files: ChunkFiles, rows: Iterable[ChunkRow]) -> int:
     """Remove files that no row names; while the write lock is held, no writer is making one."""
     named = {row.name for row in rows}
-    orphans = [name for name in _disk.names_in(files.directory) if name not in named]
+    orphans = [name for name in disk.names_in(files.directory) if name not in named]
     for name in orphans:
-        _disk.remove(files.directory / name)
+        disk.remove(files.directory / name)
     return len(orphans)
 
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import rewriting
 from smartdata_ts._readings.versions import fold_versions, join, layers, sort_versions
-from smartdata_ts._snapshot import ChunkFiles, Snapshot
+from smartdata_ts._storage import disk
+from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
@@ -52,5 +52,5 @@ def delete(
             catalog.give_up_history(commit)
         catalog.commit()
     for name in gone:
-        _disk.remove_if_possible(files.directory / name)
+        disk.remove_if_possible(files.directory / name)
     return DeleteReport(count, len(gone), commit)

@@ -12,12 +12,12 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog
 from smartdata_ts._chunk_output import rewriting
 from smartdata_ts._plan import TIME_MAX, TIME_MIN
 from smartdata_ts._readings.versions import fold_versions
-from smartdata_ts._snapshot import ChunkFiles, Snapshot
+from smartdata_ts._storage import disk
+from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
@@ -52,7 +52,7 @@ def erase(catalog: Catalog, files: ChunkFiles, ids: Int64Array) -> EraseReport:
         removal.take_out(chunks, ids, TIME_MIN, TIME_MAX)
         # A writer that was killed may have left files with anything in them.
         named = {row.name for row in chunks} | set(output.names())
-        orphans = [name for name in _disk.names_in(files.directory) if name not in named]
+        orphans = [name for name in disk.names_in(files.directory) if name not in named]
         commit = state.commit + 1
         catalog.add_commit(commit, None, state.reading_count - count)
         old = removal.put_back(commit)
@@ -61,7 +61,7 @@ def erase(catalog: Catalog, files: ChunkFiles, ids: Int64Array) -> EraseReport:
             readings=count,
             files_rewritten=len(output.names()),
             files_overwritten=len(old) + len(orphans),
-            bytes_overwritten=sum(_disk.size_of_file(files.directory / name) for name in old + orphans),
+            bytes_overwritten=sum(disk.size_of_file(files.directory / name) for name in old + orphans),
             commit=commit,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -79,9 +79,9 @@ def finish_erasures(catalog: Catalog, files: ChunkFiles) -> None:
     if names is None:
         return
     for name in names:
-        _disk.overwrite(files.directory / name)
-        _disk.remove(files.directory / name)
+        disk.overwrite(files.directory / name)
+        disk.remove(files.directory / name)
     if names:
-        _disk.sync_directory(files.directory)
+        disk.sync_directory(files.directory)
     catalog.write_anew()
     catalog.clear_erasures()

@@ -17,7 +17,7 @@ from smartdata_ts._readings.arrow import text_array
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions
 from smartdata_ts._scan import decode_versions, read_versions
-from smartdata_ts._snapshot import Blocks, ChunkFiles, Snapshot, pack_head, unpack_head
+from smartdata_ts._storage.snapshot import Blocks, ChunkFiles, Snapshot, pack_head, unpack_head
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, State
 from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, rewriting
 from smartdata_ts._facts import KINDS
 from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, sort_versions
-from smartdata_ts._snapshot import ChunkFiles, Snapshot
+from smartdata_ts._storage import disk
+from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts._upkeep.retention_rules import Rule, Segment, checked_rules, segments
 from smartdata_ts._upkeep.thinning import Thinned, Thinning
@@ -159,7 +159,7 @@ def _apply(catalog: Catalog, files: ChunkFiles, task: _Task, tally: _Tally) -> N
             return
         catalog.commit()
     for name in gone:
-        _disk.remove_if_possible(files.directory / name)
+        disk.remove_if_possible(files.directory / name)
     tally.removed += found.removed
     tally.made += found.made
     tally.series |= found.series

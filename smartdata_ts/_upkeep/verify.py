@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog, ChunkRow
-from smartdata_ts._chunk_file import ChunkFile, is_as_named
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._scan import decode_versions
-from smartdata_ts._snapshot import Blocks, ChunkFiles, unpack_head
+from smartdata_ts._storage import disk
+from smartdata_ts._storage.chunk_file import ChunkFile, is_as_named
+from smartdata_ts._storage.snapshot import Blocks, ChunkFiles, unpack_head
 from smartdata_ts.errors import CorruptChunkError, StoreError
 
 _THREAD_COUNT = 2
@@ -69,7 +69,7 @@ def verify(catalog: Catalog, files: ChunkFiles, deep: bool) -> VerifyReport:
         chunks=len(named),
         readings=sum(row.reading_count for row in rows) + len(head),
         bytes=sum(row.size for row in rows),
-        orphans=sum(name not in named for name in _disk.names_in(files.directory)),
+        orphans=sum(name not in named for name in disk.names_in(files.directory)),
         problems=problems,
     )
 
@@ -97,7 +97,7 @@ def _is_as_named(row: ChunkRow, files: ChunkFiles) -> bool | None:
     path = files.directory / row.name
     try:
         # The size first: a file may have become any.
-        return _disk.size_of_file(path) == row.size and is_as_named(path)
+        return disk.size_of_file(path) == row.size and is_as_named(path)
     except StoreError:
         return False
 

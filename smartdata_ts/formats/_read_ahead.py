@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from smartdata_ts._fork import check_process, fork_count
+from smartdata_ts._storage.fork import check_process, fork_count
 
 Item = TypeVar("Item")
 

@@ -93,7 +93,7 @@ class ForgetfulDisk:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record all that `_disk` does, and when commits return."""
+        """Record all that `_storage/disk` does, and when commits return."""
         commit = Catalog.commit
 
         def commit_and_look(catalog: Catalog) -> None:

@@ -14,8 +14,8 @@ from lives import Oracle, Write, check, check_no_leaks, contents, operations, sm
 from soak import SOAK
 
 import smartdata_ts as sd
-from smartdata_ts import _disk
 from smartdata_ts._catalog import Catalog
+from smartdata_ts._storage import disk as disk_module
 
 LIVES = 3 * SOAK
 OPERATIONS = 25
@@ -108,10 +108,10 @@ def test_the_simulation_finds_a_sync_that_is_missing(
     forgotten: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if forgotten == "directories":
-        monkeypatch.setattr(_disk, "_sync_directory", lambda _path: None)
+        monkeypatch.setattr(disk_module, "_sync_directory", lambda _path: None)
     else:
-        write = _disk._write
-        monkeypatch.setattr(_disk, "_write", lambda path, put, _sync: write(path, put, False))
+        write = disk_module._write
+        monkeypatch.setattr(disk_module, "_write", lambda path, put, _sync: write(path, put, False))
     with small_limits():
         disk = recorded(tmp_path / "life", 0)
         monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""Another `os` for the store's modules: it counts the system's calls, and lets a test meddle with each."""
+"""Another `os` for the store's modules: it counts system calls, and lets a test meddle with each."""
 
 import os
 import threading
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from smartdata_ts import _disk, _locks
+from smartdata_ts import _locks
+from smartdata_ts._storage import disk
 
 # What a hook is asked before: (number of the call, its name, its arguments). It may raise, or return a
 # replacement of the arguments.
@@ -63,10 +64,10 @@ CALLS = {name for name in os.__all__ if callable(getattr(os, name))} - {
 
 @contextmanager
 def watched(before: Hook | None = None, after: Done | None = None) -> Iterator[Watch]:
-    """Put hooks around all that `_disk` asks of the system."""
+    """Put hooks around all that `_storage/disk` asks of the system."""
     watch = Watch(before, after)
     names = {"os": CALLS, "pa": {"memory_map"}, "fcntl": {"flock", "fcntl"}}
-    places = [(_disk, "os"), (_disk, "pa"), (_locks, "os"), (_locks, "fcntl")]
+    places = [(disk, "os"), (disk, "pa"), (_locks, "os"), (_locks, "fcntl")]
     originals = [(module, name, getattr(module, name)) for module, name in places]
     try:
         for module, name, original in originals:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 import smartdata_ts as sd
-from smartdata_ts import _chunk_file, formats
+from smartdata_ts import formats
+from smartdata_ts._storage import chunk_file
 from smartdata_ts.errors import SmartDataError
 
 Target = Callable[[bytes], None]
@@ -31,13 +32,13 @@ class _Equal:
 @contextlib.contextmanager
 def right_checksums() -> object:
     """Every checksum of a chunk is right: whoever writes a hostile chunk writes these too."""
-    digest, verified = _chunk_file._digest, _chunk_file.ChunkFile._verified
-    _chunk_file._digest = lambda *_arguments: _Equal()  # type: ignore[assignment]
-    _chunk_file.ChunkFile._verified = _chunk_file.ChunkFile._copied  # type: ignore[method-assign]
+    digest, verified = chunk_file._digest, chunk_file.ChunkFile._verified
+    chunk_file._digest = lambda *_arguments: _Equal()  # type: ignore[assignment]
+    chunk_file.ChunkFile._verified = chunk_file.ChunkFile._copied  # type: ignore[method-assign]
     try:
         yield
     finally:
-        _chunk_file._digest, _chunk_file.ChunkFile._verified = digest, verified  # type: ignore[method-assign]
+        chunk_file._digest, chunk_file.ChunkFile._verified = digest, verified  # type: ignore[method-assign]
 
 
 class ChunkTarget:

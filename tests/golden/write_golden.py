@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from smartdata_ts._chunk_file import encode_chunk
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions
+from smartdata_ts._storage.chunk_file import encode_chunk
 
 HOUR = 3_600_000_000
 START = 1_735_689_600_000_000  # 2025-01-01

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts import _codec, _disk
-from smartdata_ts._arrow_file import Batch, Range, find_batch
 from smartdata_ts._readings.arrow import text_array
 from smartdata_ts._readings.columns import Readings, sorted_starts
 from smartdata_ts._readings.versions import Versions
+from smartdata_ts._storage import codec, disk
+from smartdata_ts._storage.arrow_file import Batch, Range, find_batch
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels.codec.blocks import (
     COUNT,
@@ -146,7 +146,7 @@ def encode_chunk(
     versions: Versions,
     key_of: Callable[[int], str],
     is_history: bool = False,
-    scratch: _codec.Scratch | None = None,
+    scratch: codec.Scratch | None = None,
 ) -> UInt8Array:
     """The bytes of a chunk file of readings.
 
@@ -154,9 +154,9 @@ def encode_chunk(
     """
     readings = versions.readings
     assert 0 < len(readings) <= READINGS_MAX
-    starts = _codec.split_blocks(np.append(sorted_starts(readings.series), len(readings)))
+    starts = codec.split_blocks(np.append(sorted_starts(readings.series), len(readings)))
     commits = versions.commits if versions.commit is None else None
-    encoded = _codec.encode_blocks(
+    encoded = codec.encode_blocks(
         readings.times, readings.values, readings.qualities, starts, commits, scratch
     )
     columns = _summaries(readings, starts, encoded.summaries)
@@ -187,7 +187,7 @@ def is_as_named(path: Path) -> bool | None:
     told = _CHECKSUM_IN_NAME.search(path.name)
     if told is None:
         return None
-    return _digest(_disk.pieces_of(path, _scratch_of(_PIECE_SIZE))) == int(told[1], 16)
+    return _digest(disk.pieces_of(path, _scratch_of(_PIECE_SIZE))) == int(told[1], 16)
 
 
 def _summaries(readings: Readings, starts: Int64Array, extremes: Float64Array) -> dict[str, np.ndarray]:
@@ -213,13 +213,13 @@ def _summaries(readings: Readings, starts: Int64Array, extremes: Float64Array) -
 
 
 def _record_batch(
-    columns: dict[str, np.ndarray], keys: pa.StringArray, encoded: _codec.EncodedBlocks, is_history: bool
+    columns: dict[str, np.ndarray], keys: pa.StringArray, encoded: codec.EncodedBlocks, is_history: bool
 ) -> pa.RecordBatch:
     row_count = columns["series"].size
     digests = np.zeros(row_count, np.uint64)
     arrays: dict[str, pa.Array] = {"key": keys}
     for name in _PAYLOAD_NAMES:
-        column: _codec.PayloadColumn = getattr(encoded, name)
+        column: codec.PayloadColumn = getattr(encoded, name)
         ends = np.cumsum(column.sizes)
         assert ends[-1] <= _PAYLOAD_SIZE_MAX, "a chunk has more readings than its offsets can tell"
         digest_ranges(column.data, ends - column.sizes, ends, digests)
@@ -303,11 +303,11 @@ class ChunkFile:
                 f"{path}: not a chunk, or a damaged one: {problem}. Restore the file from a backup."
             ) from problem
 
-    def _opened(self, is_shared: bool) -> _disk.ReadFile:
+    def _opened(self, is_shared: bool) -> disk.ReadFile:
         try:
-            if not _disk.is_regular(self.path):
+            if not disk.is_regular(self.path):
                 raise CorruptChunkError(f"{self.path}: is a link, or no file. Put the chunk in its place.")
-            return _disk.PlainFile(self.path) if is_shared else _disk.MappedFile(self.path)
+            return disk.PlainFile(self.path) if is_shared else disk.MappedFile(self.path)
         except FileNotFoundError as problem:
             raise CorruptChunkError(
                 f"{self.path}: the chunk is missing. Restore the file from a backup."
@@ -334,7 +334,7 @@ class ChunkFile:
         model_count = int(metadata[b"smartdata_ts.model_count"])
         if not 0 <= model_count <= _MODEL_COUNT_MAX:
             raise ValueError("the count of its models is out of range")
-        self.tables = _codec.decode_tables(models, model_count)
+        self.tables = codec.decode_tables(models, model_count)
         self._set_summaries(columns)
 
     def _columns(self, batch: Batch) -> tuple[dict[str, np.ndarray], pa.StringArray, Int32Array]:
@@ -381,7 +381,7 @@ class ChunkFile:
         self.commit_min: Int64Array = _thin(columns["commit_min"])
         self.commit_max: Int64Array = _thin(columns["commit_max"])
         self._checksum: UInt64Array = columns["checksum"]
-        if self.count.min() < 1 or self.count.max() > _codec.BLOCK_READINGS_MAX:
+        if self.count.min() < 1 or self.count.max() > codec.BLOCK_READINGS_MAX:
             raise ValueError("a block's count of readings is out of range")
         if int(self.count.sum()) > READINGS_MAX:
             raise ValueError("it tells of more readings than a chunk has")
@@ -494,7 +494,7 @@ class ChunkFile:
         sizes = ends - firsts
         behind = np.cumsum(sizes)
         size = int(behind[-1]) if behind.size else 0
-        data = _scratch_of(size + _codec.SLACK_SIZE)
+        data = _scratch_of(size + codec.SLACK_SIZE)
         data[size:] = 0
         try:
             self._file.copy(firsts, ends, data[:size])

@@ -1,0 +1,1 @@
+"""What stands on disk: files, chunks, the catalog, and snapshots of them."""
