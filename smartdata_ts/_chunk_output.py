@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from smartdata_ts._catalog import Catalog, ChunkRow
 from smartdata_ts._readings.columns import Readings, concatenate, sorted_starts, time_span
 from smartdata_ts._readings.versions import Versions, fold_versions, layers
 from smartdata_ts._storage import disk
+from smartdata_ts._storage.catalog import Catalog, ChunkRow
 from smartdata_ts._storage.chunk_file import encode_chunk, name_chunk
 from smartdata_ts._storage.codec import Scratch
 from smartdata_ts._storage.snapshot import Snapshot

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from smartdata_ts._catalog import FORMAT_VERSION, Catalog
 from smartdata_ts._storage import disk
+from smartdata_ts._storage.catalog import FORMAT_VERSION, Catalog
 from smartdata_ts._storage.snapshot import Snapshot
 
 

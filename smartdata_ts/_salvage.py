@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._catalog import FILE_NAME, Catalog, ChunkRow
 from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, decode_versions
 from smartdata_ts._storage import disk
+from smartdata_ts._storage.catalog import FILE_NAME, Catalog, ChunkRow
 from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts._storage.snapshot import Blocks, unpack_head
 from smartdata_ts._store import CHUNK_DIRECTORY, Store, open_store
@@ -166,7 +166,7 @@ def _batch(keys: pa.Array, times: np.ndarray, values: np.ndarray, qualities: np.
 
 def _describe(store: Store, facts: pa.Table) -> None:
     """Say of every series what the old catalog said."""
-    from smartdata_ts._catalog import SERIES_FACTS
+    from smartdata_ts._storage.catalog import SERIES_FACTS
 
     catalog = store.writing_catalog()
     with catalog.transaction():

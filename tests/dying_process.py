@@ -4,7 +4,7 @@ DYING = """
 import os, sys
 import smartdata_ts as sd
 from smartdata_ts._storage import disk
-from smartdata_ts._catalog import Catalog
+from smartdata_ts._storage.catalog import Catalog
 left = int(sys.argv[2])
 def dying(function):
     def call(*arguments, **options):

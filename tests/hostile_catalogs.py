@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import smartdata_ts as sd
-from smartdata_ts._catalog._commits import _CHUNK_COLUMNS, _digest
+from smartdata_ts._storage.catalog.commits import _CHUNK_COLUMNS, _digest
 from smartdata_ts.errors import SmartDataError
 
 MEMORY_MAX = 1 << 30

@@ -12,8 +12,8 @@ import pytest
 from command_line import run
 
 import smartdata_ts as sd
-from smartdata_ts._catalog import Catalog
 from smartdata_ts._storage import disk
+from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts.errors import SmartDataError, StoreBusyError, StoreFormatError, UsageError
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts._catalog import APPLICATION_ID, FILE_NAME, Catalog, ChunkRow
+from smartdata_ts._storage.catalog import APPLICATION_ID, FILE_NAME, Catalog, ChunkRow
 from smartdata_ts.errors import (
     ClosedError,
     CorruptCatalogError,

@@ -16,7 +16,7 @@ import pytest
 
 import smartdata_ts as sd
 from smartdata_ts import _writer
-from smartdata_ts._catalog import Catalog
+from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts.errors import ReadOnlyError, StoreFormatError
 
 HOUR = 3_600_000_000

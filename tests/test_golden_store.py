@@ -10,7 +10,7 @@ import pytest
 from restored import restore
 
 import smartdata_ts as sd
-from smartdata_ts._catalog import FORMAT_VERSION
+from smartdata_ts._storage.catalog import FORMAT_VERSION
 
 GOLDEN = Path(__file__).parent / "golden"
 Row = tuple[str, int, str, int]

@@ -19,8 +19,8 @@ import pytest
 
 import smartdata_ts as sd
 from smartdata_ts import _writer
-from smartdata_ts._catalog._commits import _CHUNK_COLUMNS, _digest
 from smartdata_ts._storage import chunk_file
+from smartdata_ts._storage.catalog.commits import _CHUNK_COLUMNS, _digest
 from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts.errors import (
     CorruptCatalogError,

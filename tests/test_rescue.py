@@ -12,8 +12,8 @@ from command_line import run
 
 import smartdata_ts as sd
 from smartdata_ts import _writer
-from smartdata_ts._catalog._commits import _CHUNK_COLUMNS, _digest
 from smartdata_ts._storage import disk
+from smartdata_ts._storage.catalog.commits import _CHUNK_COLUMNS, _digest
 from smartdata_ts.errors import CorruptChunkError, SmartDataError, StoreError, StoreNotFoundError, UsageError
 
 HOUR = 3_600_000_000

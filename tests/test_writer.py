@@ -10,7 +10,7 @@ import pytest
 
 import smartdata_ts as sd
 from smartdata_ts import _chunk_output, _writer
-from smartdata_ts._catalog import Catalog
+from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts.errors import ConflictError, DataError, UsageError
 
 HOUR = 3_600_000_000

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from smartdata_ts._arguments import flag, shown, text, texts
-from smartdata_ts._catalog import Catalog
+from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts.errors import UnknownSeriesError, UsageError
 from smartdata_ts.kernels.compiler.jit import Int64Array
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from smartdata_ts._catalog import ChunkRow, Deletion, State
 from smartdata_ts._readings.columns import Readings, series_starts
 from smartdata_ts._readings.versions import Versions
+from smartdata_ts._storage.catalog import ChunkRow, Deletion, State
 from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts.errors import CorruptCatalogError
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array

@@ -5,8 +5,8 @@ import threading
 from pathlib import Path
 
 from smartdata_ts._arguments import flag, number, path_of, shown
-from smartdata_ts._catalog import CHUNK_DIRECTORY, FILE_NAME, LOCK_NAME
 from smartdata_ts._storage import disk
+from smartdata_ts._storage.catalog import CHUNK_DIRECTORY, FILE_NAME, LOCK_NAME
 from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
 
 from ._history import History

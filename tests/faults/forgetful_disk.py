@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from watched_os import watched
 
-from smartdata_ts._catalog import Catalog
+from smartdata_ts._storage.catalog import Catalog
 
 SECTOR = 512
 SQLITE_FILES = ("catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-journal")

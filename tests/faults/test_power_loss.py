@@ -14,8 +14,8 @@ from lives import Oracle, Write, check, check_no_leaks, contents, operations, sm
 from soak import SOAK
 
 import smartdata_ts as sd
-from smartdata_ts._catalog import Catalog
 from smartdata_ts._storage import disk as disk_module
+from smartdata_ts._storage.catalog import Catalog
 
 LIVES = 3 * SOAK
 OPERATIONS = 25

@@ -17,8 +17,8 @@ from smartdata_ts.errors import (
     StoreNotFoundError,
 )
 
-from ._connection import Connection
-from ._schema import APPLICATION_ID, FORMAT_VERSION, HISTORY_US, MIGRATIONS, SCHEMA, SEALS
+from .connection import Connection
+from .schema import APPLICATION_ID, FORMAT_VERSION, HISTORY_US, MIGRATIONS, SCHEMA, SEALS
 
 BACKUP = "is_backup"  # the setting that marks one
 

@@ -22,8 +22,8 @@ from smartdata_ts.errors import (
     UsageError,
 )
 
-from ._kinds import Kind, all_fit
-from ._schema import FILE_NAME, LOCK_NAME
+from .kinds import Kind, all_fit
+from .schema import FILE_NAME, LOCK_NAME
 
 _Result = TypeVar("_Result")
 Parameters = Sequence[object] | Mapping[str, object]

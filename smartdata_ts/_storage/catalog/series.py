@@ -12,9 +12,9 @@ from smartdata_ts.errors import CorruptCatalogError
 from smartdata_ts.kernels.codec.checksum import digest_ranges
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
-from ._format import Format
-from ._kinds import EXCHANGE, FACTS, SERIES, TEXT
-from ._schema import SERIES_FACTS
+from .format import Format
+from .kinds import EXCHANGE, FACTS, SERIES, TEXT
+from .schema import SERIES_FACTS
 
 _FREE_IDS_MAX = 1 << 25  # of series that were erased
 

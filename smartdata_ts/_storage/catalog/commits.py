@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from smartdata_ts.errors import CorruptCatalogError, StoreBusyError, StoreError, StoreFormatError, UsageError
 
-from ._format import Format
-from ._kinds import BYTES, CHUNK, COMMIT, COUNT, DELETION, INTEGER, SNAPSHOT, TEXT
-from ._schema import ChunkRow, Deletion, State
+from .format import Format
+from .kinds import BYTES, CHUNK, COMMIT, COUNT, DELETION, INTEGER, SNAPSHOT, TEXT
+from .schema import ChunkRow, Deletion, State
 
 # As ChunkRow has them.
 _CHUNK_COLUMNS = (

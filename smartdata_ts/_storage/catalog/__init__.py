@@ -5,9 +5,9 @@ never stands without its file. Chunks of higher id win over those of lower; the 
 chunks, because whatever writes a chunk of newer readings flushes the head first.
 """
 
-from ._commits import Commits
-from ._format import BACKUP
-from ._schema import (
+from .commits import Commits
+from .format import BACKUP
+from .schema import (
     APPLICATION_ID,
     CHUNK_DIRECTORY,
     FILE_NAME,
@@ -22,7 +22,7 @@ from ._schema import (
     Deletion,
     State,
 )
-from ._series import Series
+from .series import Series
 
 __all__ = [
     "APPLICATION_ID",
