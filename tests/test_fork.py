@@ -252,9 +252,9 @@ def big(path: Path) -> Path:
 def test_a_result_is_its_parents(
     name: str, begun: bool, ends: str, big: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from smartdata_ts import _scan
+    from smartdata_ts._read import scan
 
-    monkeypatch.setattr(_scan, "SLICE_READINGS", 100_000)
+    monkeypatch.setattr(scan, "SLICE_READINGS", 100_000)
     with sd.open(big) as store:
         count = sum(batch.num_rows for batch in RESULTS[name](store))
         result = iter(RESULTS[name](store))
@@ -276,8 +276,8 @@ def test_a_half_read_result_that_a_child_only_ends_with_holds_it_up_no_longer(bi
     run_program(
         big,
         """
-from smartdata_ts import _scan
-_scan.SLICE_READINGS = 100_000
+from smartdata_ts._read import scan
+scan.SLICE_READINGS = 100_000
 store = sd.open(path)
 result = iter(store.query("big").to_batches())
 next(result)

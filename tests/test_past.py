@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts import _plan
-from smartdata_ts._plan import Plan
+from smartdata_ts._read import plan
+from smartdata_ts._read.plan import Plan
 
 YEARS = 3
 DAYS = 365 * YEARS
@@ -86,7 +86,7 @@ def settled_count(store: sd.Store, monkeypatch: pytest.MonkeyPatch, commit: int)
     plans: list[Plan] = []
 
     def noted(*arguments: object) -> Plan:
-        plans.append(_plan.make_plan(*arguments))  # type: ignore[arg-type]
+        plans.append(plan.make_plan(*arguments))  # type: ignore[arg-type]
         return plans[-1]
 
     with monkeypatch.context() as patch:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts import _scan
+from smartdata_ts._read import scan
 from smartdata_ts.errors import UnknownSeriesError, UnknownTimeZoneError, UsageError
 
 HOUR = 3_600_000_000
@@ -201,7 +201,7 @@ def test_a_relative_path_survives_pickling(tmp_path: Path, monkeypatch: pytest.M
 def test_batches_are_a_stable_view_while_the_store_goes_on(
     store: sd.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_scan, "SLICE_READINGS", 65_536)
+    monkeypatch.setattr(scan, "SLICE_READINGS", 65_536)
     before = store.query().to_arrow()
     reader = store.query().to_batches()
     batches = [reader.read_next_batch()]
@@ -213,8 +213,8 @@ def test_batches_are_a_stable_view_while_the_store_goes_on(
 
 
 def test_a_reader_dropped_half_way_leaves_no_thread(store: sd.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_scan, "SLICE_READINGS", 65_536)
-    monkeypatch.setattr(_scan, "_THREADS_FROM_READINGS", 1)
+    monkeypatch.setattr(scan, "SLICE_READINGS", 65_536)
+    monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", 1)
     before = threading.enumerate()
     reader = store.query().to_batches()
     reader.read_next_batch()

@@ -8,8 +8,9 @@ import pytest
 from restored import restore
 
 import smartdata_ts as sd
-from smartdata_ts import _scan, _series_blocks
-from smartdata_ts._plan import Slice
+from smartdata_ts._read import scan
+from smartdata_ts._read import series_blocks as series_blocks_module
+from smartdata_ts._read.plan import Slice
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 
@@ -46,10 +47,12 @@ def test_readings_are_those_of_chunks_merged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    monkeypatch.setattr(_scan, "SLICE_READINGS", int(rng.choice([50, 400, 100_000])))
+    monkeypatch.setattr(scan, "SLICE_READINGS", int(rng.choice([50, 400, 100_000])))
     made = []
-    load = _series_blocks.SeriesBlocks.load
-    monkeypatch.setattr(_series_blocks.SeriesBlocks, "load", lambda self: made.append(self) or load(self))
+    load = series_blocks_module.SeriesBlocks.load
+    monkeypatch.setattr(
+        series_blocks_module.SeriesBlocks, "load", lambda self: made.append(self) or load(self)
+    )
     with sd.open(tmp_path / "city.sdts") as store:
         fill(store, rng, in_order=seed % 3 != 0)
         bounds = np.sort(rng.integers(-HOUR, 5 * YEAR, 2)).astype("datetime64[us]")
@@ -58,7 +61,7 @@ def test_readings_are_those_of_chunks_merged(
                 query = store.query(quality=quality, **span)
                 found = query.to_arrow()
                 with monkeypatch.context() as patch:
-                    patch.setattr(_scan, "series_blocks", lambda *_: None)
+                    patch.setattr(scan, "series_blocks", lambda *_: None)
                     assert rows_of(query.to_arrow()) == rows_of(found)
     assert made
 
@@ -89,7 +92,7 @@ def test_the_block_that_cannot_be_decoded_is_named(years: sd.Store, monkeypatch:
 def test_many_recent_readings_are_merged_not_encoded(
     years: sd.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_series_blocks.SeriesBlocks, "load", None)
+    monkeypatch.setattr(series_blocks_module.SeriesBlocks, "load", None)
     with pytest.raises(TypeError, match="not callable"):
         years.query().to_arrow()
     years.write({"series": "b", "time": [3 * YEAR + k for k in range(1, 11)], "value": [8.0] * 10})
@@ -98,14 +101,14 @@ def test_many_recent_readings_are_merged_not_encoded(
 
 def test_a_span_is_that_of_all_blocks_and_of_what_is_recent(years: sd.Store) -> None:
     found = []
-    series_blocks = _series_blocks.series_blocks
+    series_blocks = series_blocks_module.series_blocks
 
     def kept(plan, part: Slice):
         found.append(series_blocks(plan, part))
         return found[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_scan, "series_blocks", kept)
+        patch.setattr(scan, "series_blocks", kept)
         years.query().to_arrow()
         years.query("a").to_arrow()
         years.query(start=np.datetime64(4 * YEAR, "us")).to_arrow()
@@ -131,7 +134,7 @@ def test_parts_of_a_chunk_each_hold_all_of_their_series(
         if has_recent:
             store.write({"series": ["m03", "m17"], "time": [900 * HOUR] * 2, "value": [1.0, 2.0]})
         plan = store.query()._plan()[0]
-        whole = _series_blocks.series_blocks(plan, Slice(3, 18, -(2**63), 2**63 - 1))
+        whole = series_blocks_module.series_blocks(plan, Slice(3, 18, -(2**63), 2**63 - 1))
         parts = list(whole.by_chunk())
         assert len(parts) > 3
         ends = [first + part.slot_count for first, part in parts]
@@ -147,6 +150,6 @@ def test_chunks_that_share_many_series_are_one_part(tmp_path: Path) -> None:
     with sd.open(tmp_path / "city.sdts", auto_compact=False) as store:
         fill(store, np.random.default_rng(1), in_order=True)
         plan = store.query()._plan()[0]
-        whole = _series_blocks.series_blocks(plan, Slice(0, plan.ids.size, -(2**63), 2**63 - 1))
+        whole = series_blocks_module.series_blocks(plan, Slice(0, plan.ids.size, -(2**63), 2**63 - 1))
         assert len(whole.chunks) > 1
         assert [first for first, _ in whole.by_chunk()] == [0]

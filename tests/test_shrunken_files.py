@@ -64,8 +64,8 @@ def test_a_chunk_truncated_between_two_batches_is_an_error(store_path):
         import os, sys, pathlib
         import smartdata_ts as sd
         from smartdata_ts.errors import CorruptChunkError
-        from smartdata_ts import _scan
-        _scan.SLICE_READINGS = 1000
+        from smartdata_ts._read import scan
+        scan.SLICE_READINGS = 1000
         store = sd.open(sys.argv[1], "r")
         batches = iter(store.query().to_batches())
         next(batches)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts import _scan
+from smartdata_ts._read import scan
 from smartdata_ts._steps import frame
 from smartdata_ts.errors import UsageError
 
@@ -21,8 +21,8 @@ ZONES = {"f0": "a", "f1": "b", "f2": "a", "f3": None, "ta": "a", "tb": "b"}
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Four flows every hour or so, in two zones and none; a thermometer in each zone; in small batches."""
-    monkeypatch.setattr(_scan, "SLICE_READINGS", 500)
-    monkeypatch.setattr(_scan, "_THREADS_FROM_READINGS", 1)
+    monkeypatch.setattr(scan, "SLICE_READINGS", 500)
+    monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", 1)
     monkeypatch.setattr(frame, "FRAME_READINGS", 500)
     random = np.random.default_rng(8)
     with sd.open(tmp_path / "s") as store:

@@ -9,8 +9,9 @@ import pytest
 from restored import restore
 
 import smartdata_ts as sd
-from smartdata_ts import _scan, _writer
-from smartdata_ts._plan import Plan, Slice
+from smartdata_ts import _writer
+from smartdata_ts._read import scan
+from smartdata_ts._read.plan import Plan, Slice
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._steps import last as last_step
 from smartdata_ts._steps import resample
@@ -63,10 +64,10 @@ def loaded(
 ) -> Iterator[tuple[sd.Store, pd.DataFrame]]:
     """The readings in a store with many chunks, read in small slices on threads; and in a frame."""
     monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 2_000)
-    monkeypatch.setattr(_scan, "SLICE_READINGS", 4_096)
+    monkeypatch.setattr(scan, "SLICE_READINGS", 4_096)
     monkeypatch.setattr(resample, "_SLICE_CELLS", 5_000)
     monkeypatch.setattr(resample, "_BATCH_CELLS", 20_000)
-    monkeypatch.setattr(_scan, "_THREADS_FROM_READINGS", 1)
+    monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", 1)
     frame = random_readings(7)
     with sd.open(tmp_path / "s") as store:
         write(store, frame, request.param)
@@ -221,8 +222,8 @@ def test_a_damaged_block_is_found_and_the_rest_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads_from: int
 ) -> None:
     monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 0)
-    monkeypatch.setattr(_scan, "_THREADS_FROM_READINGS", threads_from)
-    monkeypatch.setattr(_scan, "SLICE_READINGS", 1_000)
+    monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", threads_from)
+    monkeypatch.setattr(scan, "SLICE_READINGS", 1_000)
     random = np.random.default_rng(1)
     with sd.open(tmp_path / "s") as store:
         for key in ("a", "b"):

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import smartdata_ts as sd
-from smartdata_ts import _chunk_output, _scan, _writer
+from smartdata_ts import _chunk_output, _writer
 from smartdata_ts._chunk_output import year_of
+from smartdata_ts._read import scan
 from smartdata_ts._steps import resample
 from smartdata_ts._time.calendar import Calendar
 
@@ -519,10 +520,10 @@ def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(_chunk_output, "CHUNK_READINGS_MAX", 90)
         monkeypatch.setattr(_writer, "BUFFER_READINGS", 350)
         monkeypatch.setattr(_writer, "KEPT_KEYS_MAX", 3)
-        monkeypatch.setattr(_scan, "SLICE_READINGS", 128)  # more than a head holds
+        monkeypatch.setattr(scan, "SLICE_READINGS", 128)  # more than a head holds
         monkeypatch.setattr(resample, "_SLICE_CELLS", 100)
         monkeypatch.setattr(resample, "_BATCH_CELLS", 400)
-        monkeypatch.setattr(_scan, "_THREADS_FROM_READINGS", 250)
+        monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", 250)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.snapshot import Snapshot
 from smartdata_ts._time.calendar import Calendar, Edges

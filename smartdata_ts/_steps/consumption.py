@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._quality import worse_of
-from smartdata_ts._scan import TIME_TYPE
+from smartdata_ts._read.scan import TIME_TYPE
 from smartdata_ts._steps.frame import (
     SERIES_FIELD,
     TIME_FIELD,

@@ -29,12 +29,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._quality import IS_READING, are_readings
+from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._read.scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice
+from smartdata_ts._read.series_blocks import SeriesBlocks, series_blocks
 from smartdata_ts._readings.arrow import fixed_array, result_room
 from smartdata_ts._readings.columns import Readings
-from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice
-from smartdata_ts._series_blocks import SeriesBlocks, series_blocks
 from smartdata_ts._time.calendar import Calendar, Edges, are_edges_of
 from smartdata_ts._units import amount_of
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array

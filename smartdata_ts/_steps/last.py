@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts import _scan
-from smartdata_ts._plan import TIME_MIN, Plan, make_plan, slices_by_readings
+from smartdata_ts._read import scan
+from smartdata_ts._read.plan import TIME_MIN, Plan, make_plan, slices_by_readings
+from smartdata_ts._read.scan import READINGS_SCHEMA, TIME_TYPE, read_slice
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._readings.columns import Readings
-from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, read_slice
 from smartdata_ts._storage.snapshot import Blocks
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
@@ -83,7 +83,7 @@ def _take_hard(plan: Plan, hard: np.ndarray, columns: _LastColumns) -> None:
         plan.snapshot, plan.ids[positions], plan.keys, plan.time_min, plan.time_max, plan.qualities
     )
     needed = _newest_blocks(whole)
-    for part in slices_by_readings(needed, _scan.SLICE_READINGS):
+    for part in slices_by_readings(needed, scan.SLICE_READINGS):
         _take_last(read_slice(needed, part), positions[part.first : part.end], columns)
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._plan import TIME_MAX, TIME_MIN
-from smartdata_ts._series_blocks import SeriesBlocks
+from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
+from smartdata_ts._read.series_blocks import SeriesBlocks
 from smartdata_ts._steps.buckets import Buckets, Reduce
 from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meter_facts, meters_of
 from smartdata_ts._steps.frame import Context, Exchange, Frame, Step, usable

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._series_blocks import SeriesBlocks
+from smartdata_ts._read.series_blocks import SeriesBlocks
 from smartdata_ts._steps.across import Across, Members, probability_of
 from smartdata_ts._steps.buckets import Reduce, clipped
 from smartdata_ts._steps.folding import Part, columns_of

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._read.scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice, read_unsettled
+from smartdata_ts._read.series_blocks import SeriesBlocks, head_in, series_blocks
 from smartdata_ts._readings.arrow import fixed_array, result_room
 from smartdata_ts._readings.columns import Readings
-from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, Result, in_order, read_slice, read_unsettled
-from smartdata_ts._series_blocks import SeriesBlocks, head_in, series_blocks
 from smartdata_ts._steps import shares
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._time.calendar import Calendar, Edges, are_edges_of

@@ -8,9 +8,9 @@ over that, rounded, and at least one; so a local day of 25 hours expects 25 hour
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._plan import Plan, Slice, make_plan
+from smartdata_ts._read.plan import Plan, Slice, make_plan
+from smartdata_ts._read.scan import decode, in_order, read_slice
 from smartdata_ts._readings.columns import Readings
-from smartdata_ts._scan import decode, in_order, read_slice
 from smartdata_ts._steps.frame import FRAME_READINGS, bounds_of, ranges
 from smartdata_ts._storage.snapshot import Blocks
 from smartdata_ts.kernels.codec.qualities import STATUS_IS_ESTIMATE

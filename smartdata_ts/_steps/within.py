@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps.frame import Context, Frame, Step
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from smartdata_ts._history import check_commit
 from smartdata_ts._locks import KEPT, FileLock
+from smartdata_ts._read.history import check_commit
 from smartdata_ts._storage.catalog import CHUNK_DIRECTORY, INDEX_NAME, INDEX_USERS_PLACE, Catalog
 from smartdata_ts._storage.fork import check_process, fork_count
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot

@@ -6,10 +6,10 @@ import pyarrow as pa
 
 from smartdata_ts._arguments import shown
 from smartdata_ts._facts import exchange_table, series_table
-from smartdata_ts._history import commit_of
 from smartdata_ts._info import Info, info_of
 from smartdata_ts._quality import qualities_of
 from smartdata_ts._query import Query, as_keys, as_tags
+from smartdata_ts._read.history import commit_of
 from smartdata_ts._storage.catalog import FILE_NAME
 from smartdata_ts._time.instant import parse_span
 from smartdata_ts._time.zone import TimeZone, zone_name

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, flush_head, rewriting, year_of
-from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, sort_versions
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog, ChunkRow, State

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from smartdata_ts._chunk_output import rewriting
-from smartdata_ts._plan import TIME_MAX, TIME_MIN
+from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._readings.versions import fold_versions
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog

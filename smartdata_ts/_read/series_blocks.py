@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice
 from smartdata_ts._readings.columns import Readings, series_starts
 from smartdata_ts._storage import codec
 from smartdata_ts._storage.snapshot import Blocks

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts import _scan
 from smartdata_ts._arguments import is_whole, plain, text, whole_number
-from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
+from smartdata_ts._read import scan
+from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
+from smartdata_ts._read.scan import READINGS_SCHEMA, TIME_TYPE, read_versions
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions, join, same_as_next
-from smartdata_ts._scan import READINGS_SCHEMA, TIME_TYPE, read_versions
 from smartdata_ts._storage.catalog import Catalog, State
 from smartdata_ts._storage.fork import in_this_process
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
@@ -140,7 +140,7 @@ def _change_batches(
     keys = pa.array(catalog.series_keys(ids), pa.string())
     order = np.argsort(keys.to_numpy(zero_copy_only=False), kind="stable") if ids.size else ids
     plan = make_plan(snapshot, ids[order], keys.take(pa.array(order)), TIME_MIN, TIME_MAX)
-    batches = (_changes(plan, part, since, times) for part in slices_by_readings(plan, _scan.SLICE_READINGS))
+    batches = (_changes(plan, part, since, times) for part in slices_by_readings(plan, scan.SLICE_READINGS))
     return (batch for batch in batches if batch.num_rows)
 
 

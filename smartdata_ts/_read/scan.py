@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
+from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
+from smartdata_ts._read.series_blocks import head_in, series_blocks
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._readings.columns import Readings, fold
 from smartdata_ts._readings.versions import (
@@ -21,7 +22,6 @@ from smartdata_ts._readings.versions import (
     sort_versions,
     without_hidden,
 )
-from smartdata_ts._series_blocks import head_in, series_blocks
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._storage.fork import fork_count
 from smartdata_ts._storage.snapshot import AsOf, Blocks, Snapshot

@@ -1,0 +1,1 @@
+"""From a snapshot to readings: planned, cut into slices, decoded, in order."""
