@@ -16,12 +16,12 @@ from smartdata_ts import errors
 
 if TYPE_CHECKING:
     from smartdata_ts._info import Info
-    from smartdata_ts._quality import quality_code, quality_codes, quality_name, quality_text
+    from smartdata_ts._meter.quality import quality_code, quality_codes, quality_name, quality_text
+    from smartdata_ts._meter.units import convert
     from smartdata_ts._query import Query
     from smartdata_ts._salvage import salvage
     from smartdata_ts._store import Store
     from smartdata_ts._store import open_store as open
-    from smartdata_ts._units import convert
     from smartdata_ts._writer import Writer, WriteReport
 
 __version__ = "0.1.0"
@@ -49,12 +49,12 @@ _HOMES = {
     "Store": ("_store", "Store"),
     "WriteReport": ("_writer", "WriteReport"),
     "Writer": ("_writer", "Writer"),
-    "convert": ("_units", "convert"),
+    "convert": ("_meter.units", "convert"),
     "open": ("_store", "open_store"),
-    "quality_code": ("_quality", "quality_code"),
-    "quality_codes": ("_quality", "quality_codes"),
-    "quality_name": ("_quality", "quality_name"),
-    "quality_text": ("_quality", "quality_text"),
+    "quality_code": ("_meter.quality", "quality_code"),
+    "quality_codes": ("_meter.quality", "quality_codes"),
+    "quality_name": ("_meter.quality", "quality_name"),
+    "quality_text": ("_meter.quality", "quality_text"),
     "salvage": ("_salvage", "salvage"),
 }
 

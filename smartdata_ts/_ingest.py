@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts._arguments import can_be_stored, shown
-from smartdata_ts._quality import IS_READING
+from smartdata_ts._meter.quality import IS_READING
 from smartdata_ts._readings.arrow import fixed_array, numbers_of, text_array
 from smartdata_ts._readings.columns import Readings, concatenate, room_for
 from smartdata_ts._time.wall_clock import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver, parse_offset_us

@@ -19,7 +19,7 @@ import pyarrow as pa
 from smartdata_ts._arguments import shown, text_or_none
 from smartdata_ts._chunk_output import ChunkOutput, flush_head
 from smartdata_ts._ingest import REASONS, ColumnNames, LocalTimes, Rows, read_rows
-from smartdata_ts._quality import quality_name, winners
+from smartdata_ts._meter.quality import quality_name, winners
 from smartdata_ts._read.scan import read_series
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._readings.columns import Folded, Readings, concatenate, drop_known, first_conflict, fold

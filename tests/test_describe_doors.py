@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import smartdata_ts as sd
-from smartdata_ts._units import UNITS
+from smartdata_ts._meter.units import UNITS
 from smartdata_ts.errors import DataError
 from smartdata_ts.formats import import_file
 

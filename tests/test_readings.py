@@ -8,7 +8,7 @@ from encoded_blocks import INT64_MAX, INT64_MIN, bits_of, doubles_as_bits, examp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartdata_ts._quality import quality_name, winners
+from smartdata_ts._meter.quality import quality_name, winners
 from smartdata_ts._readings import columns as columns_module
 from smartdata_ts._readings.columns import (
     Folded,
@@ -80,7 +80,7 @@ def naive_fold(table: list[Row], rule: str = "replace") -> tuple[list[Row], int,
 
 
 def takes_place(rule: str, old: int, new: int) -> bool:
-    """Said again, in other words than _quality's."""
+    """Said again, in other words than _meter/quality's."""
     order = [
         "rejected missing",
         "suspect",

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from test_register_amounts import columns_of, edges_of, edges_or_meter, meters_with_readings
 
-from smartdata_ts import _quality
+from smartdata_ts._meter import quality
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, TIMES_OFFSET, VALUES_END
@@ -90,7 +90,7 @@ def test_blocks_are_reduced_as_their_readings_are(
     slots = np.arange(len(meters) + 1)
     kernel, room_for = KERNELS[block_kernel]
 
-    usable = np.isfinite(values) & _quality.IS_READING[qualities]
+    usable = np.isfinite(values) & quality.IS_READING[qualities]
     columns = (times[usable], values[usable], qualities[usable])
     own = np.searchsorted(meter_of[usable], slots)
     control, expected = room_for(len(meters), edges.size - 1)

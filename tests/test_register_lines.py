@@ -11,7 +11,7 @@ from test_growth import blocks_of, grown_values
 from test_lines import linear, lines_of
 from test_register_blocks import NO_EXCHANGE, Exchange, split_at_exchanges
 
-from smartdata_ts import _quality
+from smartdata_ts._meter import quality
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS
@@ -105,7 +105,7 @@ class Fold:
         kept, _, times, values, qualities = self.blocks.decode()
         assert kept == self.blocks.reading_count
         starts = np.concatenate([[0], np.cumsum(self.blocks.descriptors[COUNT::DESCRIPTOR_FIELDS])])
-        usable = _quality.IS_READING[qualities] & (times >= taken[0]) & (times <= taken[1])
+        usable = quality.IS_READING[qualities] & (times >= taken[0]) & (times <= taken[1])
         found = []
         for first, end in zip(starts[self.bounds[:-1]], starts[self.bounds[1:]], strict=True):
             own = first + np.flatnonzero(usable[first:end])

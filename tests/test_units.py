@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import smartdata_ts as sd
-from smartdata_ts._units import UNITS, common_unit, conversion
+from smartdata_ts._meter.units import UNITS, common_unit, conversion
 from smartdata_ts.errors import UnitError
 
 

@@ -14,7 +14,7 @@ from .entropy import MALFORMED
 RUNS = 1
 PLAIN = 2
 
-# Statuses, the low four bits of a code; smartdata_ts/_quality.py tells all of them.
+# Statuses, the low four bits of a code; smartdata_ts/_meter/quality.py tells all of them.
 ESTIMATED = 1
 SUSPECT = 5
 MISSING = 7

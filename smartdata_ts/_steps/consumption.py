@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._quality import worse_of
+from smartdata_ts._meter.quality import worse_of
+from smartdata_ts._meter.units import Conversion, amount_of, conversion
 from smartdata_ts._read.scan import TIME_TYPE
 from smartdata_ts._steps.frame import (
     SERIES_FIELD,
@@ -24,7 +25,6 @@ from smartdata_ts._steps.frame import (
     usable,
 )
 from smartdata_ts._steps.shares import usual_lengths
-from smartdata_ts._units import Conversion, amount_of, conversion
 from smartdata_ts.errors import UnitError, UsageError
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array
 from smartdata_ts.kernels.registers import events as kernel_events

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._quality import IS_READING, METHODS
+from smartdata_ts._meter.quality import IS_READING, METHODS
 from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._read.scan import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._readings.arrow import result_room

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._quality import worse_of
+from smartdata_ts._meter.quality import worse_of
 from smartdata_ts._read.scan import READINGS_SCHEMA
 from smartdata_ts._readings.arrow import result_room
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from smartdata_ts._facts import (
+from smartdata_ts._meter.descriptions import (
     checked_exchange,
     checked_facts,
     checked_key,

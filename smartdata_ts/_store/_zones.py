@@ -118,7 +118,7 @@ class Zones(Reading):
         return found
 
     def _common_unit(self, queries: list[Query]) -> str | None:
-        from smartdata_ts._units import amount_of, common_unit
+        from smartdata_ts._meter.units import amount_of, common_unit
 
         keys: list[str] = []
         units: list[str | None] = []

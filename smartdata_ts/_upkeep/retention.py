@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, rewriting
-from smartdata_ts._facts import KINDS
+from smartdata_ts._meter.descriptions import KINDS
 from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, sort_versions
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog, State

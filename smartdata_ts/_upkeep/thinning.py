@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from smartdata_ts._quality import RANKS
+from smartdata_ts._meter.quality import RANKS
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions, join
 from smartdata_ts._steps.frame import usable

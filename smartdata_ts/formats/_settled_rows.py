@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from smartdata_ts._quality import IS_READING
+from smartdata_ts._meter.quality import IS_READING
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 

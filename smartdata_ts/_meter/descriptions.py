@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._arguments import items
+from smartdata_ts._meter.units import checked_unit
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._storage.catalog import INTEGER_FACTS, REAL_FACTS, SERIES_FACTS
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts._time.instant import parse_instant
 from smartdata_ts._time.zone import TimeZone
-from smartdata_ts._units import checked_unit
 from smartdata_ts.errors import DataError
 
 _DIGITS_MAX = 300  # of a double

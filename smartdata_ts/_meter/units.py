@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from . import _ucum
-from .errors import DataError, UnitError
-from .kernels.compiler.jit import Float64Array
+from smartdata_ts import _ucum
+from smartdata_ts.errors import DataError, UnitError
+from smartdata_ts.kernels.compiler.jit import Float64Array
 
 if TYPE_CHECKING:
     import pyarrow as pa
