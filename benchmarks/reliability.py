@@ -24,8 +24,8 @@ import numpy as np
 import pyarrow as pa
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
 from smartdata_ts._storage import chunk_file as chunk_file_module
+from smartdata_ts._write import writer as writer_module
 
 from . import w1
 from .child import memory_peak
@@ -224,7 +224,7 @@ def run_open(work: Path, _: Path) -> Figures:
     path = work / "many.sdts"
     shutil.rmtree(path, ignore_errors=True)
     keys = [f"wm-{k:05d}" for k in range(100)]
-    with patch.object(_writer, "HEAD_READINGS_MAX", 10), sd.open(path, auto_compact=False) as store:
+    with patch.object(writer_module, "HEAD_READINGS_MAX", 10), sd.open(path, auto_compact=False) as store:
         for hour in range(CHUNKS):
             times = np.full(len(keys), w1.START_US + hour * w1.HOUR_US)
             store.write({"series": keys, "time": times, "value": np.arange(100.0)})

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartdata_ts._salvage import salvage
     from smartdata_ts._store import Store
     from smartdata_ts._store import open_store as open
-    from smartdata_ts._writer import Writer, WriteReport
+    from smartdata_ts._write.writer import Writer, WriteReport
 
 __version__ = "0.1.0"
 
@@ -47,8 +47,8 @@ _HOMES = {
     "Info": ("_info", "Info"),
     "Query": ("_query", "Query"),
     "Store": ("_store", "Store"),
-    "WriteReport": ("_writer", "WriteReport"),
-    "Writer": ("_writer", "Writer"),
+    "WriteReport": ("_write.writer", "WriteReport"),
+    "Writer": ("_write.writer", "Writer"),
     "convert": ("_meter.units", "convert"),
     "open": ("_store", "open_store"),
     "quality_code": ("_meter.quality", "quality_code"),

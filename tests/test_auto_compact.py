@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
 from smartdata_ts._upkeep import compact
+from smartdata_ts._write import writer
 from smartdata_ts.errors import CorruptChunkError, StoreError
 
 HOUR = 3_600_000_000
@@ -15,7 +15,7 @@ METERS = 20
 @pytest.fixture(autouse=True)
 def small_head(monkeypatch):
     """Every write makes a chunk."""
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 0)
+    monkeypatch.setattr(writer, "HEAD_READINGS_MAX", 0)
 
 
 def write_days(store, days):

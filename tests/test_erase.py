@@ -13,7 +13,7 @@ import pytest
 from dying_process import DYING
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
+from smartdata_ts._write import writer
 from smartdata_ts.errors import UnknownSeriesError
 
 HOUR = 3_600_000_000
@@ -38,7 +38,7 @@ store.erase(sys.argv[3])
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Chunks, history and a head that hold the series, among others; and an old handle's log."""
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 50)
+    monkeypatch.setattr(writer, "HEAD_READINGS_MAX", 50)
     path = tmp_path / "city.sdts"
     with sd.open(path) as store:
         hours = np.arange(300) * HOUR

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
+from smartdata_ts._write import writer as writer_module
 from smartdata_ts.errors import ClosedError
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
@@ -93,7 +93,7 @@ def test_a_writer_is_its_parents(
     use: str, count: int, shared: bool, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where it has written chunks, and its transaction pages."""
-    monkeypatch.setattr(_writer, "BUFFER_READINGS", 20_000)
+    monkeypatch.setattr(writer_module, "BUFFER_READINGS", 20_000)
     with sd.open(path, shared_filesystem=shared) as store:
         with store.writer() as writer:
             writer.write(rows("b", count))
@@ -108,7 +108,7 @@ def test_a_writer_is_its_parents(
 def test_an_error_in_a_child_leaves_the_block_and_undoes_nothing(
     problem: type[BaseException], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_writer, "BUFFER_READINGS", 20_000)
+    monkeypatch.setattr(writer_module, "BUFFER_READINGS", 20_000)
     with sd.open(path) as store, store.writer() as writer:
         writer.write(rows("b", 100_000))
 
@@ -149,8 +149,8 @@ def program(path: Path, body: str) -> str:
     """A program whose child ends as programs do, by itself, with all that it inherits."""
     return f"""
 import os, sys, numpy as np, smartdata_ts as sd
-from smartdata_ts import _writer
-_writer.BUFFER_READINGS = 20_000
+from smartdata_ts._write import writer
+writer.BUFFER_READINGS = 20_000
 path = {str(path)!r}
 rows = lambda key, count: {{"series": key, "time": np.arange(count), "value": np.arange(count) / 7}}
 {body}

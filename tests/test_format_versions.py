@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
 from smartdata_ts._storage.catalog import Catalog
+from smartdata_ts._write import writer
 from smartdata_ts.errors import ReadOnlyError, StoreFormatError
 
 HOUR = 3_600_000_000
@@ -27,7 +27,7 @@ PROCESSES = multiprocessing.get_context("spawn")
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store of version 1 with something in every table: the catalog is the same without an identity."""
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 50)
+    monkeypatch.setattr(writer, "HEAD_READINGS_MAX", 50)
     path = tmp_path / "city.sdts"
     times = np.arange(200) * HOUR
     with sd.open(path) as store:

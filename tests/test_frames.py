@@ -17,8 +17,8 @@ HOUR = 3_600_000_000
 @pytest.fixture(params=[300, 70])
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> sd.Store:
     """Forty series of fifty to ninety readings, in chunks of 300, or of 70, which end within series."""
-    monkeypatch.setattr("smartdata_ts._chunk_output.CHUNK_READINGS_MAX", request.param)
-    monkeypatch.setattr("smartdata_ts._writer.HEAD_READINGS_MAX", 10)
+    monkeypatch.setattr("smartdata_ts._write.chunks.CHUNK_READINGS_MAX", request.param)
+    monkeypatch.setattr("smartdata_ts._write.writer.HEAD_READINGS_MAX", 10)
     store = sd.open(tmp_path / "city.sdts", auto_compact=False)
     with store.writer() as writer:
         for k in range(40):

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
 from smartdata_ts._storage import chunk_file
 from smartdata_ts._storage.catalog.commits import _CHUNK_COLUMNS, _digest
 from smartdata_ts._storage.chunk_file import ChunkFile
+from smartdata_ts._write import writer as writer_module
 from smartdata_ts.errors import (
     CorruptCatalogError,
     CorruptChunkError,
@@ -37,7 +37,7 @@ PROGRAM = Path(__file__).with_name("hostile_catalogs.py")
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store with one chunk."""
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 0)
+    monkeypatch.setattr(writer_module, "HEAD_READINGS_MAX", 0)
     path = tmp_path / "city.sdts"
     with sd.open(path) as store:
         store.write({"series": "wm-1", "time": np.arange(10) * HOUR, "value": np.arange(10) / 7})

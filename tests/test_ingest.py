@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import smartdata_ts as sd
-from smartdata_ts._ingest import REASONS, ColumnNames, read_rows
+from smartdata_ts._write.ingest import REASONS, ColumnNames, read_rows
 from smartdata_ts.errors import DataError
 
 pd = pytest.importorskip("pandas")

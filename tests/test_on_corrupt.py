@@ -13,7 +13,7 @@ import pytest
 from command_line import run
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
+from smartdata_ts._write import writer as writer_module
 from smartdata_ts.errors import CorruptChunkError, DamageWarning, UsageError
 
 HOUR = 3_600_000_000
@@ -55,7 +55,7 @@ def write(path: Path, leave_out: dict[str, tuple[int, int]] | None = None, late:
 
 @pytest.fixture(autouse=True)
 def all_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 0)
+    monkeypatch.setattr(writer_module, "HEAD_READINGS_MAX", 0)
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def sums(readings: Readings, width: int) -> list[tuple[str, int, int, float, flo
 def test_every_commit_is_read_as_it_was(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(seed)
     if seed % 4:  # every write makes chunks, of which the newest are folded now and then
-        monkeypatch.setattr("smartdata_ts._writer.HEAD_READINGS_MAX", 2)
+        monkeypatch.setattr("smartdata_ts._write.writer.HEAD_READINGS_MAX", 2)
         monkeypatch.setattr("smartdata_ts._upkeep.compact.NEWEST_CHUNKS_MIN", 2)
     with sd.open(tmp_path / "a.sdts", auto_compact=bool(seed % 2)) as store:
         past = live(store, rng, 40)

@@ -11,9 +11,9 @@ import pytest
 from command_line import run
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog.commits import _CHUNK_COLUMNS, _digest
+from smartdata_ts._write import writer
 from smartdata_ts.errors import CorruptChunkError, SmartDataError, StoreError, StoreNotFoundError, UsageError
 
 HOUR = 3_600_000_000
@@ -22,7 +22,7 @@ HOUR = 3_600_000_000
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two years of three series in chunks, corrections above them, history, and a head."""
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 50)
+    monkeypatch.setattr(writer, "HEAD_READINGS_MAX", 50)
     path = tmp_path / "city.sdts"
     hours = np.arange(9_000) * HOUR
     with sd.open(path) as store:

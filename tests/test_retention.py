@@ -19,8 +19,9 @@ from command_line import run
 from dying_process import DYING
 
 import smartdata_ts as sd
-from smartdata_ts import _chunk_output, _writer
 from smartdata_ts._upkeep import removal, retention, thinning
+from smartdata_ts._write import chunks as chunks_module
+from smartdata_ts._write import writer
 from smartdata_ts.errors import CorruptCatalogError, UsageError
 
 OSLO = ZoneInfo("Europe/Oslo")
@@ -146,9 +147,9 @@ def close(found: list[Row], wanted: list[Row]) -> bool:
 @pytest.fixture(params=["small pieces", "as it is"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sd.Store:
     """A register, amounts, a gauge, and a series of no kind; in chunks and head, with some corrections."""
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 500)
+    monkeypatch.setattr(writer, "HEAD_READINGS_MAX", 500)
     if request.param == "small pieces":
-        monkeypatch.setattr(_chunk_output, "CHUNK_READINGS_MAX", 700)
+        monkeypatch.setattr(chunks_module, "CHUNK_READINGS_MAX", 700)
         for place in (removal, retention):
             monkeypatch.setattr(place, "CHUNK_READINGS_MAX", 700)
         monkeypatch.setattr(thinning, "_GROUPS_MAX", 16)
@@ -337,7 +338,7 @@ sd.open(sys.argv[1]).apply_retention(sys.argv[3])
 def test_whoever_is_killed_has_lost_nothing_and_the_next_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 100)
+    monkeypatch.setattr(writer, "HEAD_READINGS_MAX", 100)
     path = tmp_path / "city.sdts"
     with sd.open(path) as store:
         for seed, kind in enumerate(KINDS):

@@ -124,8 +124,8 @@ def test_a_span_is_that_of_all_blocks_and_of_what_is_recent(years: sd.Store) -> 
 def test_parts_of_a_chunk_each_hold_all_of_their_series(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_readings: int, has_recent: bool
 ) -> None:
-    monkeypatch.setattr("smartdata_ts._chunk_output.CHUNK_READINGS_MAX", chunk_readings)
-    monkeypatch.setattr("smartdata_ts._writer.HEAD_READINGS_MAX", 10)
+    monkeypatch.setattr("smartdata_ts._write.chunks.CHUNK_READINGS_MAX", chunk_readings)
+    monkeypatch.setattr("smartdata_ts._write.writer.HEAD_READINGS_MAX", 10)
     with sd.open(tmp_path / "city.sdts", auto_compact=False) as store:
         with store.writer() as writer:
             for k in range(20):

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions
 from smartdata_ts._storage.snapshot import HEAD_TYPE, pack_head, unpack_head
+from smartdata_ts._write import writer
 
 HOUR = 3_600_000_000
 I64 = st.integers(-(2**63), 2**63 - 1)
@@ -44,7 +44,7 @@ def test_a_head_comes_back_in_the_order_of_writing(parts: list[list[tuple[int, i
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sd.Store:
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 10)
+    monkeypatch.setattr(writer, "HEAD_READINGS_MAX", 10)
     store = sd.open(tmp_path / "s")
     for first in (0, 5_000, 20_000):
         times = (first + np.arange(3_000)) * HOUR

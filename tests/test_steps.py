@@ -9,12 +9,12 @@ import pytest
 from restored import restore
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
 from smartdata_ts._read import scan
 from smartdata_ts._read.plan import Plan, Slice
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._steps import last as last_step
 from smartdata_ts._steps import resample
+from smartdata_ts._write import writer
 from smartdata_ts.errors import CorruptChunkError, UsageError
 
 pd = pytest.importorskip("pandas")
@@ -63,7 +63,7 @@ def loaded(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[sd.Store, pd.DataFrame]]:
     """The readings in a store with many chunks, read in small slices on threads; and in a frame."""
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 2_000)
+    monkeypatch.setattr(writer, "HEAD_READINGS_MAX", 2_000)
     monkeypatch.setattr(scan, "SLICE_READINGS", 4_096)
     monkeypatch.setattr(resample, "_SLICE_CELLS", 5_000)
     monkeypatch.setattr(resample, "_BATCH_CELLS", 20_000)
@@ -221,7 +221,7 @@ def test_times_beyond_any_calendar_are_an_error_not_a_wrong_bucket(tmp_path: Pat
 def test_a_damaged_block_is_found_and_the_rest_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads_from: int
 ) -> None:
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 0)
+    monkeypatch.setattr(writer, "HEAD_READINGS_MAX", 0)
     monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", threads_from)
     monkeypatch.setattr(scan, "SLICE_READINGS", 1_000)
     random = np.random.default_rng(1)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from restored import restore
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
 from smartdata_ts._time.wall_clock import LocalTimeResolver
+from smartdata_ts._write import writer as writer_module
 from smartdata_ts.errors import (
     ClosedError,
     ConflictError,
@@ -171,7 +171,7 @@ def test_every_bit_of_value_time_and_quality_comes_back(
     folder = tmp_path_factory.mktemp("bits")
     with pytest.MonkeyPatch.context() as patch, sd.open(folder / "s") as store:
         if to_chunks:
-            patch.setattr(_writer, "HEAD_READINGS_MAX", 0)
+            patch.setattr(writer_module, "HEAD_READINGS_MAX", 0)
         assert restore(store, data).stored == len(rows)
         result = store.query().to_arrow()
         assert result["time"].cast(pa.int64()).to_pylist() == times.tolist()

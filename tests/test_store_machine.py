@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import smartdata_ts as sd
-from smartdata_ts import _chunk_output, _writer
-from smartdata_ts._chunk_output import year_of
 from smartdata_ts._read import scan
 from smartdata_ts._steps import resample
 from smartdata_ts._time.calendar import Calendar
+from smartdata_ts._write import chunks as chunks_module
+from smartdata_ts._write import writer as writer_module
+from smartdata_ts._write.chunks import year_of
 
 EXAMPLES = 60 if settings.get_current_profile_name() == "same" else 300
 HOUR = 3_600_000_000
@@ -515,11 +516,11 @@ def check_aggregates(readings: list[float], row: dict[str, float | None]) -> Non
 def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few readings make chunks, spills, merges of the head, slices and threads."""
     if request.param == "small limits":
-        monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 100)
-        monkeypatch.setattr(_writer, "HEAD_BLOBS_MAX", 3)
-        monkeypatch.setattr(_chunk_output, "CHUNK_READINGS_MAX", 90)
-        monkeypatch.setattr(_writer, "BUFFER_READINGS", 350)
-        monkeypatch.setattr(_writer, "KEPT_KEYS_MAX", 3)
+        monkeypatch.setattr(writer_module, "HEAD_READINGS_MAX", 100)
+        monkeypatch.setattr(writer_module, "HEAD_BLOBS_MAX", 3)
+        monkeypatch.setattr(chunks_module, "CHUNK_READINGS_MAX", 90)
+        monkeypatch.setattr(writer_module, "BUFFER_READINGS", 350)
+        monkeypatch.setattr(writer_module, "KEPT_KEYS_MAX", 3)
         monkeypatch.setattr(scan, "SLICE_READINGS", 128)  # more than a head holds
         monkeypatch.setattr(resample, "_SLICE_CELLS", 100)
         monkeypatch.setattr(resample, "_BATCH_CELLS", 400)

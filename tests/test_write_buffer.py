@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartdata_ts import _chunk_output
 from smartdata_ts._readings.columns import Readings, concatenate
-from smartdata_ts._write_buffer import WriteBuffer
+from smartdata_ts._write import chunks as chunks_module
+from smartdata_ts._write.buffer import WriteBuffer
 
 HOUR = 3_600_000_000
 
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_chunk_output, "CHUNK_READINGS_MAX", 40)
+    monkeypatch.setattr(chunks_module, "CHUNK_READINGS_MAX", 40)
 
 
 def series_of(sizes: list[int], step: int = HOUR) -> Readings:
@@ -64,7 +64,7 @@ def test_sorted_parts_are_cut_as_if_they_had_come_as_one(
     assert len(buffer) == 0
     chunks += [concatenate(rest)] if rest else []
     assert [row for chunk in chunks for row in rows_of(chunk)] == rows_of(whole)
-    expected = [whole.series[cut] for cut in _chunk_output._cuts(whole.series)]
+    expected = [whole.series[cut] for cut in chunks_module._cuts(whole.series)]
     assert [chunk.series.tolist() for chunk in chunks] == [series.tolist() for series in expected]
 
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts import _chunk_output, _writer
 from smartdata_ts._storage.catalog import Catalog
+from smartdata_ts._write import chunks as chunks_module
+from smartdata_ts._write import writer as writer_module
 from smartdata_ts.errors import ConflictError, DataError, UsageError
 
 HOUR = 3_600_000_000
@@ -19,10 +20,10 @@ YEAR = 8_766 * HOUR
 
 @pytest.fixture(autouse=True)
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_writer, "HEAD_READINGS_MAX", 1_000)
-    monkeypatch.setattr(_writer, "HEAD_BLOBS_MAX", 10)
-    monkeypatch.setattr(_chunk_output, "CHUNK_READINGS_MAX", 4_000)
-    monkeypatch.setattr(_writer, "BUFFER_READINGS", 10_000)
+    monkeypatch.setattr(writer_module, "HEAD_READINGS_MAX", 1_000)
+    monkeypatch.setattr(writer_module, "HEAD_BLOBS_MAX", 10)
+    monkeypatch.setattr(chunks_module, "CHUNK_READINGS_MAX", 4_000)
+    monkeypatch.setattr(writer_module, "BUFFER_READINGS", 10_000)
 
 
 def readings(key: str, count: int, first: int = 0) -> dict[str, object]:
@@ -84,7 +85,7 @@ def test_a_chunk_that_cannot_be_written_leaves_nothing(
         store.write(readings("a", 900))
         threads = threading.enumerate()
         with monkeypatch.context() as patch:
-            fail_at(patch, _chunk_output, "encode_chunk", call)
+            fail_at(patch, chunks_module, "encode_chunk", call)
             with pytest.raises(OSError, match="No space left"):
                 write_in_parts(store, 4)
         assert threading.enumerate() == threads

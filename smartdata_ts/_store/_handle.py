@@ -13,7 +13,7 @@ from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts.errors import ClosedError, ReadOnlyError
 
 if TYPE_CHECKING:
-    from smartdata_ts._writer import WriteAccess
+    from smartdata_ts._write.writer import WriteAccess
 
 
 class Handle:
@@ -85,7 +85,7 @@ class Handle:
                 # Whoever only reads does not load what writes.
                 from smartdata_ts._query import Query
                 from smartdata_ts._upkeep.compact import compact_newest
-                from smartdata_ts._writer import WriteAccess
+                from smartdata_ts._write.writer import WriteAccess
 
                 tidy = compact_newest if self._auto_compact else None
                 self._access = WriteAccess(self._write_catalog, self._files, tidy, results=(Query,))

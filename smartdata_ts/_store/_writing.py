@@ -18,7 +18,7 @@ from smartdata_ts._time.zone import TimeZone
 from ._handle import Handle
 
 if TYPE_CHECKING:
-    from smartdata_ts._writer import Writer, WriteReport
+    from smartdata_ts._write.writer import Writer, WriteReport
 
 
 class Writing(Handle):
@@ -88,7 +88,7 @@ class Writing(Handle):
         >>> writer.report.stored
         2
         """
-        from smartdata_ts._writer import Writer
+        from smartdata_ts._write.writer import Writer
 
         return Writer(self._for_writing(), note, on_conflict, on_reject)
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from smartdata_ts._chunk_output import rewriting
 from smartdata_ts._readings.versions import fold_versions, join, layers, sort_versions
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
+from smartdata_ts._write.chunks import rewriting
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput
 from smartdata_ts._read.plan import make_plan, slices_by_readings
 from smartdata_ts._read.scan import decode_versions, read_versions
 from smartdata_ts._readings.arrow import text_array
@@ -18,6 +17,7 @@ from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions
 from smartdata_ts._storage.catalog import Catalog, ChunkRow, State
 from smartdata_ts._storage.snapshot import Blocks, ChunkFiles, Snapshot, pack_head, unpack_head
+from smartdata_ts._write.chunks import CHUNK_READINGS_MAX, ChunkOutput
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from smartdata_ts._chunk_output import CHUNK_READINGS_MAX, ChunkOutput, rewriting
 from smartdata_ts._meter.descriptions import KINDS
 from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, sort_versions
 from smartdata_ts._storage import disk
@@ -24,6 +23,7 @@ from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts._upkeep.retention_rules import Rule, Segment, checked_rules, segments
 from smartdata_ts._upkeep.thinning import Thinned, Thinning
+from smartdata_ts._write.chunks import CHUNK_READINGS_MAX, ChunkOutput, rewriting
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
 

@@ -22,7 +22,7 @@ from ._rejects import Reject, RejectWriter
 
 if TYPE_CHECKING:
     from smartdata_ts._store import Store
-    from smartdata_ts._writer import Writer, WriteReport
+    from smartdata_ts._write.writer import Writer, WriteReport
 
 Progress = Callable[[float | None, int], None]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 import smartdata_ts as sd
-from smartdata_ts import _chunk_output, _writer
+from smartdata_ts._write import chunks as chunks_module
+from smartdata_ts._write import writer as writer_module
 from smartdata_ts.errors import UnknownSeriesError
 
 HOUR = 3_600_000_000
@@ -25,10 +26,10 @@ Model = dict[tuple[str, int], float]
 
 # So that few readings make chunks, spills, merges of the head and compactions.
 SMALL_LIMITS = [
-    (_writer, "HEAD_READINGS_MAX", 100),
-    (_writer, "HEAD_BLOBS_MAX", 4),
-    (_writer, "BUFFER_READINGS", 350),
-    (_chunk_output, "CHUNK_READINGS_MAX", 120),
+    (writer_module, "HEAD_READINGS_MAX", 100),
+    (writer_module, "HEAD_BLOBS_MAX", 4),
+    (writer_module, "BUFFER_READINGS", 350),
+    (chunks_module, "CHUNK_READINGS_MAX", 120),
 ]
 
 

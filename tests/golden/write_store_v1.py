@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import smartdata_ts as sd
-from smartdata_ts import _writer
+from smartdata_ts._write import writer as writer_module
 
 HERE = Path(__file__).parent
 HOUR = 3_600_000_000
@@ -64,7 +64,7 @@ def write(store: sd.Store, rows: list[tuple[str, int, float, int]], note: str) -
 
 def fill(store: sd.Store, rows: list[tuple[str, int, float, int]]) -> None:
     """Chunks of a first write, of corrections above them, a head above all, and what is said of series."""
-    _writer.HEAD_READINGS_MAX = 100
+    writer_module.HEAD_READINGS_MAX = 100
     wrong = [(key, time, -1.0, 9) for key, time, _, _ in rows[::5]]
     write(store, wrong + [row for k, row in enumerate(rows) if k % 7], "first, with errors")
     write(store, rows[::5], "corrections")

@@ -17,8 +17,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts._arguments import shown, text_or_none
-from smartdata_ts._chunk_output import ChunkOutput, flush_head
-from smartdata_ts._ingest import REASONS, ColumnNames, LocalTimes, Rows, read_rows
 from smartdata_ts._meter.quality import quality_name, winners
 from smartdata_ts._read.scan import read_series
 from smartdata_ts._readings.arrow import fixed_array, text_array
@@ -28,8 +26,10 @@ from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.fork import check_process, fork_count
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot, pack_head
 from smartdata_ts._time.zone import TimeZone, zone_name
-from smartdata_ts._time_notices import TimeNotices
-from smartdata_ts._write_buffer import WriteBuffer
+from smartdata_ts._write.buffer import WriteBuffer
+from smartdata_ts._write.chunks import ChunkOutput, flush_head
+from smartdata_ts._write.ingest import REASONS, ColumnNames, LocalTimes, Rows, read_rows
+from smartdata_ts._write.time_notices import TimeNotices
 from smartdata_ts.errors import ConflictError, DataError, SmartDataError, UsageError
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array
 from smartdata_ts.kernels.rows.readings import MALFORMED, mark_stale, number_rows

@@ -1,7 +1,7 @@
 """Rows that wait to be written, in the parts that they came in; whether they came sorted is known."""
 
-from smartdata_ts import _chunk_output
 from smartdata_ts._readings.columns import Readings, concatenate
+from smartdata_ts._write import chunks as chunks_module
 from smartdata_ts.kernels.rows.readings import are_sorted
 
 _PARTS_MAX = 64  # of a chunk that is joined where it is encoded; each costs some calls before
@@ -34,11 +34,11 @@ class WriteBuffer:
 
     def take_chunk(self) -> list[Readings]:
         """Take the first readings where all came sorted and these fill a chunk; else none."""
-        if not self._gives_chunks or self._count <= _chunk_output.CHUNK_READINGS_MAX:
+        if not self._gives_chunks or self._count <= chunks_module.CHUNK_READINGS_MAX:
             return []
         if len(self._parts) > _PARTS_MAX:
             self._parts = [concatenate(self._parts)]
-        taken, left = _chunk_output.first_chunk(self._parts)
+        taken, left = chunks_module.first_chunk(self._parts)
         self._gives_chunks = len(taken) > 0
         self._parts = left
         self._count = sum(map(len, left))
