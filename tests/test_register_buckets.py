@@ -8,7 +8,8 @@ import pytest
 from register_town import HOUR, fill
 
 import smartdata_ts as sd
-from smartdata_ts._steps import buckets, frame, register_buckets
+from smartdata_ts._steps import buckets, frame
+from smartdata_ts._steps.registers import buckets as buckets_module
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.registers import blocks as registers_blocks
 
@@ -32,7 +33,7 @@ def test_the_same_as_of_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                     query = amounts.resample(width, AGGREGATES, empty=empty)
                     found = query.to_arrow()
                     with monkeypatch.context() as patch:
-                        patch.setattr(register_buckets, "fused", lambda steps: steps)
+                        patch.setattr(buckets_module, "fused", lambda steps: steps)
                         expected = query.to_arrow()
                     assert found.equals(expected)
 

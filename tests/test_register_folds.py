@@ -7,9 +7,10 @@ import pytest
 from register_town import HOUR, fill
 
 import smartdata_ts as sd
-from smartdata_ts._steps import buckets, frame, register_folds
-from smartdata_ts._steps.register_buckets import RegisterBuckets
-from smartdata_ts._steps.register_folds import RegisterFolds
+from smartdata_ts._steps import buckets, frame
+from smartdata_ts._steps.registers import folds
+from smartdata_ts._steps.registers.buckets import RegisterBuckets
+from smartdata_ts._steps.registers.folds import RegisterFolds
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_the_same_as_of_rows_of_every_series(
 ) -> None:
     rng = np.random.default_rng(seed)
     monkeypatch.setattr(frame, "FRAME_READINGS", int(rng.choice([100, 500, 100_000])))
-    monkeypatch.setattr(register_folds, "_PLACES_SIZE_MAX", int(rng.choice([1_000, 1_000_000])))
+    monkeypatch.setattr(folds, "_PLACES_SIZE_MAX", int(rng.choice([1_000, 1_000_000])))
     with sd.open(tmp_path / "town.sdts") as store:
         fill(store, rng)
         if seed % 2:
@@ -42,7 +43,7 @@ def test_the_same_as_of_rows_of_every_series(
                     query = amounts.resample(width, names).aggregate(how, by=by)
                     found = query.to_arrow()
                     with monkeypatch.context() as patch:
-                        patch.setattr(register_folds, "folds", lambda *_: None)
+                        patch.setattr(folds, "folds", lambda *_: None)
                         expected = query.to_arrow()
                     assert found.equals(expected)
                     assert found.num_rows > 0

@@ -176,7 +176,7 @@ class Results(Description):
         assert self.across is not None
         if self._frame_steps:
             from smartdata_ts._steps.frame import frame_batches
-            from smartdata_ts._steps.register_folds import folds, part_of
+            from smartdata_ts._steps.registers.folds import folds, part_of
 
             assert facts is not None
             step = folds(self._fused_steps(), self.across, members)
@@ -190,7 +190,7 @@ class Results(Description):
         from smartdata_ts._steps.buckets import Buckets
         from smartdata_ts._steps.consumption import Consumption
         from smartdata_ts._steps.hold import Hold
-        from smartdata_ts._steps.register_buckets import fused
+        from smartdata_ts._steps.registers.buckets import fused
         from smartdata_ts._steps.within import Within
 
         steps = self._frame_steps

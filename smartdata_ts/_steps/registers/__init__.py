@@ -1,0 +1,1 @@
+"""The steps that registers take together, where one kernel does both."""
