@@ -90,7 +90,7 @@ def settled_count(store: sd.Store, monkeypatch: pytest.MonkeyPatch, commit: int)
         return plans[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr("smartdata_ts._query._results.make_plan", noted)
+        patch.setattr("smartdata_ts._query.results.make_plan", noted)
         store.query(as_of=commit).to_arrow()
     return sum(int(blocks.sum()) for blocks in plans[-1].settled.values())
 

@@ -6,8 +6,8 @@ or adds a step returns a new one.
 
 from dataclasses import dataclass
 
-from ._selection import as_keys, as_tags, keys_to_remove, selected, unknown_tag
-from ._steps import Steps
+from .builder import Steps
+from .selection import as_keys, as_tags, keys_to_remove, selected, unknown_tag
 
 __all__ = ["Query", "as_keys", "as_tags", "keys_to_remove", "selected", "unknown_tag"]
 

@@ -24,7 +24,7 @@ from smartdata_ts._time.calendar import Calendar, Edges
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 
-from ._description import Last, Resample
+from .description import Last, Resample
 
 # What `resample` takes: a name, some names, or what each column is.
 Aggregates = str | Sequence[str] | Mapping[str, str | Sequence[float] | Callable[..., Any]]

@@ -12,15 +12,15 @@ from smartdata_ts._time.calendar import Calendar, Edges
 from smartdata_ts._time.zone import TimeZone, zone_name
 from smartdata_ts.errors import UsageError
 
-from ._description import Last, Resample
-from ._results import Results
-from ._selection import as_tag_names
+from .description import Last, Resample
+from .results import Results
+from .selection import as_tag_names
 
 # A step's modules are imported where it is asked for: a process that asks one question loads one.
 if TYPE_CHECKING:
     from smartdata_ts._steps.frame import Step
 
-    from ._aggregates import Aggregates
+    from .aggregates import Aggregates
 
 
 class Steps(Results):
@@ -94,7 +94,7 @@ class Steps(Results):
         """The step that makes these aggregates of what the steps before it give."""
         if not self.steps and (names := _plain_names(aggregates)):
             return Resample(calendar, names, empty)
-        from ._aggregates import bucket_step
+        from .aggregates import bucket_step
 
         return bucket_step(self.steps, calendar, aggregates, empty)
 

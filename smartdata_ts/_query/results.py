@@ -18,8 +18,8 @@ from smartdata_ts._storage.snapshot import Snapshot
 from smartdata_ts.errors import CorruptChunkError, DamageWarning, MissingDependencyError
 from smartdata_ts.kernels.compiler.jit import Int64Array
 
-from ._description import Description, Last, Resample
-from ._selection import Selection, selected, tag_values
+from .description import Description, Last, Resample
+from .selection import Selection, selected, tag_values
 
 # Whoever asks without steps loads none of them: a step's modules are imported where it is run.
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ class Results(Description):
         reader, keys = self._run()
         if not is_wide:
             return reader.read_all()
-        from ._wide import wide_table
+        from .wide import wide_table
 
         return wide_table(reader, reader.schema, keys.to_pylist()).replace_schema_metadata(
             reader.schema.metadata
