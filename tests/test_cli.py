@@ -110,7 +110,7 @@ def test_an_import_loads_no_pandas_and_no_compute_functions(tmp_path):
         f"with sd.open({str(target)!r}) as store: import_file(store, {str(source)!r})"
     )
     loaded = modules_after(code)
-    assert "smartdata_ts.formats._magnitudes" in loaded
+    assert "smartdata_ts._analysis.unit_faults" in loaded
     assert loaded.isdisjoint({"pyarrow.compute", "pandas"})
 
 

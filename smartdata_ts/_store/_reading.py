@@ -123,7 +123,7 @@ class Reading(Handle):
         >>> store.query().consumption().to_arrow()["value"].to_pylist()
         [1.0, 0.0, 1.5, 0.5]
         """
-        from smartdata_ts._exchanges import infer_exchanges
+        from smartdata_ts._analysis.exchanges import infer_exchanges
 
         return infer_exchanges(self.query(series, tags))
 

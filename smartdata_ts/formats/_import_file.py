@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._analysis.unit_faults import notices
 from smartdata_ts._readings.arrow import numbers_of
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts.errors import DataError
 
-from ._magnitudes import notices
 from ._read_ahead import read_ahead
 from ._reader import Reader
 from ._rejects import Reject, RejectWriter
@@ -46,7 +46,7 @@ class ImportReport:
     rejections: dict[str, int] = field(default_factory=dict)  # reason -> rows
     rejected_file: str | None = None  # line, reason and row of each that was rejected
     commit: int | None = None  # None where nothing had to be stored
-    notices: tuple[str, ...] = ()  # what is suspect: see _magnitudes.py
+    notices: tuple[str, ...] = ()  # what is suspect: see _analysis/unit_faults.py
 
     @property
     def rows_per_second(self) -> float:
