@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from smartdata_ts import errors
 
 if TYPE_CHECKING:
-    from smartdata_ts._info import Info
     from smartdata_ts._meter.quality import quality_code, quality_codes, quality_name, quality_text
     from smartdata_ts._meter.units import convert
     from smartdata_ts._query import Query
     from smartdata_ts._salvage import salvage
     from smartdata_ts._store import Store
     from smartdata_ts._store import open_store as open
+    from smartdata_ts._store.info import Info
     from smartdata_ts._write.writer import Writer, WriteReport
 
 __version__ = "0.1.0"
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Info": ("_info", "Info"),
+    "Info": ("_store.info", "Info"),
     "Query": ("_query", "Query"),
     "Store": ("_store", "Store"),
     "WriteReport": ("_write.writer", "WriteReport"),

@@ -9,10 +9,10 @@ from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import CHUNK_DIRECTORY, FILE_NAME, LOCK_NAME
 from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
 
-from ._history import History
-from ._upkeep import Upkeep
-from ._writing import Writing
-from ._zones import Zones
+from .history import History
+from .upkeep import Upkeep
+from .writing import Writing
+from .zones import Zones
 
 __all__ = ["CHUNK_DIRECTORY", "Store", "open_store"]
 

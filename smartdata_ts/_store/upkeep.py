@@ -14,7 +14,7 @@ from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._time.instant import parse_span
 from smartdata_ts._time.zone import TimeZone
 
-from ._handle import Handle
+from .handle import Handle
 
 if TYPE_CHECKING:
     from smartdata_ts._upkeep.backup import BackupReport

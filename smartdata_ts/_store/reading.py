@@ -5,17 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from smartdata_ts._arguments import shown
-from smartdata_ts._info import Info, info_of
 from smartdata_ts._meter.descriptions import exchange_table, series_table
 from smartdata_ts._meter.quality import qualities_of
 from smartdata_ts._query import Query, as_keys, as_tags
 from smartdata_ts._read.history import commit_of
 from smartdata_ts._storage.catalog import FILE_NAME
+from smartdata_ts._store.info import Info, info_of
 from smartdata_ts._time.instant import parse_span
 from smartdata_ts._time.zone import TimeZone, zone_name
 from smartdata_ts.errors import CorruptCatalogError, UsageError
 
-from ._handle import Handle
+from .handle import Handle
 
 
 class Reading(Handle):

@@ -15,7 +15,7 @@ from smartdata_ts._meter.descriptions import (
 from smartdata_ts._query import selected
 from smartdata_ts._time.zone import TimeZone
 
-from ._handle import Handle
+from .handle import Handle
 
 if TYPE_CHECKING:
     from smartdata_ts._write.writer import Writer, WriteReport

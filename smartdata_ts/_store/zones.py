@@ -15,7 +15,7 @@ from smartdata_ts._time.zone import TimeZone, load_zone, transitions
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
 
-from ._reading import Reading
+from .reading import Reading
 
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US

@@ -5,7 +5,7 @@ import pyarrow as pa
 from smartdata_ts._arguments import text, text_or_none, whole_number
 from smartdata_ts._read.history import changes, commit_table, horizon_us, snapshot_table
 
-from ._handle import Handle
+from .handle import Handle
 
 
 class History(Handle):
