@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from smartdata_ts.formats._number_column import NumberColumn
+from smartdata_ts.formats._columns.number_column import NumberColumn
 from smartdata_ts.kernels.text import status as text_status
 
 

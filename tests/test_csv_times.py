@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smartdata_ts.errors import DialectError, UsageError
-from smartdata_ts.formats._time_format import guess_epoch, guess_time_format, time_format_of
+from smartdata_ts.formats._columns.time_format import guess_epoch, guess_time_format, time_format_of
 from smartdata_ts.kernels.text import status as text_status
 from smartdata_ts.kernels.text import times as text_times
 

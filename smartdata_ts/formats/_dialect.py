@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ._time_format import TimeFormat
+from ._columns.time_format import TimeFormat
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from smartdata_ts.kernels.compiler.jit import UInt8Array
 from smartdata_ts.kernels.text import keys as text_keys
 from smartdata_ts.kernels.text import status as text_status
 
+from ._columns.key_column import KeyColumn
+from ._columns.settled_rows import NO_ROWS, Rows, SettledRows, good_batch, mark_empty
 from ._dialect import Dialect
-from ._key_column import KeyColumn
 from ._rejects import RejectSink
 from ._row_blocks import BLOCK_SIZE, Block
-from ._settled_rows import NO_ROWS, Rows, SettledRows, good_batch, mark_empty
 from ._slabs import Slabs
 from ._source import Source
 from ._text_reader import TextReader, failed_rows

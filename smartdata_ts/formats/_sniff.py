@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from smartdata_ts.errors import DialectError
 
-from ._column_roles import MISSING, Roles, assign_roles, is_number
+from ._columns.column_roles import MISSING, Roles, assign_roles, is_number
+from ._columns.time_format import TimeFormat, guess_epoch, guess_time_format, lacks_offset, time_format_of
 from ._dialect import Dialect
 from ._options import ReadOptions
 from ._source import Source
-from ._time_format import TimeFormat, guess_epoch, guess_time_format, lacks_offset, time_format_of
 
 _DELIMITERS = (";", "\t", "|", ",")
 _SAMPLE_ROWS = 2000

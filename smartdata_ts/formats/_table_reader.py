@@ -13,15 +13,15 @@ from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 from smartdata_ts.kernels.text import times as text_times
 
-from ._column_roles import Roles, assign_roles
-from ._number_column import NumberColumn
+from ._columns.column_roles import Roles, assign_roles
+from ._columns.number_column import NumberColumn
+from ._columns.settled_rows import NO_ROWS, Rows, SettledRows, good_batch, mark_empty
+from ._columns.time_column import TimeColumn
+from ._columns.time_format import TimeFormat, guess_epoch, guess_time_format, time_format_of
 from ._options import ReadOptions
 from ._reader import Reader
 from ._rejects import REASONS, Reject, RejectSink
-from ._settled_rows import NO_ROWS, Rows, SettledRows, good_batch, mark_empty
 from ._text_reader import failed_rows
-from ._time_column import TimeColumn
-from ._time_format import TimeFormat, guess_epoch, guess_time_format, time_format_of
 from ._wide_text import check_keys
 
 _SAMPLE_ROWS = 1000

@@ -10,13 +10,13 @@ from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 from smartdata_ts.kernels.text import times as text_times
 
+from ._columns.number_column import NumberColumn
+from ._columns.time_column import TimeColumn
 from ._dialect import Dialect
-from ._number_column import NumberColumn
 from ._reader import Reader
 from ._rejects import REASONS, Reject, RejectSink
 from ._row_blocks import BLOCK_SIZE, Block, RowBlocks
 from ._source import Source
-from ._time_column import TimeColumn
 
 _NO_SPANS = np.zeros(0, np.int32)
 

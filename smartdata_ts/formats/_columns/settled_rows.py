@@ -8,11 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts._meter.quality import IS_READING
+from smartdata_ts.formats._reader import readings_batch
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 
-from ._reader import readings_batch
-from ._time_column import TimeColumn
+from .time_column import TimeColumn
 
 
 class Rows(NamedTuple):

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smartdata_ts.errors import DialectError
+from smartdata_ts.formats._options import ReadOptions, find_column
 
-from ._column_names import (
+from .column_names import (
     CLOCK_NAMES,
     QUALITY_NAMES,
     SERIES_NAMES,
@@ -15,8 +16,7 @@ from ._column_names import (
     find_name,
     has_value_word,
 )
-from ._options import ReadOptions, find_column
-from ._time_format import guess_time_format, is_clock
+from .time_format import guess_time_format, is_clock
 
 MISSING = ("", "nan", "na", "n/a", "#n/a", "null", "none", "-")
 _NUMBER = re.compile(r"[+-]?[\d.,'\u2019 \xa0\u202f\u2009]*\d[.,]?\d*([eE][+-]?\d+)?|[+-]?inf(inity)?", re.I)

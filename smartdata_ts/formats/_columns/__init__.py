@@ -1,0 +1,1 @@
+"""Columns of any outside table: which is which, and what their fields say."""
