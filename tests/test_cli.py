@@ -98,7 +98,7 @@ def test_a_short_answer_loads_no_compute_functions(store):
     arguments = ["resample", str(store), "--series", "wm-17", "--every", "1d", "--tz", "Europe/Oslo"]
     code = "import atexit, smartdata_ts.cli\natexit.register(lambda: sys.stderr.write(' '.join(sys.modules)))"
     loaded = modules_after(f"{code}\nsmartdata_ts.cli.main({arguments!r})")
-    assert "smartdata_ts.formats._csv_writer" in loaded
+    assert "smartdata_ts.formats._text.csv_writer" in loaded
     assert loaded.isdisjoint({"pyarrow.compute", "pandas", "rich"})
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from smartdata_ts.errors import DataError
 from smartdata_ts.formats import Dialect
 from smartdata_ts.formats._columns.time_format import TimeFormat
-from smartdata_ts.formats._row_blocks import RowBlocks
-from smartdata_ts.formats._slabs import Slabs
 from smartdata_ts.formats._source import Source
+from smartdata_ts.formats._text.row_blocks import RowBlocks
+from smartdata_ts.formats._text.slabs import Slabs
 from smartdata_ts.kernels.text import keys as text_keys
 from smartdata_ts.kernels.text import rows as text_rows
 from smartdata_ts.kernels.text import status as text_status

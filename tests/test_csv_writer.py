@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smartdata_ts.formats import _csv_writer, iso_times
-from smartdata_ts.formats._csv_writer import CsvEncoder
+from smartdata_ts.formats import iso_times
+from smartdata_ts.formats._text import csv_writer
+from smartdata_ts.formats._text.csv_writer import CsvEncoder
 
 # datetime's range, a day and a bit inside it, for zones.
 INSTANTS = st.integers(-62_135_000_000_000_000, 253_402_000_000_000_000)
@@ -55,7 +56,7 @@ def test_values_that_python_writes_otherwise_go_with_the_many(monkeypatch):
     assert encoder._few_rows(plain) == encoder._many_rows(plain).to_pybytes()
     for value in (0.00099, 1e9):
         assert encoder._few_rows(pa.RecordBatch.from_arrays([pa.array([value])], ["x"])) is None
-    monkeypatch.setattr(_csv_writer, "_FEW_ROWS", 0)
+    monkeypatch.setattr(csv_writer, "_FEW_ROWS", 0)
     monkeypatch.setattr(encoder, "_few_rows", None)
     assert bytes(encoder.rows(plain)) == b"0.001\n999999999.5\nnan\ninf\n"
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from smartdata_ts.errors import DataError, DialectError, UnknownTimeZoneError, UsageError
 from smartdata_ts.formats import RejectWriter, open_reader, sniff
-from smartdata_ts.formats._long_text import LongReader
 from smartdata_ts.formats._options import read_options
-from smartdata_ts.formats._sniff import sniff_source
 from smartdata_ts.formats._source import Source
-from smartdata_ts.formats._wide_text import WideReader
+from smartdata_ts.formats._text.long_text import LongReader
+from smartdata_ts.formats._text.sniff import sniff_source
+from smartdata_ts.formats._text.wide_text import WideReader
 
 
 def read(data: bytes | str, **options):

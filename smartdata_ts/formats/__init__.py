@@ -16,14 +16,14 @@ from smartdata_ts.errors import UsageError
 from ._output import Output
 
 if TYPE_CHECKING:
-    from ._dialect import Dialect
     from ._import_file import ImportReport, Progress, import_file
-    from ._iso_times import iso_times
     from ._options import ReadOptions
     from ._read_ahead import read_ahead
     from ._reader import Reader
     from ._rejects import Reject, RejectSink, RejectWriter
-    from ._sniff import sniff
+    from ._text.dialect import Dialect
+    from ._text.iso_times import iso_times
+    from ._text.sniff import sniff
 
 __all__ = [
     "Dialect",
@@ -50,7 +50,7 @@ FORMATS = {
     "arrow": ("arrow_ipc", (".arrow", ".arrows", ".feather", ".ipc")),
 }
 _HOMES = {
-    "Dialect": "_dialect",
+    "Dialect": "_text.dialect",
     "ImportReport": "_import_file",
     "Progress": "_import_file",
     "ReadOptions": "_options",
@@ -59,9 +59,9 @@ _HOMES = {
     "RejectSink": "_rejects",
     "RejectWriter": "_rejects",
     "import_file": "_import_file",
-    "iso_times": "_iso_times",
+    "iso_times": "_text.iso_times",
     "read_ahead": "_read_ahead",
-    "sniff": "_sniff",
+    "sniff": "_text.sniff",
 }
 _PACKINGS = (".gz", ".bz2", ".zst", ".lz4", ".zip")
 

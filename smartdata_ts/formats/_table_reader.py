@@ -21,8 +21,8 @@ from ._columns.time_format import TimeFormat, guess_epoch, guess_time_format, ti
 from ._options import ReadOptions
 from ._reader import Reader
 from ._rejects import REASONS, Reject, RejectSink
-from ._text_reader import failed_rows
-from ._wide_text import check_keys
+from ._text.text_reader import failed_rows
+from ._text.wide_text import check_keys
 
 _SAMPLE_ROWS = 1000
 _EXACT_MAX = 1 << 53

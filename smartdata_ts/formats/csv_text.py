@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ._csv_writer import CsvEncoder
 from ._output import Output
+from ._text.csv_writer import CsvEncoder
 
 if TYPE_CHECKING:
     from ._options import ReadOptions
@@ -41,10 +41,10 @@ _PIECE_ROWS = 131_072
 def open_reader(path: str | Path | Any, options: "ReadOptions", sink: "RejectSink | None") -> "Reader":
     """Read a text file; whatever the options leave out is told from its head."""
     # Whoever only writes does not load what reads.
-    from ._long_text import LongReader
-    from ._sniff import sniff_source
     from ._source import Source
-    from ._wide_text import WideReader
+    from ._text.long_text import LongReader
+    from ._text.sniff import sniff_source
+    from ._text.wide_text import WideReader
 
     source = Source(path, options.member)
     try:

@@ -11,12 +11,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 from smartdata_ts.errors import DialectError
+from smartdata_ts.formats._columns.column_roles import MISSING, Roles, assign_roles, is_number
+from smartdata_ts.formats._columns.time_format import (
+    TimeFormat,
+    guess_epoch,
+    guess_time_format,
+    lacks_offset,
+    time_format_of,
+)
+from smartdata_ts.formats._options import ReadOptions
+from smartdata_ts.formats._source import Source
 
-from ._columns.column_roles import MISSING, Roles, assign_roles, is_number
-from ._columns.time_format import TimeFormat, guess_epoch, guess_time_format, lacks_offset, time_format_of
-from ._dialect import Dialect
-from ._options import ReadOptions
-from ._source import Source
+from .dialect import Dialect
 
 _DELIMITERS = (";", "\t", "|", ",")
 _SAMPLE_ROWS = 2000
@@ -28,7 +34,7 @@ def sniff(sample: bytes, **options: object) -> Dialect:
 
     Raises DialectError where the head leaves open what a wrong guess would store wrongly.
     """
-    from ._options import read_options
+    from smartdata_ts.formats._options import read_options
 
     return _sniff(sample, read_options(options), "sample")
 

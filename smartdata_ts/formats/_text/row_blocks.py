@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from smartdata_ts.errors import DataError
+from smartdata_ts.formats._source import Source
 from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import rows as text_rows
 
-from ._dialect import Dialect
-from ._source import Source
+from .dialect import Dialect
 
 BLOCK_SIZE = 4 << 20
 

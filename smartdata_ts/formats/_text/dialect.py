@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ._columns.time_format import TimeFormat
+from smartdata_ts.formats._columns.time_format import TimeFormat
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,16 +8,16 @@ import pyarrow as pa
 
 from smartdata_ts._readings.arrow import text_array
 from smartdata_ts.errors import DataError
+from smartdata_ts.formats._reader import readings_batch
+from smartdata_ts.formats._rejects import RejectSink
+from smartdata_ts.formats._source import Source
 from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 
-from ._dialect import Dialect
-from ._reader import readings_batch
-from ._rejects import RejectSink
-from ._row_blocks import BLOCK_SIZE, Block
-from ._slabs import Slabs
-from ._source import Source
-from ._text_reader import TextReader, failed_rows
+from .dialect import Dialect
+from .row_blocks import BLOCK_SIZE, Block
+from .slabs import Slabs
+from .text_reader import TextReader, failed_rows
 
 _SLAB_CELLS = 131_072
 _TIME, _CLOCK, _CELLS = 1, 2, 3

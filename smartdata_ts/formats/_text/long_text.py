@@ -6,18 +6,18 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._readings.arrow import text_array
+from smartdata_ts.formats._columns.key_column import KeyColumn
+from smartdata_ts.formats._columns.settled_rows import NO_ROWS, Rows, SettledRows, good_batch, mark_empty
+from smartdata_ts.formats._rejects import RejectSink
+from smartdata_ts.formats._source import Source
 from smartdata_ts.kernels.compiler.jit import UInt8Array
 from smartdata_ts.kernels.text import keys as text_keys
 from smartdata_ts.kernels.text import status as text_status
 
-from ._columns.key_column import KeyColumn
-from ._columns.settled_rows import NO_ROWS, Rows, SettledRows, good_batch, mark_empty
-from ._dialect import Dialect
-from ._rejects import RejectSink
-from ._row_blocks import BLOCK_SIZE, Block
-from ._slabs import Slabs
-from ._source import Source
-from ._text_reader import TextReader, failed_rows
+from .dialect import Dialect
+from .row_blocks import BLOCK_SIZE, Block
+from .slabs import Slabs
+from .text_reader import TextReader, failed_rows
 
 _SLAB_ROWS = 16_384  # so many rows' spans and columns stay in the second-level cache
 _TIME, _VALUE, _SERIES, _QUALITY, _CLOCK = range(1, 6)

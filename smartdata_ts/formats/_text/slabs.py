@@ -7,8 +7,8 @@ import numpy as np
 from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import rows as text_rows
 
-from ._dialect import Dialect
-from ._row_blocks import Block
+from .dialect import Dialect
+from .row_blocks import Block
 
 
 class Slabs:

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts.formats._columns.number_column import NumberColumn
+from smartdata_ts.formats._columns.time_column import TimeColumn
+from smartdata_ts.formats._reader import Reader
+from smartdata_ts.formats._rejects import REASONS, Reject, RejectSink
+from smartdata_ts.formats._source import Source
 from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 from smartdata_ts.kernels.text import times as text_times
 
-from ._columns.number_column import NumberColumn
-from ._columns.time_column import TimeColumn
-from ._dialect import Dialect
-from ._reader import Reader
-from ._rejects import REASONS, Reject, RejectSink
-from ._row_blocks import BLOCK_SIZE, Block, RowBlocks
-from ._source import Source
+from .dialect import Dialect
+from .row_blocks import BLOCK_SIZE, Block, RowBlocks
 
 _NO_SPANS = np.zeros(0, np.int32)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from smartdata_ts._readings.arrow import text_array
 from smartdata_ts._time.zone import load_zone
 
-from ._iso_times import iso_times
+from .iso_times import iso_times
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 # So many rows are joined in Python in less time than pyarrow.compute takes to load.

@@ -1,0 +1,1 @@
+"""Text files: their dialect, their rows, read and written."""
