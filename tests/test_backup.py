@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from command_line import run
+from support.command_line import run
 
 import smartdata_ts as sd
 from smartdata_ts._storage import disk

@@ -1,9 +1,9 @@
 """Words, varints and bit streams against Python's own integers."""
 
 import numpy as np
-from encoded_blocks import INT64_MAX, INT64_MIN, examples
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.encoded_blocks import INT64_MAX, INT64_MIN, examples
 
 from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt64Array, kernel
 from smartdata_ts.kernels.numbers.bits import (

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from encoded_blocks import (
+from hypothesis import given
+from hypothesis import strategies as st
+from support.encoded_blocks import (
     BLOCK_SIZE_MAX,
     INT64_MAX,
     INT64_MIN,
@@ -17,8 +19,6 @@ from encoded_blocks import (
     increasing_times,
     sizes,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 from smartdata_ts._storage import codec
 from smartdata_ts.kernels.codec.blocks import (

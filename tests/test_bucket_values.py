@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from restored import restore
+from support.restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts._steps import frame

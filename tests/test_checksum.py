@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from encoded_blocks import example_reader, examples
 from hypothesis import given
 from hypothesis import strategies as st
+from support.encoded_blocks import example_reader, examples
 
 from smartdata_ts.kernels.codec.checksum import digest_ranges
 

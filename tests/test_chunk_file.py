@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from encoded_blocks import (
+from golden.write_golden import golden_key, golden_readings, golden_versions
+from hypothesis import given
+from hypothesis import strategies as st
+from support.encoded_blocks import (
     GOLDEN,
     INT64_MAX,
     INT64_MIN,
@@ -23,9 +26,6 @@ from encoded_blocks import (
     examples,
     increasing_times,
 )
-from golden.write_golden import golden_key, golden_readings, golden_versions
-from hypothesis import given
-from hypothesis import strategies as st
 
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions

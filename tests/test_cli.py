@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import CHILD, run, run_child
+from support.command_line import CHILD, run, run_child
 
 import smartdata_ts as sd
 from smartdata_ts import cli

@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-from command_line import run
+from support.command_line import run
 
 import smartdata_ts as sd
 from smartdata_ts._time.instant import parse_instant

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from command_line import run, run_child
+from support.command_line import run, run_child
 
 import smartdata_ts as sd
 from smartdata_ts.errors import DataError

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import run
+from support.command_line import run
 
 import smartdata_ts as sd
 

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
-from command_line import run
 from pyarrow import csv as arrow_csv
+from support.command_line import run
 
 import smartdata_ts as sd
 from smartdata_ts.formats import import_file

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from encoded_blocks import IS_PYTHON, assert_round_trip, encode, examples
 from hypothesis import given
 from hypothesis import strategies as st
+from support.encoded_blocks import IS_PYTHON, assert_round_trip, encode, examples
 
 from smartdata_ts._storage.codec import (
     BLOCK_READINGS_MAX,

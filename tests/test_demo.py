@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from command_line import run
+from support.command_line import run
 
 import smartdata_ts as sd
 from smartdata_ts.cli import _demo_answers, _demo_data

@@ -9,9 +9,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from command_line import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.command_line import run
 
 import smartdata_ts as sd
 from smartdata_ts._meter.units import UNITS

@@ -5,9 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from encoded_blocks import examples
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.encoded_blocks import examples
 
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, kernel
 from smartdata_ts.kernels.numbers.differences import decimals_of, difference_beyond, difference_of

@@ -5,7 +5,7 @@ import inspect
 from types import ModuleType
 
 import pytest
-from whole_package import MODULES
+from support.whole_package import MODULES
 
 import smartdata_ts
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from encoded_blocks import BLOCK_SIZE_MAX, IS_PYTHON, examples
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.encoded_blocks import BLOCK_SIZE_MAX, IS_PYTHON, examples
 
 from smartdata_ts.kernels.codec.entropy import (
     DIRECT_MAX,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dying_process import DYING
+from support.dying_process import DYING
 
 import smartdata_ts as sd
 from smartdata_ts._write import writer

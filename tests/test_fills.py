@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from filled_series import HOUR, UTC, Columns, Row, listed
 from hypothesis import given
 from hypothesis import strategies as st
+from support.filled_series import HOUR, UTC, Columns, Row, listed
 from test_gaps import series
 
 from smartdata_ts.kernels.gaps import cut as gaps_cut

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, bits_of, double_of, examples
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, bits_of, double_of, examples
 
 from smartdata_ts.kernels.codec.entropy import MALFORMED
 from smartdata_ts.kernels.codec.floats import (

@@ -6,9 +6,9 @@ import statistics
 
 import numpy as np
 import pytest
-from filled_series import Columns, Row, listed
 from hypothesis import given
 from hypothesis import strategies as st
+from support.filled_series import Columns, Row, listed
 
 from smartdata_ts.kernels.gaps import cut as gaps_cut
 

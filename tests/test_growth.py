@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from encoded_blocks import BLOCK_SIZE_MAX, INT64_MAX, INT64_MIN, IS_PYTHON, Blocks, encode, examples
 from hypothesis import given
 from hypothesis import strategies as st
-from prefix_payloads import counts_from, model_of, payload, tables_of
+from support.encoded_blocks import BLOCK_SIZE_MAX, INT64_MAX, INT64_MIN, IS_PYTHON, Blocks, encode, examples
+from support.prefix_payloads import counts_from, model_of, payload, tables_of
 from test_lines import linear, lines_of
 
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX

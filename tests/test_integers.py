@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from encoded_blocks import INT64_MAX, INT64_MIN, assert_round_trip, encode, examples
 from hypothesis import given
 from hypothesis import strategies as st
+from support.encoded_blocks import INT64_MAX, INT64_MIN, assert_round_trip, encode, examples
+from support.integer_columns import header, zigzag
 
 from smartdata_ts.kernels.codec.entropy import MALFORMED
 from smartdata_ts.kernels.codec.integers import (
@@ -87,22 +88,6 @@ def naive_fit(values: list[int], carry: bool) -> tuple[int, int]:
         if unit == 1:
             break
     return step, max(unit, 1)
-
-
-def zigzag(value: int) -> int:
-    return 2 * value if value >= 0 else -2 * value - 1
-
-
-def varint(value: int) -> bytes:
-    out = b""
-    while value >= 128:
-        out += bytes([value % 128 + 128])
-        value //= 128
-    return out + bytes([value])
-
-
-def header(codec: int, start: int, step: int, unit: int) -> bytes:
-    return bytes([codec]) + varint(zigzag(start)) + varint(zigzag(step)) + varint(unit)
 
 
 few_terms = st.lists(

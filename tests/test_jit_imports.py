@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from kernel_package import CALL, KernelPackage
+from support.kernel_package import CALL, KernelPackage
 
 from smartdata_ts.kernels.compiler import native
 

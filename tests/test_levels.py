@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from filled_series import HOUR, UTC
 from hypothesis import given
 from hypothesis import strategies as st
+from support.filled_series import HOUR, UTC
 
 from smartdata_ts.kernels.codec.qualities import STATUS_RANKS
 from smartdata_ts.kernels.gaps import cut as gaps_cut

@@ -4,7 +4,9 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
-from encoded_blocks import (
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support.encoded_blocks import (
     BLOCK_SIZE_MAX,
     INT64_MAX,
     INT64_MIN,
@@ -15,10 +17,8 @@ from encoded_blocks import (
     increasing_times,
     sizes,
 )
-from hypothesis import example, given
-from hypothesis import strategies as st
-from prefix_payloads import counts_from, model_of, payload, tables_of, token_counts, unzigzag
-from test_integers import header, varint, zigzag
+from support.integer_columns import header, varint, zigzag
+from support.prefix_payloads import counts_from, model_of, payload, tables_of, token_counts, unzigzag
 
 from smartdata_ts.kernels.codec.blocks import (
     COUNT,

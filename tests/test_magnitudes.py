@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command_line import run
+from support.command_line import run
 
 import smartdata_ts as sd
 from smartdata_ts.formats import import_file

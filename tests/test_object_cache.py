@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kernel_package import CALL, KernelPackage
+from support.kernel_package import CALL, KernelPackage
 
 from smartdata_ts.kernels.compiler import native
 from smartdata_ts.kernels.compiler.object_cache import Folder, RefusedError

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from encoded_blocks import INT64_MAX, INT64_MIN, IS_PYTHON, assert_round_trip, encode, examples
 from hypothesis import example, given
 from hypothesis import strategies as st
-from prefix_payloads import (
+from support.encoded_blocks import INT64_MAX, INT64_MIN, IS_PYTHON, assert_round_trip, encode, examples
+from support.integer_columns import header, varint, zigzag
+from support.prefix_payloads import (
     Stream,
     codes_of,
     counts_from,
@@ -18,7 +19,6 @@ from prefix_payloads import (
     token_counts,
     unzigzag,
 )
-from test_integers import header, varint, zigzag
 
 from smartdata_ts.kernels.codec.entropy import MALFORMED, OK, RESIDUAL_MAX, STATE_COUNT, TOKEN_COUNT
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, PREFIX, open_tokens, read_integers

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from filled_series import HOUR, UTC, Columns, Row
 from hypothesis import given
 from hypothesis import strategies as st
+from support.filled_series import HOUR, UTC, Columns, Row
 
 from smartdata_ts._time.zone import load_zone, transitions
 from smartdata_ts.kernels.gaps import cut as gaps_cut

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, code_columns, examples, sizes
 from hypothesis import given
 from hypothesis import strategies as st
+from support.encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, code_columns, examples, sizes
 
 from smartdata_ts.kernels.codec.entropy import MALFORMED
 from smartdata_ts.kernels.codec.qualities import read_qualities

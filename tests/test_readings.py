@@ -4,9 +4,9 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from encoded_blocks import INT64_MAX, INT64_MIN, bits_of, doubles_as_bits, examples
 from hypothesis import given
 from hypothesis import strategies as st
+from support.encoded_blocks import INT64_MAX, INT64_MIN, bits_of, doubles_as_bits, examples
 
 from smartdata_ts._meter.quality import quality_name, winners
 from smartdata_ts._readings import columns as columns_module

@@ -7,9 +7,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from encoded_blocks import INT64_MAX, INT64_MIN, decimals, double_of, encode, examples, increasing_times
 from hypothesis import given
 from hypothesis import strategies as st
+from support.encoded_blocks import (
+    INT64_MAX,
+    INT64_MIN,
+    decimals,
+    double_of,
+    encode,
+    examples,
+    increasing_times,
+)
 
 from smartdata_ts._storage import codec
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX

@@ -4,9 +4,9 @@ import itertools
 
 import numpy as np
 import pytest
-from encoded_blocks import INT64_MAX, INT64_MIN, Blocks, encode, examples
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.encoded_blocks import INT64_MAX, INT64_MIN, Blocks, encode, examples
 from test_register_amounts import columns_of, edges_of, edges_or_meter, meters_with_readings
 
 from smartdata_ts._meter import quality

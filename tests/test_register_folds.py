@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from register_town import HOUR, fill
+from support.register_town import HOUR, fill
 
 import smartdata_ts as sd
 from smartdata_ts._steps import buckets, frame

@@ -4,9 +4,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from encoded_blocks import INT64_MAX, INT64_MIN, IS_PYTHON, Blocks, encode, examples
 from hypothesis import given
 from hypothesis import strategies as st
+from support.encoded_blocks import INT64_MAX, INT64_MIN, IS_PYTHON, Blocks, encode, examples
 from test_growth import blocks_of, grown_values
 from test_lines import linear, lines_of
 from test_register_blocks import NO_EXCHANGE, Exchange, split_at_exchanges

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from command_line import run
+from support.command_line import run
 
 import smartdata_ts as sd
 from smartdata_ts._storage import disk

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pytest
-import whole_package  # noqa: F401
-from command_line import run
-from dying_process import DYING
+from support import whole_package  # noqa: F401
+from support.command_line import run
+from support.dying_process import DYING
 
 import smartdata_ts as sd
 from smartdata_ts._upkeep import removal, retention, thinning

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from encoded_blocks import INT64_MAX, INT64_MIN
 from hypothesis import given
 from hypothesis import strategies as st
+from support.encoded_blocks import INT64_MAX, INT64_MIN
 
 from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
 from smartdata_ts.kernels.windows import rolling

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from restored import restore
+from support.restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts._read import scan

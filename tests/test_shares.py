@@ -6,7 +6,7 @@ import statistics
 
 import numpy as np
 import pytest
-from restored import restore
+from support.restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts._read import scan

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from restored import restore
+from support.restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts._time.wall_clock import LocalTimeResolver

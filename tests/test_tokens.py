@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from encoded_blocks import examples
 from hypothesis import given
 from hypothesis import strategies as st
+from support.encoded_blocks import examples
 
 from smartdata_ts.kernels.codec.entropy import RESIDUAL_MAX, TOKEN_COUNT
 from smartdata_ts.kernels.codec.integers import (

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from command_line import run
+from support.command_line import run
 
 import smartdata_ts as sd
 from smartdata_ts.errors import UnknownTimeZoneError, UsageError

@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from restored import restore
+from support.restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts.errors import ConflictError, DataError, SmartDataError, UsageError

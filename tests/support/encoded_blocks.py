@@ -3,7 +3,6 @@
 import importlib.util
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -12,12 +11,13 @@ from hypothesis import strategies as st
 
 from smartdata_ts._storage import codec
 from smartdata_ts.kernels.codec.blocks import DESCRIPTOR_FIELDS, read_blocks
+from support.places import ROOT, TESTS
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 IS_PYTHON = os.environ.get("NUMBA_DISABLE_JIT") == "1"
 BLOCK_SIZE_MAX = 300 if IS_PYTHON else codec.BLOCK_READINGS_MAX
-GOLDEN = [Path(__file__).parent / "golden" / f"chunk-v{version}.arrow" for version in (1, 2)]
+GOLDEN = [TESTS / "golden" / f"chunk-v{version}.arrow" for version in (1, 2)]
 
 
 def examples(count: int) -> settings:
@@ -27,7 +27,7 @@ def examples(count: int) -> settings:
 
 def example_reader() -> ModuleType:
     """examples/read_chunk.py, which knows nothing of the package, as a module."""
-    path = Path(__file__).parents[1] / "examples" / "read_chunk.py"
+    path = ROOT / "examples" / "read_chunk.py"
     spec = importlib.util.spec_from_file_location("read_chunk", path)
     assert spec is not None
     assert spec.loader is not None
