@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 from support.command_line import CHILD, run, run_child
+from support.places import ROOT
 
 import smartdata_ts as sd
 from smartdata_ts import cli
 from smartdata_ts.cli import program
 from smartdata_ts.cli._command import COMMANDS, SUMMARIES
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
