@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from support.places import TESTS
 from support.restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts._storage.catalog import FORMAT_VERSION
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 Row = tuple[str, int, str, int]
 
 
