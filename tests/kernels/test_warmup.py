@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.kernel_package import CALL, KernelPackage
+from support.places import ROOT
 
 from smartdata_ts.kernels import _warmup
 from smartdata_ts.kernels.compiler import native, warmup
@@ -53,7 +54,7 @@ def test_where_nothing_is_kept_there_is_nothing_to_do(package: KernelPackage) ->
 
 
 def test_the_warm_up_is_where_the_docs_say() -> None:
-    docs = (Path(__file__).parents[1] / "docs" / "kernels.md").read_text(encoding="utf-8")
+    docs = (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8")
     assert "from smartdata_ts.kernels._warmup import warmup\n" in docs
     assert _warmup.warmup is warmup.warmup
 
