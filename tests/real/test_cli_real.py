@@ -8,18 +8,18 @@ import zipfile
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
 from pyarrow import csv as arrow_csv
 from support.command_line import run
+from support.places import SHARED_DATA
 
 import smartdata_ts as sd
 from smartdata_ts.formats import import_file
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = SHARED_DATA
 DAIAD = DATA / "daiad_water_meters" / "swm_trialA.zip"
 CAMBRIDGE = DATA / "cambridge_estates" / "building_data.tar.xz"
 HOUR = timedelta(hours=1)

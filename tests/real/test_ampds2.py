@@ -10,11 +10,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from support.places import ROOT, SHARED_DATA
 
 import smartdata_ts as sd
 from smartdata_ts.formats import import_file
 
-DATA = Path(__file__).parents[2] / "shared/data/ampds2"
+DATA = SHARED_DATA / "ampds2"
 WATER, GAS = DATA / "Water_WHW.csv.gz", DATA / "NaturalGas_FRG.csv.gz"
 HERE = ZoneInfo("America/Vancouver")
 START, END = datetime(2012, 4, 1, 7, tzinfo=UTC), datetime(2014, 4, 1, 6, 59, tzinfo=UTC)
@@ -139,7 +140,7 @@ def test_a_week_that_is_lost_is_filled_to_the_litre(
 
 
 def test_the_example_runs() -> None:
-    example = Path(__file__).parents[1] / "examples" / "register_resolution.py"
+    example = ROOT / "examples" / "register_resolution.py"
     command = [sys.executable, "-W", "error", str(example), str(WATER)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "1,051,200 readings" in done.stdout

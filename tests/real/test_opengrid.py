@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.places import ROOT, SHARED_DATA
 
 import smartdata_ts as sd
 from smartdata_ts.formats import import_file
 
-DATA = Path(__file__).parents[2] / "shared/data/opengrid_be"
+DATA = SHARED_DATA / "opengrid_be"
 MINUTES, HOURS = DATA / "gas_dec2016_min.csv.gz", DATA / "gas_2016_hour.csv.gz"
 BRUSSELS = "Europe/Brussels"
 
@@ -42,7 +43,7 @@ def test_days_of_minutes_expect_an_hour_less_in_spring(tmp_path: Path) -> None:
 
 
 def test_the_example_runs() -> None:
-    example = Path(__file__).parents[1] / "examples" / "minutes_and_hours.py"
+    example = ROOT / "examples" / "minutes_and_hours.py"
     command = [sys.executable, "-W", "error", str(example), str(MINUTES), str(HOURS)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "60,483 readings every 1min" in done.stdout

@@ -7,15 +7,15 @@ import tarfile
 import zipfile
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
+from support.places import SHARED_DATA
 
 from smartdata_ts.formats import open_reader
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = SHARED_DATA
 
 pytestmark = [
     pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not there"),

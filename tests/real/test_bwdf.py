@@ -13,13 +13,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from support.places import ROOT, SHARED_DATA
 
 import smartdata_ts as sd
 from smartdata_ts.formats import import_file
 
 openpyxl = pytest.importorskip("openpyxl")
 
-DATA = Path(__file__).parents[2] / "shared/data/bwdf_water_dma"
+DATA = SHARED_DATA / "bwdf_water_dma"
 BOOK = DATA / "InflowData.xlsx"
 ITALY = ZoneInfo("Europe/Rome")
 START, END = datetime(2020, 12, 31, 23, tzinfo=UTC), datetime(2023, 3, 31, 22, tzinfo=UTC)
@@ -166,7 +167,7 @@ def test_the_longest_gap_is_as_the_usual_week(
 
 
 def test_the_example_runs() -> None:
-    example = Path(__file__).parents[1] / "examples" / "fill_gaps.py"
+    example = ROOT / "examples" / "fill_gaps.py"
     command = [sys.executable, "-W", "error", str(example), str(BOOK)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "196,790 cells: 186,619 stored, 10,171 empty" in done.stdout
