@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from support.places import ROOT, SHARED_DATA
 from support.restored import restore
 
 import smartdata_ts as sd
@@ -15,7 +16,7 @@ from benchmarks import daiad
 from smartdata_ts._steps import buckets, consumption, frame
 from smartdata_ts.errors import UsageError
 
-BWDF = Path(__file__).parents[2] / "shared/data/bwdf_water_dma/InflowData.xlsx"
+BWDF = SHARED_DATA / "bwdf_water_dma/InflowData.xlsx"
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
 
@@ -216,7 +217,7 @@ def test_frames_and_cells_of_any_size_give_the_same(store: sd.Store, monkeypatch
 @pytest.mark.slow
 @pytest.mark.skipif(not daiad.FILE.exists(), reason="../shared/data/daiad_water_meters is absent")
 def test_the_example_of_monthly_volumes_runs() -> None:
-    example = Path(__file__).parents[1] / "examples" / "monthly_volumes.py"
+    example = ROOT / "examples" / "monthly_volumes.py"
     command = [sys.executable, "-W", "error", str(example), str(daiad.FILE)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "674,019 rows: 674,011 stored" in done.stdout
