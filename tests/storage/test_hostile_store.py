@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from support.places import TESTS
 
 import smartdata_ts as sd
 from smartdata_ts._storage import chunk_file
@@ -31,7 +32,7 @@ from smartdata_ts.errors import (
 )
 
 HOUR = 3_600_000_000
-PROGRAM = Path(__file__).with_name("hostile_catalogs.py")
+PROGRAM = TESTS / "support" / "hostile_catalogs.py"
 
 
 @pytest.fixture

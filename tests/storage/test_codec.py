@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.encoded_blocks import IS_PYTHON, assert_round_trip, encode, examples
+from support.places import SHARED_DATA
 
 from smartdata_ts._storage.codec import (
     BLOCK_READINGS_MAX,
@@ -20,7 +21,7 @@ from smartdata_ts._storage.codec import (
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.codec.models import TABLE_SIZE
 
-ALP_FLOATS = Path(__file__).parents[2] / "shared/data/alp_floats"
+ALP_FLOATS = SHARED_DATA / "alp_floats"
 needs_alp_floats = pytest.mark.skipif(not ALP_FLOATS.is_dir(), reason="the ALP paper's columns are not here")
 
 

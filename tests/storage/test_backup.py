@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from support.command_line import run
+from support.places import TESTS
 
 import smartdata_ts as sd
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts.errors import SmartDataError, StoreBusyError, StoreFormatError, UsageError
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = TESTS / "golden"
 
 
 def write(path: Path, key: str, time: int = 0) -> None:
@@ -310,7 +311,7 @@ def killed_at(number: int, run: Callable[[], object]) -> bool:
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "faults"))
+    monkeypatch.syspath_prepend(str(TESTS / "faults"))
 
 
 @pytest.mark.slow
