@@ -5,7 +5,6 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow.csv
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.places import SHARED_DATA
 
 from smartdata_ts._time import wall_clock
 from smartdata_ts._time.wall_clock import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver
@@ -28,7 +28,7 @@ from smartdata_ts.kernels.rows.wall_clock import (
     settle_repeated_hours,
 )
 
-DAIAD = Path(__file__).parents[2] / "shared/data/daiad_water_meters/swm_trialA.zip"
+DAIAD = SHARED_DATA / "daiad_water_meters/swm_trialA.zip"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
