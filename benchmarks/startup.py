@@ -49,7 +49,8 @@ with sd.open(sys.argv[1], mode="r") as store:
 _CALL = """
 import timeit
 import numpy as np
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, UInt8Array, kernel
+from smartdata_ts.kernels.arrays import Float64Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.compiler.jit import kernel
 
 @kernel
 def six(a: Int64Array, b: Float64Array, c: UInt8Array, d: Int64Array, e: Float64Array, f: UInt8Array) -> int:

@@ -6,8 +6,9 @@ the scale. It is zeroed before the first reading. Cells merge, so that readings 
 
 import numpy as np
 
+from ..arrays import Float64Array, Int32Array, Int64Array
 from ..codec.floats import EXPONENT_MAX, POWERS_OF_TEN
-from ..compiler.jit import Float64Array, Int32Array, Int64Array, inner, kernel
+from ..compiler.jit import inner, kernel
 from ..numbers.sums import two_sum
 
 CELL_COUNT = 0

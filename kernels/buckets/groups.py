@@ -7,7 +7,8 @@ group mostly have the same buckets, so that a row's place is that behind the las
 
 import numpy as np
 
-from ..compiler.jit import Float64Array, Int32Array, Int64Array, inner, kernel
+from ..arrays import Float64Array, Int32Array, Int64Array
+from ..compiler.jit import inner, kernel
 from ..numbers.sums import two_sum
 
 # Words of the state.

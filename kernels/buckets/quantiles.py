@@ -5,7 +5,8 @@ Bucket b's values stand at bounds[b] to bounds[b + 1]. NaN is no value.
 
 import numpy as np
 
-from ..compiler.jit import Float64Array, Int64Array, inner, kernel
+from ..arrays import Float64Array, Int64Array
+from ..compiler.jit import inner, kernel
 
 MALFORMED = -1
 

@@ -12,6 +12,7 @@ and is within an ulp of the exact one.
 
 import numpy as np
 
+from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt32Array
 from ..codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -27,7 +28,7 @@ from ..codec.blocks import (
 from ..codec.entropy import MALFORMED
 from ..codec.floats import PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
 from ..codec.integers import read_integers
-from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
+from ..compiler.jit import inner, kernel
 from ..numbers.sums import two_sum
 from .cells import (
     CELL_FIELDS,

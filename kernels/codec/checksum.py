@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..compiler.jit import Int64Array, UInt8Array, UInt64Array, inner, kernel
+from ..arrays import Int64Array, UInt8Array, UInt64Array
+from ..compiler.jit import inner, kernel
 from ..numbers.bits import load_word
 
 PRIME_1 = np.uint64(0x9E3779B185EBCA87)

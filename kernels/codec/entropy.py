@@ -18,7 +18,8 @@ where raw bits follow, 20-31 the base of the next state.
 
 import numpy as np
 
-from ..compiler.jit import Int64Array, UInt16Array, inner, kernel
+from ..arrays import Int64Array, UInt16Array
+from ..compiler.jit import inner, kernel
 from ..numbers.bits import append_bits, bit_length, flush_bits, load_word, low_bits
 
 STATE_COUNT_LOG2 = 11

@@ -8,7 +8,8 @@ A decode table is TABLE_SIZE words: entropy.py's entry of each state, then prefi
 
 import numpy as np
 
-from ..compiler.jit import Int64Array, UInt8Array, UInt16Array, UInt32Array, inner, kernel
+from ..arrays import Int64Array, UInt8Array, UInt16Array, UInt32Array
+from ..compiler.jit import inner, kernel
 from ..numbers.bits import read_varint, write_varint
 from .entropy import MALFORMED, OK, STATE_COUNT, TOKEN_COUNT, TOKEN_MAX, fill_states, fill_symbols
 from .prefix import WINDOW_COUNT, fill_codes, fill_windows

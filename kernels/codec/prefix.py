@@ -18,7 +18,8 @@ take, 30-31 their count. It is zero throughout where a model is no prefix code.
 
 import numpy as np
 
-from ..compiler.jit import Int64Array, UInt16Array, inner, kernel
+from ..arrays import Int64Array, UInt16Array
+from ..compiler.jit import inner, kernel
 from ..numbers.bits import (
     append_bits,
     bit_length,

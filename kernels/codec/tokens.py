@@ -7,7 +7,8 @@ tells where its own does; a block that no model may code has none.
 
 import numpy as np
 
-from ..compiler.jit import Int64Array, inner, kernel
+from ..arrays import Int64Array
+from ..compiler.jit import inner, kernel
 from ..numbers.bits import bit_length, zigzag
 from .entropy import DIRECT_MIN, TOKEN_COUNT, split_residual, token_raw_bits
 from .integers import (

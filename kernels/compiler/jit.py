@@ -21,15 +21,8 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 
-Int64Array = npt.NDArray[np.int64]
-Int32Array = npt.NDArray[np.int32]
-UInt64Array = npt.NDArray[np.uint64]
-UInt32Array = npt.NDArray[np.uint32]
-UInt16Array = npt.NDArray[np.uint16]
-UInt8Array = npt.NDArray[np.uint8]
-Float64Array = npt.NDArray[np.float64]
+from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt16Array, UInt32Array, UInt64Array
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -97,7 +90,7 @@ def _parameters(function: types.FunctionType) -> tuple[tuple[str, str], ...]:
         if kind is None:
             raise TypeError(
                 f"kernel {function.__qualname__}(): annotate {name} with int, float, bool or an "
-                "array type of _jit.py"
+                "array type of arrays.py"
             )
         parameters.append((name, kind))
     return tuple(parameters)

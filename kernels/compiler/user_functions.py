@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from .jit import Float64Array, Int64Array, mode
+from ..arrays import Float64Array, Int64Array
+from .jit import mode
 
 # Fills results[b] for every bucket that has a row.
 Loop = Callable[[Int64Array, Int64Array, Float64Array, Float64Array], None]

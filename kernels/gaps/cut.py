@@ -14,8 +14,9 @@ of 23 or 25 hours is no gap. Every piece is PIECE_FIELDS integers; one with meth
 
 import numpy as np
 
+from ..arrays import Float64Array, Int64Array
 from ..buckets.quantiles import are_bounds, sort_values
-from ..compiler.jit import Float64Array, Int64Array, inner, kernel
+from ..compiler.jit import inner, kernel
 
 # The methods' codes are those of quality codes.
 NONE = 0

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from ..codec.qualities import ESTIMATED, MISSING
-from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..compiler.jit import inner, kernel
 from .cut import (
     CONSERVE,
     CONSTANT,

@@ -8,9 +8,10 @@ are as kernels/gaps/cut.py cuts it.
 
 import numpy as np
 
+from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from ..buckets.quantiles import are_bounds
 from ..codec.qualities import ESTIMATED, MISSING, worse_of
-from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..compiler.jit import inner, kernel
 from .cut import (
     CONSTANT,
     MALFORMED,

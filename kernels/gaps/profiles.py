@@ -5,8 +5,9 @@ Rows cover [starts[i], ends[i]). `zone` is a count of transitions, their instant
 
 import numpy as np
 
+from ..arrays import Float64Array, Int32Array, Int64Array
 from ..buckets.quantiles import are_bounds, sort_into
-from ..compiler.jit import Float64Array, Int32Array, Int64Array, inner, kernel
+from ..compiler.jit import inner, kernel
 from .cut import (
     PIECE_AFTER,
     PIECE_BEFORE,

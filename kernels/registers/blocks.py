@@ -6,6 +6,7 @@ processor's caches saves half of the time.
 
 import numpy as np
 
+from ..arrays import Float64Array, Int64Array, UInt8Array, UInt32Array
 from ..buckets.cells import EXACT_MANTISSA_MAX
 from ..buckets.intervals import EMIT_ESTIMATED, MALFORMED, has_room
 from ..codec.blocks import (
@@ -21,7 +22,7 @@ from ..codec.blocks import (
 )
 from ..codec.floats import PLAIN_VALUES, read_floats, unscale
 from ..codec.qualities import is_reading, read_qualities
-from ..compiler.jit import Float64Array, Int64Array, UInt8Array, UInt32Array, inner, kernel
+from ..compiler.jit import inner, kernel
 from ..numbers.differences import decimals_of
 from .lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
 from .reduce import (

@@ -6,6 +6,7 @@ written to memory, neither interval nor bucket, before it is whole.
 
 import numpy as np
 
+from ..arrays import Float64Array, Int64Array, UInt8Array
 from ..buckets.groups import CELL_FIELDS as PLACE_CELL_FIELDS
 from ..buckets.groups import FOLD_SUM, add_run, fold_value
 from ..buckets.intervals import (
@@ -24,7 +25,7 @@ from ..buckets.intervals import (
 from ..codec.blocks import first_at_or_after
 from ..codec.floats import POWERS_OF_TEN
 from ..codec.qualities import is_estimate
-from ..compiler.jit import Float64Array, Int64Array, UInt8Array, inner, kernel
+from ..compiler.jit import inner, kernel
 from ..numbers.differences import decimals_of
 from ..numbers.sums import two_sum
 from .events import EVENT_NONE, amount_between, pick_series, quality_between

@@ -6,8 +6,9 @@ ends[k], of which there may be none. Times of both are sorted within a slot; the
 
 import numpy as np
 
+from ..arrays import Int64Array
 from ..buckets.quantiles import are_bounds
-from ..compiler.jit import Int64Array, inner, kernel
+from ..compiler.jit import inner, kernel
 
 BACKWARD = 0  # the last right row at or before the left one
 FORWARD = 1  # the first one at or behind it

@@ -7,7 +7,8 @@ says otherwise.
 
 import numpy as np
 
-from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
+from ..compiler.jit import inner, kernel
 
 MALFORMED = -1
 NEVER = np.iinfo(np.int64).min

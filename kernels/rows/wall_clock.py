@@ -14,7 +14,8 @@ Only rows within two days of a repeated hour touch the state; all others cost a 
 subtraction.
 """
 
-from ..compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..arrays import Int32Array, Int64Array, UInt8Array
+from ..compiler.jit import inner, kernel
 
 OK = 0
 MISSING = 1

@@ -8,7 +8,8 @@ series in the same order, and in both the guess is right nearly always and saves
 
 import numpy as np
 
-from ..compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..arrays import Int32Array, Int64Array, UInt8Array
+from ..compiler.jit import inner, kernel
 from ..numbers.bits import load_word
 from .status import EMPTY_KEY, OK, UNREADABLE_KEY, ZERO_KEY
 

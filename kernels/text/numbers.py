@@ -11,7 +11,8 @@ number of more digits has the status SLOW_NUMBER: the caller reads it in another
 
 import numpy as np
 
-from ..compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array, inner, kernel
+from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
+from ..compiler.jit import inner, kernel
 from .decimals import INFINITY_BITS, double_bits
 from .status import EMPTY_VALUE, NUMBER_OUT_OF_RANGE, OK, SLOW_NUMBER, UNREADABLE_NUMBER
 

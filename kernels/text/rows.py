@@ -10,7 +10,8 @@ so that a stray quote costs its own line and not the rest of the file.
 
 import numpy as np
 
-from ..compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..arrays import Int32Array, Int64Array, UInt8Array
+from ..compiler.jit import inner, kernel
 from ..numbers.bits import load_word
 from .status import EMPTY_ROW, MALFORMED_QUOTES, OK, TOO_FEW_FIELDS, TOO_MANY_FIELDS
 

@@ -13,7 +13,8 @@ Days are counted as in H. Hinnant, chrono-compatible low-level date algorithms, 
 
 import numpy as np
 
-from ..compiler.jit import Int32Array, Int64Array, UInt8Array, inner, kernel
+from ..arrays import Int32Array, Int64Array, UInt8Array
+from ..compiler.jit import inner, kernel
 from ..numbers.bits import load_word
 from .status import EMPTY_TIME, IMPOSSIBLE_TIME, OK, TIME_OUT_OF_RANGE, TIME_TOO_FINE, UNREADABLE_TIME
 

@@ -12,7 +12,8 @@ becomes the first part (the queue of two stacks): two additions a reading, whate
 
 import numpy as np
 
-from ..compiler.jit import Float64Array, Int64Array, inner, kernel
+from ..arrays import Float64Array, Int64Array
+from ..compiler.jit import inner, kernel
 from ..numbers.sums import two_sum
 
 WINDOW_BEFORE = 0

@@ -17,7 +17,7 @@ import numpy as np
 
 from smartdata_ts import _ucum
 from smartdata_ts.errors import DataError, UnitError
-from smartdata_ts.kernels.compiler.jit import Float64Array
+from smartdata_ts.kernels.arrays import Float64Array
 
 if TYPE_CHECKING:
     import pyarrow as pa

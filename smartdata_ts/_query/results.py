@@ -16,7 +16,7 @@ from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.fork import in_this_process
 from smartdata_ts._storage.snapshot import Snapshot
 from smartdata_ts.errors import CorruptChunkError, DamageWarning, MissingDependencyError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 from .description import Description, Last, Resample
 from .selection import Selection, selected, tag_values

@@ -10,7 +10,7 @@ import pyarrow as pa
 from smartdata_ts._arguments import flag, shown, text, texts
 from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts.errors import UnknownSeriesError, UsageError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 Found = TypeVar("Found")
 # Names of tags with the values of which a series is to have one.

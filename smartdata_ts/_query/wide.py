@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from smartdata_ts._readings.arrow import fixed_array, number_type
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 _NO_VALUES = ("series", "time", "end", "quality", "event")
 

@@ -21,7 +21,7 @@ from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts._time.instant import parse_instant
 from smartdata_ts.errors import CorruptChunkError, HistoryError, UsageError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 CHANGES_SCHEMA = pa.schema(
     [

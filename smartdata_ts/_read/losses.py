@@ -17,7 +17,7 @@ from smartdata_ts._storage.catalog import ChunkRow
 from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts._storage.snapshot import Blocks, Snapshot
 from smartdata_ts.errors import CorruptChunkError, StoreFormatError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 METADATA_KEY = b"smartdata_ts.losses"
 _BLOCKS_AT_ONCE = 128

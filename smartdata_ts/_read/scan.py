@@ -26,8 +26,8 @@ from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._storage.fork import fork_count
 from smartdata_ts._storage.snapshot import AsOf, Blocks, Snapshot
 from smartdata_ts.errors import CorruptChunkError
+from smartdata_ts.kernels.arrays import Int32Array, Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
-from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.rows.readings import rank_rows
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from smartdata_ts._readings.columns import Readings, series_starts
 from smartdata_ts._storage import codec
 from smartdata_ts._storage.snapshot import Blocks
 from smartdata_ts.errors import CorruptChunkError
+from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 from smartdata_ts.kernels.codec.models import TABLE_SIZE
-from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array
 
 _RECENT_SHARE_MAX = 1 / 16  # of all readings: to encode one takes as long as to decode ten
 

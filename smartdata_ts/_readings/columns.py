@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.rows import readings as kernel_readings
 
 _GROUP_COUNT_LOG2 = 7

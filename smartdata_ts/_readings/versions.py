@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartdata_ts._readings.columns import Readings, concatenate, fold
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.rows.readings import keep_marked, match_times, rank_rows
 
 _Item = TypeVar("_Item", bound=np.generic)

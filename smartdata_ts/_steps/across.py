@@ -12,8 +12,8 @@ from smartdata_ts._read.scan import TIME_TYPE
 from smartdata_ts._readings.arrow import doubles_of, fixed_array, numbers_of, text_array
 from smartdata_ts._steps.folding import COUNT_OF, MAX, MIN, SUM, SUM_OF_ALL, Part, Places, concatenated, fold
 from smartdata_ts.errors import UnitError
+from smartdata_ts.kernels.arrays import Float64Array
 from smartdata_ts.kernels.buckets import quantiles
-from smartdata_ts.kernels.compiler.jit import Float64Array
 
 HOWS = ("sum", "mean", "min", "max", "count", "median")
 _COUNTS = ("count", "expected_count")

@@ -14,9 +14,9 @@ from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, 
 from smartdata_ts._steps.resample import AGGREGATES
 from smartdata_ts._time.calendar import Calendar, Edges
 from smartdata_ts.errors import UsageError
+from smartdata_ts.kernels.arrays import Float64Array, Int64Array
 from smartdata_ts.kernels.buckets import cells as kernel_cells
 from smartdata_ts.kernels.buckets import quantiles, reduce
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
 from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 
 # What is told of rows that are readings; and of amounts, of which some are split at a bucket's edges.

@@ -10,8 +10,8 @@ from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps import shares
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._time.calendar import Calendar, Edges
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.buckets import intervals as kernel_intervals
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
 AGGREGATES = ("sum", "count", "min", "max", "expected_count", "completeness", "estimated_share")
 OF_LEVELS = ("time_mean", "completeness", "estimated_share")

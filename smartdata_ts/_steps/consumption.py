@@ -26,7 +26,7 @@ from smartdata_ts._steps.frame import (
 )
 from smartdata_ts._steps.shares import usual_lengths
 from smartdata_ts.errors import UnitError, UsageError
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array
 from smartdata_ts.kernels.registers import events as kernel_events
 
 EVENTS = ("none", "rollover", "backflow", "reset", "digit_fault")

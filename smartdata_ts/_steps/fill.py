@@ -22,7 +22,7 @@ from smartdata_ts._steps.shares import following, usual_lengths, usual_spacings
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts._time.zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.gaps import cut as gaps_cut
 from smartdata_ts.kernels.gaps import fills, levels, profiles
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.buckets import groups as kernel_groups
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
 SUM, SUM_OF_ALL = kernel_groups.FOLD_SUM, kernel_groups.FOLD_SUM_OF_ALL
 MIN, MAX = kernel_groups.FOLD_MIN, kernel_groups.FOLD_MAX

@@ -37,7 +37,7 @@ from smartdata_ts._read.series_blocks import SeriesBlocks, series_blocks
 from smartdata_ts._readings.arrow import fixed_array, result_room
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._time.calendar import Calendar, Edges, are_edges_of
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 
 # Small enough for its arrays to be memory that was used before, not pages that the system must clear.
 FRAME_READINGS = 131_072

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from smartdata_ts._readings.columns import series_starts
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.rows import asof
 
 DIRECTIONS = {"backward": asof.BACKWARD, "forward": asof.FORWARD, "nearest": asof.NEAREST}

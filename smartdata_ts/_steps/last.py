@@ -11,7 +11,7 @@ from smartdata_ts._read.scan import READINGS_SCHEMA, TIME_TYPE, read_slice
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._storage.snapshot import Blocks
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 
 def last_batch(plan: Plan) -> pa.RecordBatch:

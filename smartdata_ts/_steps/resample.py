@@ -14,10 +14,10 @@ from smartdata_ts._readings.columns import Readings
 from smartdata_ts._steps import shares
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._time.calendar import Calendar, Edges, are_edges_of
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.buckets import cells as kernel_cells
 from smartdata_ts.kernels.buckets import reduce as kernel_reduce
 from smartdata_ts.kernels.buckets.growth import GROWTH_FIELDS
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
 AGGREGATES = {
     "count": kernel_cells.AGGREGATE_COUNT,

@@ -9,7 +9,7 @@ from smartdata_ts._meter.quality import worse_of
 from smartdata_ts._read.scan import READINGS_SCHEMA
 from smartdata_ts._readings.arrow import result_room
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.windows import rolling as kernel_rolling
 
 _SUMS = {"count": kernel_rolling.COUNT, "sum": kernel_rolling.SUM, "mean": kernel_rolling.MEAN}

@@ -28,6 +28,7 @@ from smartdata_ts._readings.versions import Versions
 from smartdata_ts._storage import codec, disk
 from smartdata_ts._storage.arrow_file import Batch, Range, find_batch
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
 from smartdata_ts.kernels.codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -41,7 +42,6 @@ from smartdata_ts.kernels.codec.blocks import (
     read_integer_blocks,
 )
 from smartdata_ts.kernels.codec.checksum import digest_ranges
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
 
 FORMAT_VERSION = 2
 _READ_VERSIONS = ("1", "2")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smartdata_ts.errors import CorruptChunkError
+from smartdata_ts.kernels.arrays import Float64Array, Int64Array, UInt8Array, UInt16Array, UInt32Array
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 from smartdata_ts.kernels.codec import tokens as kernel_tokens
 from smartdata_ts.kernels.codec.entropy import (
@@ -32,7 +33,6 @@ from smartdata_ts.kernels.codec.models import (
     encode_frequencies,
 )
 from smartdata_ts.kernels.codec.prefix import ESCAPE, normalize_prefix_counts
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, UInt8Array, UInt16Array, UInt32Array
 
 BLOCK_READINGS_MAX = 8192
 # Kernels read whole words, so that bytes must stand behind the last payload; in a chunk file the

@@ -15,7 +15,7 @@ from smartdata_ts._readings.versions import Versions
 from smartdata_ts._storage.catalog import ChunkRow, Deletion, State
 from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts.errors import CorruptCatalogError
-from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array
+from smartdata_ts.kernels.arrays import Int32Array, Int64Array
 
 # One reading in the head: packed, little-endian, 29 bytes.
 HEAD_TYPE = np.dtype(

@@ -13,7 +13,7 @@ from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts._time.zone import TimeZone, load_zone, transitions
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
+from smartdata_ts.kernels.arrays import Float64Array, Int64Array
 
 from .reading import Reading
 

@@ -47,7 +47,7 @@ import numpy as np
 
 from smartdata_ts._arguments import items, shown
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 from .instant import parse_instant
 from .zone import (

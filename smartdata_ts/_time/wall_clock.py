@@ -28,7 +28,7 @@ import re
 import numpy as np
 
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.arrays import Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.rows.wall_clock import (
     AMBIGUOUS,
     MISSING,

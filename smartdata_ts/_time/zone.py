@@ -17,7 +17,7 @@ import numpy as np
 
 from smartdata_ts._arguments import plain, shown
 from smartdata_ts.errors import UnknownTimeZoneError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US

@@ -8,7 +8,7 @@ from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts._write.chunks import rewriting
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 
 @dataclass(frozen=True)

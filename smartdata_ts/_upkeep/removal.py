@@ -18,7 +18,7 @@ from smartdata_ts._readings.versions import Versions
 from smartdata_ts._storage.catalog import Catalog, ChunkRow, State
 from smartdata_ts._storage.snapshot import Blocks, ChunkFiles, Snapshot, pack_head, unpack_head
 from smartdata_ts._write.chunks import CHUNK_READINGS_MAX, ChunkOutput
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 
 class Removal:

@@ -24,7 +24,7 @@ from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts._upkeep.retention_rules import Rule, Segment, checked_rules, segments
 from smartdata_ts._upkeep.thinning import Thinned, Thinning
 from smartdata_ts._write.chunks import CHUNK_READINGS_MAX, ChunkOutput, rewriting
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 
 @dataclass(frozen=True)

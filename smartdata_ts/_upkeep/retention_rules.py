@@ -19,7 +19,7 @@ from smartdata_ts._time.calendar import Calendar
 from smartdata_ts._time.zone import TimeZone, zone_name
 from smartdata_ts._write.chunks import year_of, year_start
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 RAW = "raw"
 FOREVER = "forever"

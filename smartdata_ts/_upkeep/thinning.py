@@ -20,9 +20,9 @@ from smartdata_ts._meter.quality import RANKS
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions, join
 from smartdata_ts._steps.frame import usable
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.buckets import cells as kernel_cells
 from smartdata_ts.kernels.buckets import reduce as kernel_reduce
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
 
 Mask = npt.NDArray[np.bool_]
 

@@ -19,7 +19,7 @@ from smartdata_ts._storage.catalog import Catalog, ChunkRow
 from smartdata_ts._storage.chunk_file import encode_chunk, name_chunk
 from smartdata_ts._storage.codec import Scratch
 from smartdata_ts._storage.snapshot import Snapshot
-from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array
+from smartdata_ts.kernels.arrays import Int32Array, Int64Array
 
 CHUNK_READINGS_MAX = 2_097_152
 _THREAD_COUNT = 2

@@ -20,7 +20,7 @@ from smartdata_ts._readings.arrow import fixed_array, numbers_of, text_array
 from smartdata_ts._readings.columns import Readings, concatenate, room_for
 from smartdata_ts._time.wall_clock import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver, parse_offset_us
 from smartdata_ts.errors import DataError, UsageError
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 
 REASONS = (
     "",

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from smartdata_ts._readings.columns import Readings, sorted_starts
 from smartdata_ts._storage.snapshot import Snapshot
 from smartdata_ts.errors import StoreError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.rows.readings import count_far
 
 FAR_US = 20 * 31_556_952_000_000

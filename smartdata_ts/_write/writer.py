@@ -31,7 +31,7 @@ from smartdata_ts._write.chunks import ChunkOutput, flush_head
 from smartdata_ts._write.ingest import REASONS, ColumnNames, LocalTimes, Rows, read_rows
 from smartdata_ts._write.time_notices import TimeNotices
 from smartdata_ts.errors import ConflictError, DataError, SmartDataError, UsageError
-from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array
+from smartdata_ts.kernels.arrays import Int32Array, Int64Array
 from smartdata_ts.kernels.rows.readings import MALFORMED, mark_stale, number_rows
 
 # Fewer readings than this go to the head, which is flushed when it holds as many.

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._readings.arrow import fixed_array
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 
 from ._rejects import Reject, RejectSink
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts.errors import DataError, UsageError
-from smartdata_ts.kernels.compiler.jit import UInt8Array
+from smartdata_ts.kernels.arrays import UInt8Array
 
 HEAD_SIZE = 1 << 20
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from smartdata_ts._readings.arrow import text_array
 from smartdata_ts.errors import DataError, DialectError
-from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.arrays import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 from smartdata_ts.kernels.text import times as text_times
 

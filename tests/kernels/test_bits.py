@@ -5,7 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.encoded_blocks import INT64_MAX, INT64_MIN, examples
 
-from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt64Array, kernel
+from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt64Array
+from smartdata_ts.kernels.compiler.jit import kernel
 from smartdata_ts.kernels.numbers.bits import (
     append_bits,
     bit_length,

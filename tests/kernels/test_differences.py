@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.encoded_blocks import examples
 
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, kernel
+from smartdata_ts.kernels.arrays import Float64Array, Int64Array
+from smartdata_ts.kernels.compiler.jit import kernel
 from smartdata_ts.kernels.numbers.differences import decimals_of, difference_beyond, difference_of
 
 EXPONENTS = range(16)

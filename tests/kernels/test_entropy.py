@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.encoded_blocks import BLOCK_SIZE_MAX, IS_PYTHON, examples
 
+from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt16Array, UInt32Array, UInt64Array
 from smartdata_ts.kernels.codec.entropy import (
     DIRECT_MAX,
     DIRECT_MIN,
@@ -27,14 +28,7 @@ from smartdata_ts.kernels.codec.models import (
     decode_frequencies,
     encode_frequencies,
 )
-from smartdata_ts.kernels.compiler.jit import (
-    Int64Array,
-    UInt8Array,
-    UInt16Array,
-    UInt32Array,
-    UInt64Array,
-    kernel,
-)
+from smartdata_ts.kernels.compiler.jit import kernel
 
 residuals = st.one_of(
     st.integers(-70, 200),

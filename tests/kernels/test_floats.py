@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, bits_of, double_of, examples
 
+from smartdata_ts.kernels.arrays import Float64Array, Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.codec.entropy import MALFORMED
 from smartdata_ts.kernels.codec.floats import (
     DECIMAL,
@@ -17,7 +18,7 @@ from smartdata_ts.kernels.codec.floats import (
     read_floats,
     unscale,
 )
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array, UInt8Array, UInt32Array, kernel
+from smartdata_ts.kernels.compiler.jit import kernel
 
 SIZE = 200
 RNG = np.random.default_rng(3)

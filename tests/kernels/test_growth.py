@@ -16,6 +16,7 @@ from support.prefix_payloads import counts_from, model_of, payload, tables_of
 from test_lines import linear, lines_of
 
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
+from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.buckets.cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
@@ -42,7 +43,7 @@ from smartdata_ts.kernels.buckets.reduce import (
 )
 from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, SLOT, TIMES_OFFSET
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, LINEAR, PREFIX, RAW
-from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
+from smartdata_ts.kernels.compiler.jit import kernel
 
 AGGREGATES = [
     AGGREGATE_COUNT,

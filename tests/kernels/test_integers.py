@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from support.encoded_blocks import INT64_MAX, INT64_MIN, assert_round_trip, encode, examples
 from support.integer_columns import header, zigzag
 
+from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.codec.entropy import MALFORMED
 from smartdata_ts.kernels.codec.integers import (
     CARRY_FLAG,
@@ -29,7 +30,7 @@ from smartdata_ts.kernels.codec.integers import (
     plan_integers,
     read_integers,
 )
-from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
+from smartdata_ts.kernels.compiler.jit import kernel
 
 LINE = LINEAR | CARRY_FLAG
 MINUTE = 60_000_000

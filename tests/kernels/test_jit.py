@@ -9,16 +9,9 @@ import threading
 import numpy as np
 import pytest
 
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
 from smartdata_ts.kernels.compiler import jit
-from smartdata_ts.kernels.compiler.jit import (
-    Float64Array,
-    Int32Array,
-    Int64Array,
-    UInt8Array,
-    UInt64Array,
-    inner,
-    kernel,
-)
+from smartdata_ts.kernels.compiler.jit import inner, kernel
 
 LIMITS = np.array([1, 10, 100])
 TOO_MUCH = -1

@@ -28,7 +28,10 @@ def test_importing_kernels_loads_the_decorator_alone(package: KernelPackage) -> 
     heavy, own = package.run("import tiny.kernels.sums" + TELL)[0].splitlines()
     assert heavy == "[]"
     assert own == str(
-        [f"tiny.kernels{name}" for name in ("", "._callees", ".compiler", ".compiler.jit", ".sums")]
+        [
+            f"tiny.kernels{name}"
+            for name in ("", "._callees", ".arrays", ".compiler", ".compiler.jit", ".sums")
+        ]
     )
 
 
@@ -38,7 +41,7 @@ def test_a_warm_call_loads_neither_numba_nor_llvmlite(package: KernelPackage) ->
     _, heavy, own = package.run(CALL + TELL)[0].splitlines()
     assert heavy == "[]"
     compiler = [f"compiler.{name}" for name in ("binding", "jit", "key", "native", "object_cache")]
-    names = ("_callees", "compiler", *compiler, "sums")
+    names = ("_callees", "arrays", "compiler", *compiler, "sums")
     assert own == str(["tiny.kernels", *(f"tiny.kernels.{name}" for name in names)])
 
 

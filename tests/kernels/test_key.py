@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.compiler import key
-from smartdata_ts.kernels.compiler.jit import Int64Array, inner, kernel
+from smartdata_ts.kernels.compiler.jit import inner, kernel
 
 _SOURCE = """
 @inner

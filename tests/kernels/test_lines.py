@@ -20,6 +20,7 @@ from support.encoded_blocks import (
 from support.integer_columns import header, varint, zigzag
 from support.prefix_payloads import counts_from, model_of, payload, tables_of, token_counts, unzigzag
 
+from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -40,7 +41,7 @@ from smartdata_ts.kernels.codec.lines import (
     read_lines,
     sums_of,
 )
-from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
+from smartdata_ts.kernels.compiler.jit import kernel
 
 GUARD = 8
 LINE = LINEAR | CARRY_FLAG

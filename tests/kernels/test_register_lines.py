@@ -12,11 +12,12 @@ from test_lines import linear, lines_of
 from test_register_blocks import NO_EXCHANGE, Exchange, split_at_exchanges
 
 from smartdata_ts._meter import quality
+from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, PREFIX
-from smartdata_ts.kernels.compiler.jit import Int64Array, UInt8Array, UInt32Array, kernel
+from smartdata_ts.kernels.compiler.jit import kernel
 from smartdata_ts.kernels.registers import blocks as registers_blocks
 from smartdata_ts.kernels.registers import reduce as registers_reduce
 from smartdata_ts.kernels.registers.lines import open_meter, width_of

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.encoded_blocks import INT64_MAX, INT64_MIN
 
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
+from smartdata_ts.kernels.arrays import Float64Array, Int64Array
 from smartdata_ts.kernels.windows import rolling
 
 Series = list[tuple[int, float]]

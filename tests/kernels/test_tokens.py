@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.encoded_blocks import examples
 
+from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.codec.entropy import RESIDUAL_MAX, TOKEN_COUNT
 from smartdata_ts.kernels.codec.integers import (
     ENTROPY,
@@ -32,7 +33,7 @@ from smartdata_ts.kernels.codec.tokens import (
     count_group_tokens,
     list_tokens,
 )
-from smartdata_ts.kernels.compiler.jit import Int64Array, kernel
+from smartdata_ts.kernels.compiler.jit import kernel
 
 residual = st.one_of(
     st.integers(-2, 2),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int64Array
+from smartdata_ts.kernels.arrays import Float64Array, Int64Array
 from smartdata_ts.kernels.gaps import cut as gaps_cut
 from smartdata_ts.kernels.gaps import fills, profiles
 

@@ -23,7 +23,8 @@ def scaled(value):
 
 _KERNELS = '''
 from ._callees import scaled
-from .compiler.jit import Float64Array, Int64Array, kernel
+from .arrays import Float64Array, Int64Array
+from .compiler.jit import kernel
 
 
 @kernel

@@ -19,7 +19,7 @@ from smartdata_ts._time import wall_clock
 from smartdata_ts._time.wall_clock import AMBIGUOUS, MISSING, OK, PENDING, LocalTimeResolver
 from smartdata_ts._time.zone import load_zone, local_windows
 from smartdata_ts.errors import UnknownTimeZoneError, UsageError
-from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.arrays import Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.rows.wall_clock import (
     MALFORMED,
     NEVER,

@@ -17,7 +17,7 @@ from smartdata_ts._steps.buckets import Buckets, Reduce
 from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meter_facts, meters_of
 from smartdata_ts._steps.frame import Context, Exchange, Frame, Step, usable
 from smartdata_ts._time.zone import DAY_US
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.registers import blocks as registers_blocks
 from smartdata_ts.kernels.registers import reduce as registers_reduce
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from smartdata_ts._readings.arrow import text_array
 from smartdata_ts.errors import CorruptCatalogError
+from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.codec.checksum import digest_ranges
-from smartdata_ts.kernels.compiler.jit import Int64Array
 
 from .format import Format
 from .kinds import EXCHANGE, FACTS, SERIES, TEXT

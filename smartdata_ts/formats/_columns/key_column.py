@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._readings.arrow import text_array
-from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.arrays import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import keys as text_keys
 
 _KEY_COUNT_FIRST = 1024

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, UInt8Array, UInt64Array
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, UInt8Array, UInt64Array
 from smartdata_ts.kernels.text import decimals as text_decimals
 from smartdata_ts.kernels.text import numbers as text_numbers
 from smartdata_ts.kernels.text import status as text_status

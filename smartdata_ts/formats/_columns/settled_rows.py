@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from smartdata_ts._meter.quality import IS_READING
 from smartdata_ts.formats._reader import readings_batch
-from smartdata_ts.kernels.compiler.jit import Float64Array, Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 
 from .time_column import TimeColumn

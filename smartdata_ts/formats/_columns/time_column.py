@@ -10,7 +10,7 @@ import pyarrow as pa
 from smartdata_ts._readings.arrow import fixed_array, numbers_of
 from smartdata_ts._time import wall_clock
 from smartdata_ts.errors import DialectError, UsageError
-from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.arrays import Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 
 _FIXED_UNITS_US = {"s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smartdata_ts.errors import DialectError, UsageError
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.text import times as text_times
 
 _EPOCH_UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}

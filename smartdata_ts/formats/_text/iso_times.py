@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from smartdata_ts._readings.arrow import numbers_of
 from smartdata_ts._time.zone import SECOND_US, load_zone, transitions
-from smartdata_ts.kernels.compiler.jit import Int64Array
+from smartdata_ts.kernels.arrays import Int64Array
 
 _PARTS_OF_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 

@@ -10,7 +10,7 @@ from smartdata_ts.formats._columns.key_column import KeyColumn
 from smartdata_ts.formats._columns.settled_rows import NO_ROWS, Rows, SettledRows, good_batch, mark_empty
 from smartdata_ts.formats._rejects import RejectSink
 from smartdata_ts.formats._source import Source
-from smartdata_ts.kernels.compiler.jit import UInt8Array
+from smartdata_ts.kernels.arrays import UInt8Array
 from smartdata_ts.kernels.text import keys as text_keys
 from smartdata_ts.kernels.text import status as text_status
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from smartdata_ts.errors import DataError
 from smartdata_ts.formats._source import Source
-from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.arrays import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import rows as text_rows
 
 from .dialect import Dialect

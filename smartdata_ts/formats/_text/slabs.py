@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.arrays import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import rows as text_rows
 
 from .dialect import Dialect

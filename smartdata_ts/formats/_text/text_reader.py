@@ -11,7 +11,7 @@ from smartdata_ts.formats._columns.time_column import TimeColumn
 from smartdata_ts.formats._reader import Reader
 from smartdata_ts.formats._rejects import REASONS, Reject, RejectSink
 from smartdata_ts.formats._source import Source
-from smartdata_ts.kernels.compiler.jit import Int32Array, Int64Array, UInt8Array
+from smartdata_ts.kernels.arrays import Int32Array, Int64Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 from smartdata_ts.kernels.text import times as text_times
 

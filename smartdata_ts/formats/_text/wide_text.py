@@ -11,7 +11,7 @@ from smartdata_ts.errors import DataError
 from smartdata_ts.formats._reader import readings_batch
 from smartdata_ts.formats._rejects import RejectSink
 from smartdata_ts.formats._source import Source
-from smartdata_ts.kernels.compiler.jit import Int32Array, UInt8Array
+from smartdata_ts.kernels.arrays import Int32Array, UInt8Array
 from smartdata_ts.kernels.text import status as text_status
 
 from .dialect import Dialect
