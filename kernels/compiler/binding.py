@@ -16,7 +16,7 @@ from .key import kernel_key
 from .object_cache import Folder, RefusedError, folder_candidates, warn
 
 if TYPE_CHECKING:
-    from .jit import Kernel
+    from .kernel import Kernel
 
 
 class Bound(NamedTuple):

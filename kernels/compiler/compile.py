@@ -28,7 +28,7 @@ from .entry import CompileError, emit_entry, numba_type
 from .key import kernel_key
 
 if TYPE_CHECKING:
-    from .jit import Kernel
+    from .kernel import Kernel
 
 _OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 

@@ -21,7 +21,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 
 if TYPE_CHECKING:
-    from .jit import Kernel
+    from .kernel import Kernel
 
 _HEAD_SIZE = object.__basicsize__
 _DATA, _DIMENSION_COUNT, _DIMENSIONS = _HEAD_SIZE, _HEAD_SIZE + 8, _HEAD_SIZE + 16

@@ -14,7 +14,6 @@ Only compiling imports numba. docs/kernels.md tells the whole scheme.
 """
 
 import os
-import threading
 import types
 from collections.abc import Callable
 from functools import cache
@@ -22,78 +21,19 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt16Array, UInt32Array, UInt64Array
+from .kernel import Kernel
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-_NUMBA_TYPES = {
-    Int64Array: "int64[::1]",
-    Int32Array: "int32[::1]",
-    UInt64Array: "uint64[::1]",
-    UInt32Array: "uint32[::1]",
-    UInt16Array: "uint16[::1]",
-    UInt8Array: "uint8[::1]",
-    Float64Array: "float64[::1]",
-    int: "int64",
-    float: "float64",
-    bool: "boolean",
-}
-
-_bind_lock = threading.RLock()
-
-
-class Kernel:
-    """A function that is compiled at its first call; to a caller it is the plain function."""
-
-    def __init__(self, function: types.FunctionType, is_entry: bool) -> None:
-        self.function = function
-        self.is_entry = is_entry
-        self.parameters = _parameters(function) if is_entry else ()
-        self.signature = "(" + "".join(f"{kind}, " for _, kind in self.parameters) + ")"
-        self.symbol = f"kernel.{function.__name__}"
-        self.__doc__ = function.__doc__
-        self.__name__ = function.__name__
-        self.__qualname__ = function.__qualname__
-        self.__module__ = function.__module__
-        self.__wrapped__ = function
-        self.call: Callable[..., Any] = self._bind_and_call
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self.call(*arguments)
-
-    def __repr__(self) -> str:
-        return f"<kernel {self.__module__}.{self.__qualname__}>"
-
-    def _bind_and_call(self, *arguments: Any) -> Any:
-        with _bind_lock:
-            if self.call == self._bind_and_call:
-                _bind(self)
-        return self.call(*arguments)
 
 
 def kernel(function: Function) -> Function:
     """Mark a kernel that Python enters; its annotations are its signature."""
-    return cast(Function, Kernel(cast(types.FunctionType, function), is_entry=True))
+    return cast(Function, Kernel(cast(types.FunctionType, function), is_entry=True, bind=_bind))
 
 
 def inner(function: Function) -> Function:
     """Mark a function that only kernels call."""
-    return cast(Function, Kernel(cast(types.FunctionType, function), is_entry=False))
-
-
-def _parameters(function: types.FunctionType) -> tuple[tuple[str, str], ...]:
-    """Return name and Numba type of each parameter."""
-    code = function.__code__
-    parameters = []
-    for name in code.co_varnames[: code.co_argcount]:
-        kind = _NUMBA_TYPES.get(function.__annotations__.get(name))  # type: ignore[arg-type]
-        if kind is None:
-            raise TypeError(
-                f"kernel {function.__qualname__}(): annotate {name} with int, float, bool or an "
-                "array type of arrays.py"
-            )
-        parameters.append((name, kind))
-    return tuple(parameters)
+    return cast(Function, Kernel(cast(types.FunctionType, function), is_entry=False, bind=_bind))
 
 
 def mode() -> str:

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .jit import Kernel
+    from .kernel import Kernel
 
-_MACHINERY = ("jit.py", "compile.py", "entry.py", "link.py", "native.py")
+_MACHINERY = ("jit.py", "kernel.py", "compile.py", "entry.py", "link.py", "native.py")
 _MODULES_ALLOWED = ("numpy", "math")
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None))
 _CPU_FACTS = (

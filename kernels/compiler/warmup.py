@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from . import native
 from .binding import machine_code
-from .jit import Kernel, mode
+from .jit import mode
+from .kernel import Kernel
 
 _PROCESSES_MAX = 4  # each takes 300 MB
 

@@ -30,7 +30,15 @@ def test_importing_kernels_loads_the_decorator_alone(package: KernelPackage) -> 
     assert own == str(
         [
             f"tiny.kernels{name}"
-            for name in ("", "._callees", ".arrays", ".compiler", ".compiler.jit", ".sums")
+            for name in (
+                "",
+                "._callees",
+                ".arrays",
+                ".compiler",
+                ".compiler.jit",
+                ".compiler.kernel",
+                ".sums",
+            )
         ]
     )
 
@@ -40,7 +48,7 @@ def test_a_warm_call_loads_neither_numba_nor_llvmlite(package: KernelPackage) ->
     assert "numba" in package.run(CALL + TELL)[0]
     _, heavy, own = package.run(CALL + TELL)[0].splitlines()
     assert heavy == "[]"
-    compiler = [f"compiler.{name}" for name in ("binding", "jit", "key", "native", "object_cache")]
+    compiler = [f"compiler.{name}" for name in ("binding", "jit", "kernel", "key", "native", "object_cache")]
     names = ("_callees", "arrays", "compiler", *compiler, "sums")
     assert own == str(["tiny.kernels", *(f"tiny.kernels.{name}" for name in names)])
 
