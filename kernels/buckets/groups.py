@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import Float64Array, Int32Array, Int64Array
 from ..compiler.jit import inner, kernel
 from ..numbers.sums import two_sum
+from ..status import MALFORMED
 
 # Words of the state.
 PLACE_COUNT = 0
@@ -26,8 +27,6 @@ CELL_VALUE = 0
 CELL_LOST = 1  # what rounding took from a sum
 CELL_COUNT = 2  # of values that are not NaN
 CELL_FIELDS = 3
-
-MALFORMED = -1
 
 
 @kernel

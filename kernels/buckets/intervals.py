@@ -9,6 +9,7 @@ from ..arrays import Float64Array, Int64Array, UInt8Array
 from ..codec.qualities import is_estimate
 from ..compiler.jit import inner, kernel
 from ..numbers.sums import two_sum
+from ..status import MALFORMED
 
 # One cell a bucket; the first six fields are what may be asked for.
 CELL_SUM = 0
@@ -26,8 +27,6 @@ EMIT_FIELDS = 6
 # What `control` holds before the room for places.
 KEEP_EMPTY = 0
 REDUCE_FIELDS = 1 + EMIT_FIELDS
-
-MALFORMED = -1
 
 
 @kernel

@@ -7,8 +7,7 @@ import numpy as np
 
 from ..arrays import Float64Array, Int64Array
 from ..compiler.jit import inner, kernel
-
-MALFORMED = -1
+from ..status import MALFORMED
 
 _FEW = 128  # beyond, comparing each with each takes longer than Shell's sort
 

@@ -25,11 +25,11 @@ from ..codec.blocks import (
     read_times,
     tables_of,
 )
-from ..codec.entropy import MALFORMED
 from ..codec.floats import PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
 from ..codec.integers import read_integers
 from ..compiler.jit import inner, kernel
 from ..numbers.sums import two_sum
+from ..status import MALFORMED
 from .cells import (
     CELL_FIELDS,
     EMIT_ROW,

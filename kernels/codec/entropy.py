@@ -21,6 +21,7 @@ import numpy as np
 from ..arrays import Int64Array, UInt16Array
 from ..compiler.jit import inner, kernel
 from ..numbers.bits import append_bits, bit_length, flush_bits, load_word, low_bits
+from ..status import MALFORMED, OK
 
 STATE_COUNT_LOG2 = 11
 STATE_COUNT = 1 << STATE_COUNT_LOG2
@@ -34,8 +35,6 @@ TOKEN_MAX = DIRECT_COUNT + 2 * RAW_BITS_MAX + 1
 # Raw bits, state bits and a shift of 7 must fit one word: 44 + 11 + 7 <= 64.
 RESIDUAL_MAX = (1 << (RAW_BITS_MAX + 1)) - 1
 
-OK = 0
-MALFORMED = -1
 
 _ESCAPE = np.uint64(1 << 17)
 

@@ -26,7 +26,7 @@ from ..numbers.bits import (
     store_word,
     write_varint,
 )
-from .entropy import MALFORMED
+from ..status import MALFORMED
 from .integers import (
     PLAN_CODEC,
     PLAN_EXPONENT,

@@ -32,7 +32,8 @@ from ..numbers.bits import (
     write_varint,
     zigzag,
 )
-from .entropy import DIRECT_MAX, DIRECT_MIN, MALFORMED, RESIDUAL_MAX, decode_residuals, encode_residuals
+from ..status import MALFORMED
+from .entropy import DIRECT_MAX, DIRECT_MIN, RESIDUAL_MAX, decode_residuals, encode_residuals
 from .models import TABLE_SIZE, state_table, window_table
 from .prefix import ESCAPE_BITS_MAX, decode_tokens, encode_tokens, sum_escaped_tokens, sum_tokens
 

@@ -11,7 +11,8 @@ import numpy as np
 from ..arrays import Int64Array, UInt8Array, UInt16Array, UInt32Array
 from ..compiler.jit import inner, kernel
 from ..numbers.bits import read_varint, write_varint
-from .entropy import MALFORMED, OK, STATE_COUNT, TOKEN_COUNT, TOKEN_MAX, fill_states, fill_symbols
+from ..status import MALFORMED, OK
+from .entropy import STATE_COUNT, TOKEN_COUNT, TOKEN_MAX, fill_states, fill_symbols
 from .prefix import WINDOW_COUNT, fill_codes, fill_windows
 
 TABLE_SIZE = STATE_COUNT + WINDOW_COUNT

@@ -30,7 +30,8 @@ from ..numbers.bits import (
     write_varint,
     zigzag,
 )
-from .entropy import DIRECT_MIN, MALFORMED, OK, STATE_COUNT, STATE_COUNT_LOG2, TOKEN_COUNT
+from ..status import MALFORMED, OK
+from .entropy import DIRECT_MIN, STATE_COUNT, STATE_COUNT_LOG2, TOKEN_COUNT
 
 STREAM_COUNT = 4
 ESCAPE = 255

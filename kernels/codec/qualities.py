@@ -9,7 +9,7 @@ import numpy as np
 
 from ..compiler.jit import inner
 from ..numbers.bits import read_varint, write_varint
-from .entropy import MALFORMED
+from ..status import MALFORMED
 
 RUNS = 1
 PLAIN = 2

@@ -17,6 +17,7 @@ import numpy as np
 from ..arrays import Float64Array, Int64Array
 from ..buckets.quantiles import are_bounds, sort_values
 from ..compiler.jit import inner, kernel
+from ..status import MALFORMED
 
 # The methods' codes are those of quality codes.
 NONE = 0
@@ -34,7 +35,6 @@ PIECE_END = 3
 PIECE_METHOD = 4
 PIECE_FIELDS = 5
 
-MALFORMED = -1
 TOO_MANY = -2
 
 TIME_MIN = -(2**63)

@@ -5,6 +5,7 @@ import numpy as np
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from ..codec.qualities import ESTIMATED, MISSING
 from ..compiler.jit import inner, kernel
+from ..status import MALFORMED
 from .cut import (
     CONSERVE,
     CONSTANT,
@@ -21,8 +22,6 @@ from .cut import (
     are_pieces,
     length_of,
 )
-
-MALFORMED = -1
 
 
 @inner

@@ -8,6 +8,7 @@ import numpy as np
 from ..arrays import Float64Array, Int32Array, Int64Array
 from ..buckets.quantiles import are_bounds, sort_into
 from ..compiler.jit import inner, kernel
+from ..status import MALFORMED
 from .cut import (
     PIECE_AFTER,
     PIECE_BEFORE,
@@ -21,8 +22,6 @@ from .cut import (
     are_pieces,
     length_of,
 )
-
-MALFORMED = -1
 
 HOUR_US = 3_600_000_000
 WEEK_HOURS = 168

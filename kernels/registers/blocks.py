@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Float64Array, Int64Array, UInt8Array, UInt32Array
 from ..buckets.cells import EXACT_MANTISSA_MAX
-from ..buckets.intervals import EMIT_ESTIMATED, MALFORMED, has_room
+from ..buckets.intervals import EMIT_ESTIMATED, has_room
 from ..codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -24,6 +24,7 @@ from ..codec.floats import PLAIN_VALUES, read_floats, unscale
 from ..codec.qualities import is_reading, read_qualities
 from ..compiler.jit import inner, kernel
 from ..numbers.differences import decimals_of
+from ..status import MALFORMED
 from .lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
 from .reduce import (
     METER_FIELDS,

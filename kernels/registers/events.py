@@ -19,6 +19,7 @@ from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from ..codec.qualities import SUSPECT, worse_of
 from ..compiler.jit import inner, kernel
 from ..numbers.differences import difference_beyond, difference_of
+from ..status import MALFORMED
 
 EVENT_NONE = 0
 EVENT_ROLLOVER = 1
@@ -31,8 +32,6 @@ FAULT_READINGS_MAX = 64
 FAULT_US_MAX = 86_400_000_000
 BACKFLOW_SHARE_MAX = 0.005
 ROLLOVER_SHARE = 0.1
-
-MALFORMED = -1
 
 
 @kernel

@@ -16,7 +16,6 @@ from ..buckets.intervals import (
     EMIT_FIELDS,
     EMIT_SUM,
     KEEP_EMPTY,
-    MALFORMED,
     REDUCE_FIELDS,
     amount_until,
     bucket_of,
@@ -28,6 +27,7 @@ from ..codec.qualities import is_estimate
 from ..compiler.jit import inner, kernel
 from ..numbers.differences import decimals_of
 from ..numbers.sums import two_sum
+from ..status import MALFORMED
 from .events import EVENT_NONE, amount_between, pick_series, quality_between
 
 # What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.

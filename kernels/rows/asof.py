@@ -9,12 +9,12 @@ import numpy as np
 from ..arrays import Int64Array
 from ..buckets.quantiles import are_bounds
 from ..compiler.jit import inner, kernel
+from ..status import MALFORMED
 
 BACKWARD = 0  # the last right row at or before the left one
 FORWARD = 1  # the first one at or behind it
 NEAREST = 2  # of both the nearer; that before where they are as near
 
-MALFORMED = -1
 NO_MATCH = -1
 
 

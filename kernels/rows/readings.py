@@ -9,8 +9,8 @@ import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from ..compiler.jit import inner, kernel
+from ..status import MALFORMED
 
-MALFORMED = -1
 NEVER = np.iinfo(np.int64).min
 
 _ROWS_AT_ONCE = 1024

@@ -16,13 +16,13 @@ subtraction.
 
 from ..arrays import Int32Array, Int64Array, UInt8Array
 from ..compiler.jit import inner, kernel
+from ..status import MALFORMED
 
 OK = 0
 MISSING = 1
 AMBIGUOUS = 2
 PENDING = 3
 
-MALFORMED = -1
 
 STATE_SIZE = 3
 NEVER = -(2**63)

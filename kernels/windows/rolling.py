@@ -15,6 +15,7 @@ import numpy as np
 from ..arrays import Float64Array, Int64Array
 from ..compiler.jit import inner, kernel
 from ..numbers.sums import two_sum
+from ..status import MALFORMED
 
 WINDOW_BEFORE = 0
 WINDOW_AFTER = 1
@@ -30,8 +31,6 @@ SUMS_SCRATCH = 5 * _ROWS
 
 MIN = 0
 MAX = 1
-
-MALFORMED = -1
 
 
 @inner

@@ -22,6 +22,7 @@ from smartdata_ts._steps.shares import following, usual_lengths, usual_spacings
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts._time.zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
+from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.gaps import cut as gaps_cut
 from smartdata_ts.kernels.gaps import fills, levels, profiles
@@ -177,7 +178,7 @@ def _cut(
 
 def _check(count: int) -> int:
     """The count; where it is none, what was asked for is too much."""
-    assert count != gaps_cut.MALFORMED, "the frame's columns fit each other"
+    assert count != kernels_status.MALFORMED, "the frame's columns fit each other"
     return _room(count) if count >= 0 else _room(TIME_MAX)
 
 

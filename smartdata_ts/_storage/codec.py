@@ -9,13 +9,7 @@ from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.arrays import Float64Array, Int64Array, UInt8Array, UInt16Array, UInt32Array
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 from smartdata_ts.kernels.codec import tokens as kernel_tokens
-from smartdata_ts.kernels.codec.entropy import (
-    DIRECT_COUNT,
-    MALFORMED,
-    STATE_COUNT,
-    TOKEN_COUNT,
-    normalize_counts,
-)
+from smartdata_ts.kernels.codec.entropy import DIRECT_COUNT, STATE_COUNT, TOKEN_COUNT, normalize_counts
 from smartdata_ts.kernels.codec.integers import (
     ENTROPY,
     PLAN_CODEC,
@@ -33,6 +27,7 @@ from smartdata_ts.kernels.codec.models import (
     encode_frequencies,
 )
 from smartdata_ts.kernels.codec.prefix import ESCAPE, normalize_prefix_counts
+from smartdata_ts.kernels.status import MALFORMED
 
 BLOCK_READINGS_MAX = 8192
 # Kernels read whole words, so that bytes must stand behind the last payload; in a chunk file the

@@ -32,7 +32,8 @@ from smartdata_ts._write.ingest import REASONS, ColumnNames, LocalTimes, Rows, r
 from smartdata_ts._write.time_notices import TimeNotices
 from smartdata_ts.errors import ConflictError, DataError, SmartDataError, UsageError
 from smartdata_ts.kernels.arrays import Int32Array, Int64Array
-from smartdata_ts.kernels.rows.readings import MALFORMED, mark_stale, number_rows
+from smartdata_ts.kernels.rows.readings import mark_stale, number_rows
+from smartdata_ts.kernels.status import MALFORMED
 
 # Fewer readings than this go to the head, which is flushed when it holds as many.
 HEAD_READINGS_MAX = 65_536

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 
 FIELDS = {"sum": 0, "count": 1, "min": 2, "max": 3, "covered": 4, "estimated": 5}
@@ -109,7 +110,7 @@ def test_what_is_asked_for_is_what_it_is_among_all(
 def test_columns_that_do_not_fit_are_malformed(
     rows: list[tuple[int, int, int, float]], edges: list[int]
 ) -> None:
-    assert reduced(rows, edges, 2)[0] == buckets_intervals.MALFORMED
+    assert reduced(rows, edges, 2)[0] == kernels_status.MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -123,4 +124,4 @@ def test_rooms_that_do_not_fit_are_malformed(bounds: list[int], room: int, colum
     status = buckets_intervals.reduce_intervals(
         np.array(bounds, np.int64), *rows, edges, control, np.zeros(columns)
     )
-    assert status == buckets_intervals.MALFORMED
+    assert status == kernels_status.MALFORMED

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.rows import asof
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -85,4 +86,4 @@ def test_columns_that_do_not_fit_are_refused():
     ):
         arguments = [*good]
         arguments[k] = wrong
-        assert asof.match_asof(*arguments) == asof.MALFORMED, (k, wrong)
+        assert asof.match_asof(*arguments) == kernels_status.MALFORMED, (k, wrong)

@@ -10,8 +10,6 @@ from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt16Array, UIn
 from smartdata_ts.kernels.codec.entropy import (
     DIRECT_MAX,
     DIRECT_MIN,
-    MALFORMED,
-    OK,
     RESIDUAL_MAX,
     STATE_COUNT,
     TOKEN_COUNT,
@@ -29,6 +27,7 @@ from smartdata_ts.kernels.codec.models import (
     encode_frequencies,
 )
 from smartdata_ts.kernels.compiler.jit import kernel
+from smartdata_ts.kernels.status import MALFORMED, OK
 
 residuals = st.one_of(
     st.integers(-70, 200),

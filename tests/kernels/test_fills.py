@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.filled_series import HOUR, UTC, Columns, Row, listed
 from test_gaps import series
 
+from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.gaps import cut as gaps_cut
 from smartdata_ts.kernels.gaps import fills, profiles
 
@@ -156,4 +157,4 @@ def test_rows_of_malformed_pieces_are_refused() -> None:
         ([(0, 0, 2, 1, gaps_cut.LINEAR)], None),
         ([(0, 0, 0, 1, gaps_cut.NONE)], 0),
     ):
-        assert rows_of(pieces, [0.0] * len(pieces), [0] * 4, room)[0] == fills.MALFORMED
+        assert rows_of(pieces, [0.0] * len(pieces), [0] * 4, room)[0] == kernels_status.MALFORMED

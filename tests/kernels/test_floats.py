@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from support.encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, bits_of, double_of, examples
 
 from smartdata_ts.kernels.arrays import Float64Array, Int64Array, UInt8Array, UInt32Array
-from smartdata_ts.kernels.codec.entropy import MALFORMED
 from smartdata_ts.kernels.codec.floats import (
     DECIMAL,
     EXPONENT_MAX,
@@ -19,6 +18,7 @@ from smartdata_ts.kernels.codec.floats import (
     unscale,
 )
 from smartdata_ts.kernels.compiler.jit import kernel
+from smartdata_ts.kernels.status import MALFORMED
 
 SIZE = 200
 RNG = np.random.default_rng(3)

@@ -11,7 +11,6 @@ from support.encoded_blocks import INT64_MAX, INT64_MIN, assert_round_trip, enco
 from support.integer_columns import header, zigzag
 
 from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt32Array
-from smartdata_ts.kernels.codec.entropy import MALFORMED
 from smartdata_ts.kernels.codec.integers import (
     CARRY_FLAG,
     ENTROPY,
@@ -31,6 +30,7 @@ from smartdata_ts.kernels.codec.integers import (
     read_integers,
 )
 from smartdata_ts.kernels.compiler.jit import kernel
+from smartdata_ts.kernels.status import MALFORMED
 
 LINE = LINEAR | CARRY_FLAG
 MINUTE = 60_000_000

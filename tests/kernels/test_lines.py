@@ -29,7 +29,6 @@ from smartdata_ts.kernels.codec.blocks import (
     VALUES_END,
     VALUES_OFFSET,
 )
-from smartdata_ts.kernels.codec.entropy import MALFORMED
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, ENTROPY, LINEAR, PREFIX, RAW, read_integers
 from smartdata_ts.kernels.codec.lines import (
     LINE_FIELDS,
@@ -42,6 +41,7 @@ from smartdata_ts.kernels.codec.lines import (
     sums_of,
 )
 from smartdata_ts.kernels.compiler.jit import kernel
+from smartdata_ts.kernels.status import MALFORMED
 
 GUARD = 8
 LINE = LINEAR | CARRY_FLAG

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from smartdata_ts._steps import folding
 from smartdata_ts._steps.folding import COUNT_OF, MAX, MIN, SUM, SUM_OF_ALL, Part, Places, concatenated, fold
+from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 
 rows = st.lists(
@@ -101,7 +102,7 @@ def number(**changes: object) -> int:
 )
 def test_places_that_do_not_fit_are_malformed(changes: dict[str, object]) -> None:
     assert number() == 2
-    assert number(**changes) == buckets_groups.MALFORMED
+    assert number(**changes) == kernels_status.MALFORMED
 
 
 def test_a_table_that_is_full_or_broken_has_no_room() -> None:
@@ -114,4 +115,4 @@ def test_a_table_that_is_full_or_broken_has_no_room() -> None:
 def test_values_that_do_not_fit_are_malformed(numbers: list[int], size: int) -> None:
     cells = np.zeros(size)
     assert buckets_groups.fold_values(np.array([0, 1]), np.ones(2), SUM, cells) == 2
-    assert buckets_groups.fold_values(np.array(numbers), np.ones(2), SUM, cells) == buckets_groups.MALFORMED
+    assert buckets_groups.fold_values(np.array(numbers), np.ones(2), SUM, cells) == kernels_status.MALFORMED

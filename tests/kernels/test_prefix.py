@@ -21,10 +21,11 @@ from support.prefix_payloads import (
 )
 
 from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt16Array, UInt32Array
-from smartdata_ts.kernels.codec.entropy import MALFORMED, OK, RESIDUAL_MAX, STATE_COUNT, TOKEN_COUNT
+from smartdata_ts.kernels.codec.entropy import RESIDUAL_MAX, STATE_COUNT, TOKEN_COUNT
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, PREFIX, open_tokens, read_integers
 from smartdata_ts.kernels.codec.prefix import ESCAPE, WINDOW_COUNT, fill_windows, normalize_prefix_counts
 from smartdata_ts.kernels.compiler.jit import kernel
+from smartdata_ts.kernels.status import MALFORMED, OK
 
 GUARD = 16
 LENGTH_MAX = 11

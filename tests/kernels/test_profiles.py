@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.filled_series import HOUR, UTC, Columns, Row
 
 from smartdata_ts._time.zone import load_zone, transitions
+from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.gaps import cut as gaps_cut
 from smartdata_ts.kernels.gaps import profiles
 
@@ -197,4 +198,4 @@ def test_amounts_are_regular_up_to_one_and_a_half_steps(
         (np.append(bounds, len(rows) + 1), *arrays[1:]),
         (*arrays[:4], arrays[4][: len(table) - 1]) if table else (bounds - 1, *arrays[1:]),
     ):
-        assert profiles.regular_amounts(*broken, of_levels, amounts) == profiles.MALFORMED
+        assert profiles.regular_amounts(*broken, of_levels, amounts) == kernels_status.MALFORMED

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from support.encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, code_columns, examples, sizes
 
 from smartdata_ts.kernels.arrays import UInt8Array
-from smartdata_ts.kernels.codec.entropy import MALFORMED
 from smartdata_ts.kernels.codec.qualities import read_qualities
 from smartdata_ts.kernels.compiler.jit import kernel
+from smartdata_ts.kernels.status import MALFORMED
 
 
 @kernel

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.registers import events as registers_events
@@ -168,7 +169,7 @@ def test_registers_that_do_not_fit_are_malformed(change: dict[str, object]) -> N
         control,
         np.zeros(given["cells"]),
     )
-    assert (status == buckets_intervals.MALFORMED) == bool(change)
+    assert (status == kernels_status.MALFORMED) == bool(change)
 
 
 @given(
@@ -256,4 +257,4 @@ def test_folds_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
         control,
         np.zeros(given["places"]),
     )
-    assert (status == buckets_intervals.MALFORMED) == bool(change)
+    assert (status == kernels_status.MALFORMED) == bool(change)

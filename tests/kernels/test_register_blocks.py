@@ -10,6 +10,7 @@ from support.encoded_blocks import INT64_MAX, INT64_MIN, Blocks, encode, example
 from test_register_amounts import columns_of, edges_of, edges_or_meter, meters_with_readings
 
 from smartdata_ts._meter import quality
+from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, TIMES_OFFSET, VALUES_END
@@ -236,13 +237,13 @@ def test_blocks_that_are_malformed_are_told(kernel) -> None:
     ],
 )
 def test_what_does_not_fit_is_malformed(kernel, change) -> None:
-    assert status_of(two_blocks(), kernel, **change) == buckets_intervals.MALFORMED
+    assert status_of(two_blocks(), kernel, **change) == kernels_status.MALFORMED
 
 
 @pytest.mark.parametrize("slot", [-1.0, 1.0, np.nan])
 def test_a_slot_that_has_no_place_is_malformed(slot: float) -> None:
     kernel = registers_blocks.fold_register_blocks
-    assert status_of(two_blocks(), kernel, slot=slot) == buckets_intervals.MALFORMED
+    assert status_of(two_blocks(), kernel, slot=slot) == kernels_status.MALFORMED
 
 
 @both
@@ -255,8 +256,7 @@ def test_exchanges_out_of_order_are_malformed(kernel, times: tuple[int, int]) ->
     control, columns = KERNELS[kernel][1](1, 2)
     bounds = np.array([0, 2] * 3)
     assert (
-        kernel(*payloads, bounds, facts, np.array([0, 40, 80]), control, columns)
-        == buckets_intervals.MALFORMED
+        kernel(*payloads, bounds, facts, np.array([0, 40, 80]), control, columns) == kernels_status.MALFORMED
     )
 
 

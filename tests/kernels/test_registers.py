@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.registers import events as registers_events
 
 HOUR = 3_600_000_000
@@ -125,7 +126,7 @@ def test_intervals_between_points() -> None:
         (points, events, *columns, meters, intervals[:20]),
         (points, events, slots, times, values[:5], qualities, meters, intervals),
     ):
-        assert registers_events.intervals_between(*broken) == registers_events.MALFORMED
+        assert registers_events.intervals_between(*broken) == kernels_status.MALFORMED
 
 
 @pytest.mark.parametrize("bounds", [[0, 3], [1, 2], [0], [0, 2, 1], [0, 3, 2], [-1, 2]])
@@ -138,4 +139,4 @@ def test_bounds_that_do_not_fit_are_malformed(bounds: list[int]) -> None:
         np.empty(2, np.int64),
         np.empty(2, np.uint8),
     )
-    assert count == registers_events.MALFORMED
+    assert count == kernels_status.MALFORMED

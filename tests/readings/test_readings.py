@@ -21,7 +21,6 @@ from smartdata_ts._readings.columns import (
     time_span,
 )
 from smartdata_ts.kernels.rows.readings import (
-    MALFORMED,
     NEVER,
     append_to_slots,
     are_sorted,
@@ -35,6 +34,7 @@ from smartdata_ts.kernels.rows.readings import (
     number_rows,
     rank_rows,
 )
+from smartdata_ts.kernels.status import MALFORMED
 
 Row = tuple[int, int, int, int]  # series, time, bits of the value, quality
 

@@ -3,11 +3,12 @@
 import numpy as np
 
 from smartdata_ts.kernels.arrays import Int64Array, UInt8Array
-from smartdata_ts.kernels.codec.entropy import OK, STATE_COUNT, TOKEN_COUNT
+from smartdata_ts.kernels.codec.entropy import STATE_COUNT, TOKEN_COUNT
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, PREFIX
 from smartdata_ts.kernels.codec.models import TABLE_SIZE, build_decode_tables, build_encode_tables
 from smartdata_ts.kernels.codec.prefix import encode_tokens, normalize_prefix_counts, token_of
 from smartdata_ts.kernels.compiler.jit import kernel
+from smartdata_ts.kernels.status import OK
 from support.integer_columns import header, zigzag
 
 

@@ -20,13 +20,8 @@ from smartdata_ts._time.wall_clock import AMBIGUOUS, MISSING, OK, PENDING, Local
 from smartdata_ts._time.zone import load_zone, local_windows
 from smartdata_ts.errors import UnknownTimeZoneError, UsageError
 from smartdata_ts.kernels.arrays import Int32Array, Int64Array, UInt8Array
-from smartdata_ts.kernels.rows.wall_clock import (
-    MALFORMED,
-    NEVER,
-    STATE_SIZE,
-    convert_wall_times,
-    settle_repeated_hours,
-)
+from smartdata_ts.kernels.rows.wall_clock import NEVER, STATE_SIZE, convert_wall_times, settle_repeated_hours
+from smartdata_ts.kernels.status import MALFORMED
 
 DAIAD = SHARED_DATA / "daiad_water_meters/swm_trialA.zip"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
