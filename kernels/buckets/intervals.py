@@ -6,9 +6,9 @@ Shares are differences of the amount interpolated at the edges, so that they tel
 import numpy as np
 
 from ..arrays import Float64Array, Int64Array, UInt8Array
-from ..codec.qualities import is_estimate
 from ..compiler.jit import inner, kernel
 from ..numbers.sums import two_sum
+from ..quality import is_estimate
 from ..status import MALFORMED
 
 # One cell a bucket; the first six fields are what may be asked for.

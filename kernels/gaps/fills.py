@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
-from ..codec.qualities import ESTIMATED, MISSING
 from ..compiler.jit import inner, kernel
+from ..quality import ESTIMATED, MISSING
 from ..status import MALFORMED
 from .cut import (
     CONSERVE,

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 from ..buckets.quantiles import are_bounds
-from ..codec.qualities import ESTIMATED, MISSING, worse_of
 from ..compiler.jit import inner, kernel
+from ..quality import ESTIMATED, MISSING, worse_of
 from ..status import MALFORMED
 from .cut import (
     CONSTANT,

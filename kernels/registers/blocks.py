@@ -21,9 +21,10 @@ from ..codec.blocks import (
     tables_of,
 )
 from ..codec.floats import PLAIN_VALUES, read_floats, unscale
-from ..codec.qualities import is_reading, read_qualities
+from ..codec.qualities import read_qualities
 from ..compiler.jit import inner, kernel
 from ..numbers.differences import decimals_of
+from ..quality import is_reading
 from ..status import MALFORMED
 from .lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
 from .reduce import (

@@ -16,9 +16,9 @@ grows; where it falls, the first of these rules that fits says what happened, `f
 import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
-from ..codec.qualities import SUSPECT, worse_of
 from ..compiler.jit import inner, kernel
 from ..numbers.differences import difference_beyond, difference_of
+from ..quality import SUSPECT, worse_of
 from ..status import MALFORMED
 
 EVENT_NONE = 0

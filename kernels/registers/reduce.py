@@ -23,10 +23,10 @@ from ..buckets.intervals import (
 )
 from ..codec.blocks import first_at_or_after
 from ..codec.floats import POWERS_OF_TEN
-from ..codec.qualities import is_estimate
 from ..compiler.jit import inner, kernel
 from ..numbers.differences import decimals_of
 from ..numbers.sums import two_sum
+from ..quality import is_estimate
 from ..status import MALFORMED
 from .events import EVENT_NONE, amount_between, pick_series, quality_between
 

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from smartdata_ts._arguments import is_whole, items, plain, shown
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.arrays import UInt8Array
-from smartdata_ts.kernels.codec.qualities import STATUS_RANKS
+from smartdata_ts.kernels.quality import STATUS_RANKS
 
 STATUSES = (
     "measured",

@@ -14,8 +14,8 @@ from smartdata_ts._readings.columns import Readings
 from smartdata_ts._steps.frame import FRAME_READINGS, bounds_of, ranges
 from smartdata_ts._storage.snapshot import Blocks
 from smartdata_ts.kernels.arrays import Float64Array, Int64Array
-from smartdata_ts.kernels.codec.qualities import STATUS_IS_ESTIMATE
 from smartdata_ts.kernels.gaps import cut as gaps_cut
+from smartdata_ts.kernels.quality import STATUS_IS_ESTIMATE
 
 ESTIMATES = STATUS_IS_ESTIMATE[np.arange(256) & 15] > 0
 SHARES = ("expected_count", "completeness", "estimated_share")

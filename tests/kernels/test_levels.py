@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.filled_series import HOUR, UTC
 
-from smartdata_ts.kernels.codec.qualities import STATUS_RANKS
 from smartdata_ts.kernels.gaps import cut as gaps_cut
 from smartdata_ts.kernels.gaps import levels, profiles
 from smartdata_ts.kernels.gaps.cut import CONSERVE, CONSTANT, LINEAR, NEXT, NONE, PREVIOUS, PROFILE
+from smartdata_ts.kernels.quality import STATUS_RANKS
 
 ALWAYS = 2**63 - 1
 Place = tuple[int, int, int, int]  # row, method, instant, slot
