@@ -7,8 +7,8 @@ the scale. It is zeroed before the first reading. Cells merge, so that readings 
 import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array
-from ..codec.floats import EXPONENT_MAX, POWERS_OF_TEN
 from ..compiler.jit import inner, kernel
+from ..numbers.decimals import INTEGER_POWERS, POWERS_OF_TEN, TOTAL_MAX, can_rescale
 from ..numbers.sums import two_sum
 
 CELL_COUNT = 0
@@ -30,11 +30,6 @@ EMIT_ROW = 1
 EMIT_SLOT = 2
 EMIT_FIELDS = 3
 
-# So large mantissas have no digit more than a double tells, and a block's of them sum up within an int64.
-EXACT_MANTISSA_MAX = np.int64(1) << np.int64(49)
-# Two totals below this add up within an int64.
-TOTAL_MAX = np.int64(1) << np.int64(62)
-INTEGER_POWERS = np.array([10**k for k in range(EXPONENT_MAX + 1)])
 
 AGGREGATE_COUNT = 0
 AGGREGATE_SUM = 1
@@ -60,13 +55,6 @@ def bucket_at(edges, time, guess):
         else:
             high = middle
     return low
-
-
-@inner
-def can_rescale(total, digits):
-    """Whether a sum of decimals with so many more digits is still within TOTAL_MAX."""
-    limit = TOTAL_MAX // INTEGER_POWERS[digits]
-    return -limit < total < limit
 
 
 @inner

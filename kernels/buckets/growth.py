@@ -10,7 +10,6 @@ What has been added so far is told by `grown`: (exponent, first bucket, last buc
 import numpy as np
 
 from ..codec.blocks import COUNT
-from ..codec.floats import POWERS_OF_TEN
 from ..codec.lines import (
     LINE_FIELDS,
     LINE_FIRST,
@@ -23,6 +22,7 @@ from ..codec.lines import (
     sums_of,
 )
 from ..compiler.jit import inner
+from ..numbers.decimals import EXACT_MANTISSA_MAX, POWERS_OF_TEN, TOTAL_MAX
 from .cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
@@ -31,8 +31,6 @@ from .cells import (
     AGGREGATE_SUM,
     CELL_FIELDS,
     EMIT_FIELDS,
-    EXACT_MANTISSA_MAX,
-    TOTAL_MAX,
     add_decimal,
     bucket_at,
     merge_run,

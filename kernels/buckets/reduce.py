@@ -25,25 +25,22 @@ from ..codec.blocks import (
     read_times,
     tables_of,
 )
-from ..codec.floats import PLAIN_VALUES, POWERS_OF_TEN, exponent_of, read_floats, scaled, unscale
+from ..codec.floats import PLAIN_VALUES, read_floats
 from ..codec.integers import read_integers
 from ..compiler.jit import inner, kernel
-from ..numbers.sums import two_sum
-from ..status import MALFORMED
-from .cells import (
-    CELL_FIELDS,
-    EMIT_ROW,
-    EMIT_SLOT,
+from ..numbers.decimals import (
     EXACT_MANTISSA_MAX,
     INTEGER_POWERS,
+    POWERS_OF_TEN,
     TOTAL_MAX,
-    add_decimal,
-    add_double,
-    bucket_at,
     can_rescale,
-    emit_slot,
-    merge_run,
+    exponent_of,
+    scaled,
+    unscale,
 )
+from ..numbers.sums import two_sum
+from ..status import MALFORMED
+from .cells import CELL_FIELDS, EMIT_ROW, EMIT_SLOT, add_decimal, add_double, bucket_at, emit_slot, merge_run
 from .growth import (
     GROWTH_FIELDS,
     NO_GROWTH,

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt16Array, UInt32Array, UInt64Array
 from ..compiler.jit import inner, kernel
+from ..numbers.decimals import unscale
 from ..status import MALFORMED
-from .floats import PLAIN_VALUES, plan_floats, read_floats, unscale, write_floats
+from .floats import PLAIN_VALUES, plan_floats, read_floats, write_floats
 from .integers import PLAN_SIZE, plan_integers, plan_of, read_integers, write_integers
 from .models import TABLE_SIZE
 from .qualities import read_qualities, write_qualities

@@ -26,6 +26,7 @@ from ..numbers.bits import (
     store_word,
     write_varint,
 )
+from ..numbers.decimals import EXPONENT_MAX, MANTISSA_MAX, POWERS_OF_TEN, exponent_of, scaled, unscale
 from ..status import MALFORMED
 from .integers import (
     PLAN_CODEC,
@@ -43,32 +44,10 @@ DECIMAL = 1
 SPLIT = 2
 PLAIN = 3
 
-EXPONENT_MAX = 15
-MANTISSA_MAX = 9007199254740992.0  # 2^53: every integer up to here is a double
 PLAIN_VALUES = EXPONENT_MAX + 1
 NEGATIVE_ZERO_BITS = np.int64(-(2**63))
 HIGH_WIDTH = 16
 _SAMPLE_COUNT = 64
-
-POWERS_OF_TEN = np.array([10.0**k for k in range(EXPONENT_MAX + 1)])
-
-
-@inner
-def scaled(value, power):
-    """The integer m with m / power == value, as a float; NaN where there is none."""
-    mantissa = np.rint(value * power)
-    if abs(mantissa) <= MANTISSA_MAX and mantissa / power == value:
-        return mantissa
-    return np.nan
-
-
-@inner
-def exponent_of(value, least):
-    """The least exponent >= `least` at which `value` is a decimal, or -1."""
-    for exponent in range(least, EXPONENT_MAX + 1):
-        if not np.isnan(scaled(value, POWERS_OF_TEN[exponent])):
-            return exponent
-    return -1
 
 
 @inner
@@ -252,14 +231,6 @@ def read_floats(data, offset, end, tables, integers, values):
     unscale(integers, parameter, values)
     _place_odd(data, first_odd, end, odd_count, values)
     return PLAIN_VALUES
-
-
-@inner
-def unscale(integers, exponent, values):
-    """values = integers / 10^exponent, correctly rounded."""
-    power = POWERS_OF_TEN[exponent]
-    for i in range(values.size):
-        values[i] = np.float64(integers[i]) / power
 
 
 @inner

@@ -12,9 +12,10 @@ import numpy as np
 
 from ..compiler.jit import inner
 from ..numbers.bits import load_word, read_bits, read_varint, unzigzag
+from ..numbers.decimals import EXPONENT_MAX
 from .blocks import COUNT, TIMES_END, TIMES_OFFSET, VALUES_END, VALUES_OFFSET
 from .entropy import DIRECT_MIN
-from .floats import DECIMAL, EXPONENT_MAX
+from .floats import DECIMAL
 from .integers import CARRY_FLAG, LINEAR, PREFIX, open_tokens
 from .models import TABLE_SIZE, window_table
 

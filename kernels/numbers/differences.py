@@ -7,9 +7,8 @@ Whatever is no such decimal has the difference of its doubles.
 
 import numpy as np
 
-from ..buckets.cells import EXACT_MANTISSA_MAX
-from ..codec.floats import POWERS_OF_TEN, exponent_of, scaled
 from ..compiler.jit import inner
+from .decimals import EXACT_MANTISSA_MAX, POWERS_OF_TEN, exponent_of, scaled
 
 _MANTISSA_MAX = np.float64(EXACT_MANTISSA_MAX)
 _TOTAL_MAX = 4.0 * _MANTISSA_MAX  # so large a sum of integers is exact in a double

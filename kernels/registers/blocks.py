@@ -7,7 +7,6 @@ processor's caches saves half of the time.
 import numpy as np
 
 from ..arrays import Float64Array, Int64Array, UInt8Array, UInt32Array
-from ..buckets.cells import EXACT_MANTISSA_MAX
 from ..buckets.intervals import EMIT_ESTIMATED, has_room
 from ..codec.blocks import (
     COUNT,
@@ -20,9 +19,10 @@ from ..codec.blocks import (
     read_times,
     tables_of,
 )
-from ..codec.floats import PLAIN_VALUES, read_floats, unscale
+from ..codec.floats import PLAIN_VALUES, read_floats
 from ..codec.qualities import read_qualities
 from ..compiler.jit import inner, kernel
+from ..numbers.decimals import EXACT_MANTISSA_MAX, unscale
 from ..numbers.differences import decimals_of
 from ..quality import is_reading
 from ..status import MALFORMED

@@ -12,12 +12,10 @@ bucket before there are amounts, those of gaps among them, which are shared out 
 
 import numpy as np
 
-from ..buckets.cells import INTEGER_POWERS
 from ..buckets.groups import CELL_COUNT, CELL_FIELDS, CELL_LOST, FOLD_SUM
 from ..buckets.growth import grows
 from ..buckets.intervals import EMIT_COUNT, EMIT_SUM, amount_until
 from ..codec.blocks import COUNT, DESCRIPTOR_FIELDS, QUALITIES_END, QUALITIES_OFFSET, tables_of
-from ..codec.floats import POWERS_OF_TEN
 from ..codec.lines import (
     LINE_FIELDS,
     LINE_FIRST,
@@ -29,6 +27,7 @@ from ..codec.lines import (
     read_lines,
 )
 from ..compiler.jit import inner
+from ..numbers.decimals import INTEGER_POWERS, POWERS_OF_TEN
 from ..numbers.sums import two_sum
 from .reduce import FOLD_HOW, STEP_BEGINS, STEP_FIELDS, STEP_SUM, place_of
 

@@ -22,8 +22,8 @@ from ..buckets.intervals import (
     has_room,
 )
 from ..codec.blocks import first_at_or_after
-from ..codec.floats import POWERS_OF_TEN
 from ..compiler.jit import inner, kernel
+from ..numbers.decimals import POWERS_OF_TEN
 from ..numbers.differences import decimals_of
 from ..numbers.sums import two_sum
 from ..quality import is_estimate

@@ -7,17 +7,9 @@ from hypothesis import strategies as st
 from support.encoded_blocks import BLOCK_SIZE_MAX, assert_round_trip, bits_of, double_of, examples
 
 from smartdata_ts.kernels.arrays import Float64Array, Int64Array, UInt8Array, UInt32Array
-from smartdata_ts.kernels.codec.floats import (
-    DECIMAL,
-    EXPONENT_MAX,
-    PLAIN,
-    PLAIN_VALUES,
-    POWERS_OF_TEN,
-    SPLIT,
-    read_floats,
-    unscale,
-)
+from smartdata_ts.kernels.codec.floats import DECIMAL, PLAIN, PLAIN_VALUES, SPLIT, read_floats
 from smartdata_ts.kernels.compiler.jit import kernel
+from smartdata_ts.kernels.numbers.decimals import EXPONENT_MAX, POWERS_OF_TEN, unscale
 from smartdata_ts.kernels.status import MALFORMED
 
 SIZE = 200
