@@ -42,22 +42,6 @@ AGGREGATE_STD = 7
 
 
 @inner
-def bucket_at(edges, time, guess):
-    """The bucket that holds `time`, which lies within the edges; mostly the next one."""
-    if edges[guess] <= time < edges[guess + 1]:
-        return guess
-    low = guess
-    high = edges.size - 1
-    while high - low > 1:
-        middle = (low + high) >> 1
-        if edges[middle] <= time:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-@inner
 def merge_run(cell, count, total, low, high, first, last, squares, first_time, last_time):
     """Merge all of a run but its sum (squared deviations after Chan, Golub and LeVeque, 1979)."""
     cell_times = cell.view(np.int64)

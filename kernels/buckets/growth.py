@@ -23,6 +23,7 @@ from ..codec.lines import (
 )
 from ..compiler.jit import inner
 from ..numbers.decimals import EXACT_MANTISSA_MAX, POWERS_OF_TEN, TOTAL_MAX
+from ..numbers.search import bucket_at
 from .cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
@@ -32,7 +33,6 @@ from .cells import (
     CELL_FIELDS,
     EMIT_FIELDS,
     add_decimal,
-    bucket_at,
     merge_run,
 )
 

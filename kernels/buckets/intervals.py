@@ -7,6 +7,7 @@ import numpy as np
 
 from ..arrays import Float64Array, Int64Array, UInt8Array
 from ..compiler.jit import inner, kernel
+from ..numbers.search import bucket_of
 from ..numbers.sums import two_sum
 from ..quality import is_estimate
 from ..status import MALFORMED
@@ -219,22 +220,6 @@ def amount_until(at, start, end, amount):
     if at == start:
         return 0.0
     return amount * (np.float64(at - start) / np.float64(end - start))
-
-
-@inner
-def bucket_of(edges, instant, guess):
-    """The last edge that is not behind an instant, -1 where all are; mostly that of `guess`, or the next."""
-    for bucket in range(max(guess, 0), min(guess + 2, edges.size - 1)):
-        if edges[bucket] <= instant < edges[bucket + 1]:
-            return bucket
-    low, high = -1, edges.size - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if edges[middle] <= instant:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 @inner

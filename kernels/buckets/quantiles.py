@@ -7,6 +7,7 @@ import numpy as np
 
 from ..arrays import Float64Array, Int64Array
 from ..compiler.jit import inner, kernel
+from ..numbers.search import are_bounds
 from ..status import MALFORMED
 
 _FEW = 128  # beyond, comparing each with each takes longer than Shell's sort
@@ -55,17 +56,6 @@ def sort_into(values, ordered):
     for i in range(1, values.size):
         if ordered[i] != ordered[i]:
             ordered[i] = ordered[i - 1]
-
-
-@inner
-def are_bounds(bounds, row_count):
-    """Whether they are ranges of rows, one behind the other."""
-    if bounds.size == 0 or bounds[0] < 0 or bounds[bounds.size - 1] > row_count:
-        return False
-    for b in range(bounds.size - 1):
-        if bounds[b] > bounds[b + 1]:
-            return False
-    return True
 
 
 @inner

@@ -21,7 +21,6 @@ from ..codec.blocks import (
     SLOT,
     VALUES_END,
     VALUES_OFFSET,
-    first_at_or_after,
     read_times,
     tables_of,
 )
@@ -38,9 +37,10 @@ from ..numbers.decimals import (
     scaled,
     unscale,
 )
+from ..numbers.search import bucket_at, first_at_or_after
 from ..numbers.sums import two_sum
 from ..status import MALFORMED
-from .cells import CELL_FIELDS, EMIT_ROW, EMIT_SLOT, add_decimal, add_double, bucket_at, emit_slot, merge_run
+from .cells import CELL_FIELDS, EMIT_ROW, EMIT_SLOT, add_decimal, add_double, emit_slot, merge_run
 from .growth import (
     GROWTH_FIELDS,
     NO_GROWTH,

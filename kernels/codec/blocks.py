@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt16Array, UInt32Array, UInt64Array
 from ..compiler.jit import inner, kernel
 from ..numbers.decimals import unscale
+from ..numbers.search import first_at_or_after
 from ..status import MALFORMED
 from .floats import PLAIN_VALUES, plan_floats, read_floats, write_floats
 from .integers import PLAN_SIZE, plan_integers, plan_of, read_integers, write_integers
@@ -269,20 +270,6 @@ def read_integer_blocks(
             return -1 - block
         filled += count
     return filled
-
-
-@inner
-def first_at_or_after(times, bound):
-    """The index of the first time >= bound in increasing `times`; times.size where there is none."""
-    low = 0
-    high = times.size
-    while low < high:
-        middle = (low + high) >> 1
-        if times[middle] < bound:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @inner

@@ -15,8 +15,9 @@ of 23 or 25 hours is no gap. Every piece is PIECE_FIELDS integers; one with meth
 import numpy as np
 
 from ..arrays import Float64Array, Int64Array
-from ..buckets.quantiles import are_bounds, sort_values
+from ..buckets.quantiles import sort_values
 from ..compiler.jit import inner, kernel
+from ..numbers.search import are_bounds
 from ..status import MALFORMED
 
 # The methods' codes are those of quality codes.

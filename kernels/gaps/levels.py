@@ -9,8 +9,8 @@ are as kernels/gaps/cut.py cuts it.
 import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
-from ..buckets.quantiles import are_bounds
 from ..compiler.jit import inner, kernel
+from ..numbers.search import are_bounds
 from ..quality import ESTIMATED, MISSING, worse_of
 from ..status import MALFORMED
 from .cut import (

@@ -15,7 +15,6 @@ from ..codec.blocks import (
     QUALITIES_OFFSET,
     VALUES_END,
     VALUES_OFFSET,
-    first_at_or_after,
     read_times,
     tables_of,
 )
@@ -24,6 +23,7 @@ from ..codec.qualities import read_qualities
 from ..compiler.jit import inner, kernel
 from ..numbers.decimals import EXACT_MANTISSA_MAX, unscale
 from ..numbers.differences import decimals_of
+from ..numbers.search import first_at_or_after
 from ..quality import is_reading
 from ..status import MALFORMED
 from .lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of

@@ -18,13 +18,12 @@ from ..buckets.intervals import (
     KEEP_EMPTY,
     REDUCE_FIELDS,
     amount_until,
-    bucket_of,
     has_room,
 )
-from ..codec.blocks import first_at_or_after
 from ..compiler.jit import inner, kernel
 from ..numbers.decimals import POWERS_OF_TEN
 from ..numbers.differences import decimals_of
+from ..numbers.search import bucket_of, first_at_or_after
 from ..numbers.sums import two_sum
 from ..quality import is_estimate
 from ..status import MALFORMED

@@ -7,8 +7,8 @@ ends[k], of which there may be none. Times of both are sorted within a slot; the
 import numpy as np
 
 from ..arrays import Int64Array
-from ..buckets.quantiles import are_bounds
 from ..compiler.jit import inner, kernel
+from ..numbers.search import are_bounds
 from ..status import MALFORMED
 
 BACKWARD = 0  # the last right row at or before the left one
