@@ -15,9 +15,9 @@ of 23 or 25 hours is no gap. Every piece is PIECE_FIELDS integers; one with meth
 import numpy as np
 
 from ..arrays import Float64Array, Int64Array
-from ..buckets.quantiles import sort_values
 from ..compiler.jit import inner, kernel
 from ..numbers.search import are_bounds
+from ..numbers.sorting import sort_values
 from ..status import MALFORMED
 
 # The methods' codes are those of quality codes.

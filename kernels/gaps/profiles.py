@@ -6,9 +6,9 @@ Rows cover [starts[i], ends[i]). `zone` is a count of transitions, their instant
 import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array
-from ..buckets.quantiles import sort_into
 from ..compiler.jit import inner, kernel
 from ..numbers.search import are_bounds
+from ..numbers.sorting import sort_into
 from ..status import MALFORMED
 from .cut import (
     PIECE_AFTER,
