@@ -27,18 +27,8 @@ from ..numbers.search import first_at_or_after
 from ..quality import is_reading
 from ..status import MALFORMED
 from .lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
-from .reduce import (
-    METER_FIELDS,
-    NOTHING,
-    SCRATCH_FIELDS,
-    add_rows,
-    close,
-    factors,
-    has_places,
-    intervals_of,
-    is_growing,
-    target_of,
-)
+from .meters import METER_FIELDS, SCRATCH_FIELDS, factors
+from .reduce import NOTHING, add_rows, close, has_places, intervals_of, is_growing, target_of
 
 MALFORMED_BLOCK = -2  # less the block's number
 

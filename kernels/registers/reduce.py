@@ -28,11 +28,7 @@ from ..numbers.sums import two_sum
 from ..quality import is_estimate
 from ..status import MALFORMED
 from .events import EVENT_NONE, amount_between, pick_series, quality_between
-
-# What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.
-METER_SLOT, METER_MODULUS, METER_MULTIPLIER, METER_NUMERATOR, METER_DENOMINATOR = range(5)
-METER_FIELDS = 5
-SCRATCH_FIELDS = 8
+from .meters import METER_FIELDS, SCRATCH_FIELDS, factors
 
 # What a place holds last, int64s that nothing is left of when a kernel is done: see lines.py.
 STEP_SUM, STEP_BEGINS = range(2)
@@ -174,17 +170,6 @@ def _are_registers(bounds, meters, times, values, qualities):
         if repeats:
             return False
     return True
-
-
-@inner
-def factors(meters, m, meter_count):
-    """A meter's modulus, its multiplier, and by what its amounts are multiplied and divided."""
-    return (
-        meters[METER_MODULUS * meter_count + m],
-        meters[METER_MULTIPLIER * meter_count + m],
-        meters[METER_NUMERATOR * meter_count + m],
-        meters[METER_DENOMINATOR * meter_count + m],
-    )
 
 
 @inner

@@ -9,6 +9,7 @@ from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.registers import events as registers_events
+from smartdata_ts.kernels.registers import meters as registers_meters
 from smartdata_ts.kernels.registers import reduce as registers_reduce
 
 # Per meter: its slot, modulus, multiplier, and (step, register, quality) of every reading.
@@ -76,7 +77,7 @@ def room_for(row_count: int, bucket_count: int, keep_empty: bool) -> tuple[np.nd
 
 def with_scratch(bounds: np.ndarray, *columns: np.ndarray) -> np.ndarray:
     largest = max(int(np.diff(bounds).max()), 0)
-    return np.concatenate([*columns, np.empty(registers_reduce.SCRATCH_FIELDS * largest)])
+    return np.concatenate([*columns, np.empty(registers_meters.SCRATCH_FIELDS * largest)])
 
 
 @given(

@@ -15,6 +15,7 @@ from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, TIMES_OFFSET, VALUES_END
 from smartdata_ts.kernels.registers import blocks as registers_blocks
+from smartdata_ts.kernels.registers import meters as registers_meters
 from smartdata_ts.kernels.registers import reduce as registers_reduce
 
 MALFORMED_BLOCK = registers_blocks.MALFORMED_BLOCK
@@ -95,7 +96,7 @@ def test_blocks_are_reduced_as_their_readings_are(
     columns = (times[usable], values[usable], qualities[usable])
     own = np.searchsorted(meter_of[usable], slots)
     control, expected = room_for(len(meters), edges.size - 1)
-    facts = facts_of(meters, 30 * registers_reduce.SCRATCH_FIELDS)
+    facts = facts_of(meters, 30 * registers_meters.SCRATCH_FIELDS)
     count = kernel(own, facts, *columns, edges, control, expected)
 
     blocks = encode(times, values, qualities, starts)
@@ -164,7 +165,7 @@ def test_exchanged_meters_are_reduced_as_their_readings_are(
     own = np.cumsum([0, *map(len, split)])
     control, expected = room_for(slot_count, edges.size - 1)
     count = kernel(
-        own, facts_of(meters, 30 * registers_reduce.SCRATCH_FIELDS), *columns, edges, control, expected
+        own, facts_of(meters, 30 * registers_meters.SCRATCH_FIELDS), *columns, edges, control, expected
     )
 
     ends = np.cumsum([0, *(len(times) for times, _ in readings)]).tolist()

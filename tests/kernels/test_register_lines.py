@@ -19,6 +19,7 @@ from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, PREFIX
 from smartdata_ts.kernels.compiler.jit import kernel
 from smartdata_ts.kernels.registers import blocks as registers_blocks
+from smartdata_ts.kernels.registers import meters as registers_meters
 from smartdata_ts.kernels.registers import reduce as registers_reduce
 from smartdata_ts.kernels.registers.lines import open_meter, width_of
 from smartdata_ts.kernels.registers.reduce import FOLD_FIELDS, FOLD_HOW, STEP_FIELDS
@@ -116,7 +117,7 @@ class Fold:
     def by_readings(self, readings) -> tuple[int, np.ndarray]:
         control, found = fold_room(self.groups, self.edges.size - 1, self.columns, self.how)
         bounds = np.cumsum([0, *(times.size for times, _, _ in readings)])
-        scratch = np.empty((int(np.diff(bounds).max()) + 2) * registers_reduce.SCRATCH_FIELDS)
+        scratch = np.empty((int(np.diff(bounds).max()) + 2) * registers_meters.SCRATCH_FIELDS)
         facts = np.concatenate([*facts_of(self.meters, self.unit), scratch])
         times, values, qualities = (np.concatenate(column) for column in zip(*readings, strict=True))
         columns = (times, values, qualities, self.edges)

@@ -19,6 +19,7 @@ from smartdata_ts._steps.frame import Context, Exchange, Frame, Step, usable
 from smartdata_ts._time.zone import DAY_US
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.registers import blocks as registers_blocks
+from smartdata_ts.kernels.registers import meters as registers_meters
 from smartdata_ts.kernels.registers import reduce as registers_reduce
 
 # The span of some series' intervals, and what gives their readings to a kernel.
@@ -73,7 +74,7 @@ class RegisterBuckets:
         rows, bounds = meters.rows, meters.rows.bounds()
         factors = self._factors(frame.first, frame.end, context)[:, meters.slots]
         facts = np.vstack([meters.slots, meters.moduli, meters.multipliers, factors])
-        scratch_size = registers_reduce.SCRATCH_FIELDS * int(np.diff(bounds).max(initial=0))
+        scratch_size = registers_meters.SCRATCH_FIELDS * int(np.diff(bounds).max(initial=0))
         columns_of = (rows.starts, rows.values, rows.qualities)
 
         def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
