@@ -26,9 +26,10 @@ from ..numbers.differences import decimals_of
 from ..numbers.search import first_at_or_after
 from ..quality import is_reading
 from ..status import MALFORMED
+from .intervals import intervals_of, is_growing
 from .lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
 from .meters import METER_FIELDS, SCRATCH_FIELDS, factors
-from .reduce import NOTHING, add_rows, close, has_places, intervals_of, is_growing, target_of
+from .reduce import NOTHING, add_rows, close, has_places, target_of
 
 MALFORMED_BLOCK = -2  # less the block's number
 
