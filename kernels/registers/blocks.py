@@ -29,7 +29,8 @@ from ..status import MALFORMED
 from .intervals import intervals_of, is_growing
 from .lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
 from .meters import METER_FIELDS, SCRATCH_FIELDS, factors
-from .reduce import NOTHING, add_rows, close, has_places, target_of
+from .reduce import add_rows
+from .target import NOTHING, close, has_places, target_of
 
 MALFORMED_BLOCK = -2  # less the block's number
 

@@ -29,7 +29,7 @@ from ..codec.lines import (
 from ..compiler.jit import inner
 from ..numbers.decimals import INTEGER_POWERS, POWERS_OF_TEN
 from ..numbers.sums import two_sum
-from .reduce import FOLD_HOW, STEP_BEGINS, STEP_FIELDS, STEP_SUM, place_of
+from .target import FOLD_HOW, STEP_BEGINS, STEP_FIELDS, STEP_SUM, place_of
 
 # What is kept of a meter's blocks while its lines and tokens wait to be folded.
 _COUNT, _TOKENS, _LINES, _LINE_COUNT, _RISE, _BASE, _UNIT = range(7)

@@ -11,6 +11,7 @@ from smartdata_ts.kernels.buckets import intervals as buckets_intervals
 from smartdata_ts.kernels.registers import events as registers_events
 from smartdata_ts.kernels.registers import meters as registers_meters
 from smartdata_ts.kernels.registers import reduce as registers_reduce
+from smartdata_ts.kernels.registers import target as registers_target
 
 # Per meter: its slot, modulus, multiplier, and (step, register, quality) of every reading.
 meters_with_readings = st.lists(
@@ -200,7 +201,7 @@ def test_rows_are_folded_as_by_places(
 
     fields = [buckets_intervals.EMIT_SUM, buckets_intervals.EMIT_COUNT]
     cell_size = (max(columns_to) + 1) * buckets_groups.CELL_FIELDS
-    shape = (3, bucket_count, 1 + cell_size + registers_reduce.STEP_FIELDS)
+    shape = (3, bucket_count, 1 + cell_size + registers_target.STEP_FIELDS)
     expected = np.zeros(shape)
     numbers = np.array(groups)[slots] * bucket_count + buckets
     expected[:, :, 0] = np.bincount(numbers, minlength=3 * bucket_count).reshape(3, bucket_count)
@@ -213,10 +214,10 @@ def test_rows_are_folded_as_by_places(
             first = 1 + column * buckets_groups.CELL_FIELDS
             expected[:, :, first : first + buckets_groups.CELL_FIELDS] = own.reshape(3, bucket_count, -1)
 
-    fold_control = np.full(registers_reduce.FOLD_FIELDS + 3, -1)
+    fold_control = np.full(registers_target.FOLD_FIELDS + 3, -1)
     fold_control[buckets_intervals.KEEP_EMPTY] = 0
     fold_control[1 + np.array(fields)] = columns_to
-    fold_control[registers_reduce.FOLD_HOW :] = how, *groups
+    fold_control[registers_target.FOLD_HOW :] = how, *groups
     found = np.zeros(expected.size)
     assert registers_reduce.fold_registers(bounds, meters_of, *columns, fold_control, found) == count
     by_field = found.reshape(3, shape[2], bucket_count)

@@ -17,6 +17,7 @@ from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, TIMES_OF
 from smartdata_ts.kernels.registers import blocks as registers_blocks
 from smartdata_ts.kernels.registers import meters as registers_meters
 from smartdata_ts.kernels.registers import reduce as registers_reduce
+from smartdata_ts.kernels.registers import target as registers_target
 
 MALFORMED_BLOCK = registers_blocks.MALFORMED_BLOCK
 one_meter_a_slot = meters_with_readings.map(
@@ -46,13 +47,13 @@ NO_EXCHANGE = (INT64_MIN, np.nan, np.nan)
 
 
 def fold_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray]:
-    control = np.full(registers_reduce.FOLD_FIELDS + slot_count, -1)
+    control = np.full(registers_target.FOLD_FIELDS + slot_count, -1)
     control[
         [buckets_intervals.KEEP_EMPTY, 1 + buckets_intervals.EMIT_SUM, 1 + buckets_intervals.EMIT_COUNT]
     ] = 0, 0, 1
-    control[registers_reduce.FOLD_HOW :] = buckets_groups.FOLD_SUM, *(slot % 2 for slot in range(slot_count))
+    control[registers_target.FOLD_HOW :] = buckets_groups.FOLD_SUM, *(slot % 2 for slot in range(slot_count))
     return control, np.zeros(
-        2 * bucket_count * (1 + 2 * buckets_groups.CELL_FIELDS + registers_reduce.STEP_FIELDS)
+        2 * bucket_count * (1 + 2 * buckets_groups.CELL_FIELDS + registers_target.STEP_FIELDS)
     )
 
 

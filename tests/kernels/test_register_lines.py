@@ -22,7 +22,7 @@ from smartdata_ts.kernels.registers import blocks as registers_blocks
 from smartdata_ts.kernels.registers import meters as registers_meters
 from smartdata_ts.kernels.registers import reduce as registers_reduce
 from smartdata_ts.kernels.registers.lines import open_meter, width_of
-from smartdata_ts.kernels.registers.reduce import FOLD_FIELDS, FOLD_HOW, STEP_FIELDS
+from smartdata_ts.kernels.registers.target import FOLD_FIELDS, FOLD_HOW, STEP_FIELDS
 
 HOUR = 3_600_000_000
 ALWAYS = (INT64_MIN, INT64_MAX)

@@ -19,6 +19,7 @@ from smartdata_ts.kernels.buckets import groups as kernel_groups
 from smartdata_ts.kernels.buckets import intervals as kernel_intervals
 from smartdata_ts.kernels.registers import blocks as registers_blocks
 from smartdata_ts.kernels.registers import reduce as registers_reduce
+from smartdata_ts.kernels.registers import target as registers_target
 
 _FIELDS = {"sum": kernel_intervals.EMIT_SUM, "count": kernel_intervals.EMIT_COUNT}
 _PLACES_SIZE_MAX = 3 << 18  # words: what the processor's caches keep
@@ -81,15 +82,15 @@ class RegisterFolds:
         groups, numbers = np.unique(self.members.groups[first:end], return_inverse=True)
         hows = self.across.hows(self.schema)
         cell_size = len(hows) * kernel_groups.CELL_FIELDS
-        shape = (groups.size, 1 + cell_size + registers_reduce.STEP_FIELDS, edges.size - 1)
+        shape = (groups.size, 1 + cell_size + registers_target.STEP_FIELDS, edges.size - 1)
         size = int(np.prod(shape))
         if not 0 < size <= _PLACES_SIZE_MAX:
             return None
-        control = np.full(registers_reduce.FOLD_FIELDS, -1)
+        control = np.full(registers_target.FOLD_FIELDS, -1)
         control[kernel_intervals.KEEP_EMPTY] = 0
         for column, name in enumerate(hows):
             control[1 + _FIELDS[name]] = column
-        control[registers_reduce.FOLD_HOW] = hows["sum"]
+        control[registers_target.FOLD_HOW] = hows["sum"]
         places = context.room("places", size)
         places[:] = 0.0
         clipped_edges = clipped(edges, context)
