@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from smartdata_ts._query import Query
-from smartdata_ts._read.scan import TIME_TYPE
+from smartdata_ts._readings.schema import TIME_TYPE
 from smartdata_ts.kernels.arrays import Float64Array, Int64Array
 from smartdata_ts.kernels.registers.events import EVENT_NONE, EVENT_RESET
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 from smartdata_ts._arguments import is_whole, plain, text, whole_number
 from smartdata_ts._read import scan
 from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
-from smartdata_ts._read.scan import READINGS_SCHEMA, TIME_TYPE, read_versions
+from smartdata_ts._read.scan import read_versions
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._readings.columns import Readings
+from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._readings.versions import Versions, join, same_as_next
 from smartdata_ts._storage.catalog import Catalog, State
 from smartdata_ts._storage.fork import in_this_process

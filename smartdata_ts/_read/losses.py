@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.scan import TIME_TYPE, decode_versions
+from smartdata_ts._read.scan import decode_versions
 from smartdata_ts._readings.arrow import fixed_array, text_array
+from smartdata_ts._readings.schema import TIME_TYPE
 from smartdata_ts._storage.catalog import ChunkRow
 from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts._storage.snapshot import Blocks, Snapshot

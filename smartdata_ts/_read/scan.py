@@ -14,6 +14,7 @@ from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, 
 from smartdata_ts._read.series_blocks import head_in, series_blocks
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._readings.columns import Readings, fold
+from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._readings.versions import (
     Versions,
     fold_versions,
@@ -33,15 +34,6 @@ from smartdata_ts.kernels.rows.readings import rank_rows
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-TIME_TYPE = pa.timestamp("us", tz="UTC")
-READINGS_SCHEMA = pa.schema(
-    [
-        pa.field("series", pa.dictionary(pa.int32(), pa.string()), nullable=False),
-        pa.field("time", TIME_TYPE, nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("quality", pa.uint8(), nullable=False),
-    ]
-)
 
 SLICE_READINGS = 1_048_576
 _THREAD_COUNT = 2

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._meter.units import Conversion, common_unit, conversion
-from smartdata_ts._read.scan import TIME_TYPE
 from smartdata_ts._readings.arrow import doubles_of, fixed_array, numbers_of, text_array
+from smartdata_ts._readings.schema import TIME_TYPE
 from smartdata_ts._steps.folding import COUNT_OF, MAX, MIN, SUM, SUM_OF_ALL, Part, Places, concatenated, fold
 from smartdata_ts.errors import UnitError
 from smartdata_ts.kernels.arrays import Float64Array

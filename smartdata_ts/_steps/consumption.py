@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from smartdata_ts._meter.quality import worse_of
 from smartdata_ts._meter.units import Conversion, amount_of, conversion
-from smartdata_ts._read.scan import TIME_TYPE
+from smartdata_ts._readings.schema import TIME_TYPE
 from smartdata_ts._steps.frame import (
     SERIES_FIELD,
     TIME_FIELD,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.scan import READINGS_SCHEMA, TIME_TYPE
+from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._steps.frame import Context, Frame, usable
 
 SCHEMA = READINGS_SCHEMA.insert(2, pa.field("end", TIME_TYPE, nullable=False))

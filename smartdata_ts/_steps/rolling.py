@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._meter.quality import worse_of
-from smartdata_ts._read.scan import READINGS_SCHEMA
 from smartdata_ts._readings.arrow import result_room
+from smartdata_ts._readings.schema import READINGS_SCHEMA
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
 from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.windows import rolling as kernel_rolling
