@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 import pyarrow as pa
 
 from smartdata_ts._arguments import flag, items, number, shown, text_or_none, texts, whole_number
-from smartdata_ts._read.plan import TIME_MAX as NO_LIMIT
 from smartdata_ts._time.calendar import Calendar, Edges
+from smartdata_ts._time.span import TIME_MAX as NO_LIMIT
 from smartdata_ts._time.zone import TimeZone, zone_name
 from smartdata_ts.errors import UsageError
 

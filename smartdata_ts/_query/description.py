@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.snapshot import Snapshot
 from smartdata_ts._time.calendar import Calendar, Edges
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 
 if TYPE_CHECKING:
     from smartdata_ts._steps.across import Across

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from smartdata_ts._arguments import is_whole, plain, text, whole_number
 from smartdata_ts._read import scan
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
+from smartdata_ts._read.plan import Plan, Slice, make_plan, slices_by_readings
 from smartdata_ts._read.scan import read_versions
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._readings.columns import Readings
@@ -21,6 +21,7 @@ from smartdata_ts._storage.fork import in_this_process
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts._time.instant import parse_instant
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.errors import CorruptChunkError, HistoryError, UsageError
 from smartdata_ts.kernels.arrays import Int64Array
 

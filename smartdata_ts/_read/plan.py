@@ -15,10 +15,8 @@ from smartdata_ts._readings.columns import Readings, fold, series_starts
 from smartdata_ts._readings.versions import Versions
 from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts._storage.snapshot import AsOf, Blocks, Snapshot
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.kernels.arrays import Int64Array
-
-TIME_MIN = int(np.iinfo(np.int64).min)
-TIME_MAX = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True)

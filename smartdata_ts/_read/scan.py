@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice, make_plan, slices_by_readings
+from smartdata_ts._read.plan import Plan, Slice, make_plan, slices_by_readings
 from smartdata_ts._read.series_blocks import head_in, series_blocks
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._readings.columns import Readings, fold
@@ -26,6 +26,7 @@ from smartdata_ts._readings.versions import (
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._storage.fork import fork_count
 from smartdata_ts._storage.snapshot import AsOf, Blocks, Snapshot
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.arrays import Int32Array, Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.codec import blocks as kernel_blocks

@@ -9,10 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._read.plan import Plan, Slice
 from smartdata_ts._readings.columns import Readings, series_starts
 from smartdata_ts._storage import codec
 from smartdata_ts._storage.snapshot import Blocks
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.codec import blocks as kernel_blocks

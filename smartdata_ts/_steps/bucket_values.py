@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps import shares
 from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._steps.resample import AGGREGATES
 from smartdata_ts._time.calendar import Calendar, Edges
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.arrays import Float64Array, Int64Array
 from smartdata_ts.kernels.buckets import cells as kernel_cells

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps import shares
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._time.calendar import Calendar, Edges
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.buckets import intervals as kernel_intervals
 

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._meter.quality import IS_READING, METHODS
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._readings.arrow import result_room
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._steps.frame import Context, Frame, intervals_of
 from smartdata_ts._steps.shares import following, usual_lengths, usual_spacings
 from smartdata_ts._time.calendar import Calendar
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts._time.zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels import status as kernels_status

@@ -31,13 +31,14 @@ import pyarrow as pa
 
 from smartdata_ts._meter.quality import IS_READING, are_readings
 from smartdata_ts._meter.units import amount_of
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._read.plan import Plan, Slice
 from smartdata_ts._read.scan import Result, in_order, read_slice
 from smartdata_ts._read.series_blocks import SeriesBlocks, series_blocks
 from smartdata_ts._readings.arrow import fixed_array, result_room
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._time.calendar import Calendar, Edges, are_edges_of
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UInt8Array
 
 # Small enough for its arrays to be memory that was used before, not pages that the system must clear.

@@ -6,12 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._read import scan
-from smartdata_ts._read.plan import TIME_MIN, Plan, make_plan, slices_by_readings
+from smartdata_ts._read.plan import Plan, make_plan, slices_by_readings
 from smartdata_ts._read.scan import read_slice
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._storage.snapshot import Blocks
+from smartdata_ts._time.span import TIME_MIN
 from smartdata_ts.kernels.arrays import Int64Array
 
 

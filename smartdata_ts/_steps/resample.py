@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, Slice
+from smartdata_ts._read.plan import Plan, Slice
 from smartdata_ts._read.scan import Result, in_order, read_slice, read_unsettled
 from smartdata_ts._read.series_blocks import SeriesBlocks, head_in, series_blocks
 from smartdata_ts._readings.arrow import fixed_array, result_room
@@ -15,6 +15,7 @@ from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._steps import shares
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._time.calendar import Calendar, Edges, are_edges_of
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.buckets import cells as kernel_cells
 from smartdata_ts.kernels.buckets import reduce as kernel_reduce

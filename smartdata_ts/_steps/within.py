@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._steps.frame import Context, Frame, Step
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 
 
 @dataclass(frozen=True)

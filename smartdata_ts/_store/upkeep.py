@@ -10,8 +10,8 @@ import numpy as np
 
 from smartdata_ts._arguments import flag, path_of, text_or_none
 from smartdata_ts._query import keys_to_remove, selected
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._time.instant import parse_span
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts._time.zone import TimeZone
 
 from .handle import Handle

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, sort_versions
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog, ChunkRow, State
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts._upkeep.removal import versions_of
 from smartdata_ts._write.chunks import CHUNK_READINGS_MAX, ChunkOutput, flush_head, rewriting, year_of
 

@@ -12,11 +12,11 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN
 from smartdata_ts._readings.versions import fold_versions
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts._upkeep.removal import Removal, versions_of
 from smartdata_ts._write.chunks import rewriting
 from smartdata_ts.kernels.arrays import Int64Array

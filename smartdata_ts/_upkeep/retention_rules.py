@@ -14,8 +14,8 @@ from itertools import pairwise
 import numpy as np
 
 from smartdata_ts._arguments import items, shown, text, text_or_none, texts
-from smartdata_ts._read.plan import TIME_MIN
 from smartdata_ts._time.calendar import Calendar
+from smartdata_ts._time.span import TIME_MIN
 from smartdata_ts._time.zone import TimeZone, zone_name
 from smartdata_ts._write.chunks import year_of, year_start
 from smartdata_ts.errors import UsageError

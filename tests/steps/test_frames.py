@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts._read.plan import TIME_MAX, TIME_MIN, Plan, make_plan
+from smartdata_ts._read.plan import Plan, make_plan
 from smartdata_ts._readings.arrow import text_array
 from smartdata_ts._steps import frame
+from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 
 HOUR = 3_600_000_000
 
