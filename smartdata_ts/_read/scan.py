@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.plan import Plan, Slice, make_plan, slices_by_readings
+from smartdata_ts._read.plan import Plan, Slice, make_plan
 from smartdata_ts._read.series_blocks import head_in, series_blocks
+from smartdata_ts._read.slices import slices_by_readings
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._readings.columns import Readings, fold
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
