@@ -11,7 +11,8 @@ import pyarrow as pa
 from smartdata_ts._arguments import flag, text
 from smartdata_ts._read.losses import Loss, find_losses, losses_table, summary, with_losses
 from smartdata_ts._read.plan import Plan, make_plan
-from smartdata_ts._read.scan import Result, reading_batches
+from smartdata_ts._read.scan import reading_batches
+from smartdata_ts._read.threads import Result
 from smartdata_ts._readings.schema import READINGS_SCHEMA
 from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.fork import in_this_process

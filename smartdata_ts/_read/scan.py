@@ -3,9 +3,7 @@
 Results are in the order of the selection's keys, then of time.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +11,7 @@ import pyarrow as pa
 from smartdata_ts._read.plan import Plan, Slice, make_plan
 from smartdata_ts._read.series_blocks import head_in, series_blocks
 from smartdata_ts._read.slices import slices_by_readings
+from smartdata_ts._read.threads import in_order
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._readings.columns import Readings, fold
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
@@ -25,7 +24,6 @@ from smartdata_ts._readings.versions import (
     without_hidden,
 )
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
-from smartdata_ts._storage.fork import fork_count
 from smartdata_ts._storage.snapshot import AsOf, Blocks, Snapshot
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.errors import CorruptChunkError
@@ -33,19 +31,10 @@ from smartdata_ts.kernels.arrays import Int32Array, Int64Array, UInt8Array, UInt
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 from smartdata_ts.kernels.rows.readings import rank_rows
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-
 SLICE_READINGS = 1_048_576
-_THREAD_COUNT = 2
-_THREADS_FROM_READINGS = 262_144  # below, starting threads costs more than it saves
 
 # Slots, first and last times.
 _Spans = tuple[Int32Array, Int64Array, Int64Array]
-
-Result = TypeVar("Result")
-Task = TypeVar("Task")
 
 
 def read_series(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: int) -> Readings:
@@ -267,24 +256,3 @@ def reading_batches(plan: Plan) -> Iterator[pa.RecordBatch]:
     for batch in in_order(run, slices, plan.reading_count):
         if batch.num_rows:
             yield batch
-
-
-def in_order(run: Callable[[Task], Result], tasks: Iterable[Task], reading_count: int) -> Iterator[Result]:
-    """Run the tasks on threads, a few ahead of the consumer; results in the order of the tasks."""
-    if reading_count < _THREADS_FROM_READINGS:
-        yield from map(run, tasks)
-        return
-    from concurrent.futures import ThreadPoolExecutor  # 3 ms, with its logging
-
-    pool, made = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-query"), fork_count()
-    ahead: deque[Future[Result]] = deque()
-    try:
-        for task in tasks:
-            ahead.append(pool.submit(run, task))
-            if len(ahead) > 2 * _THREAD_COUNT:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        if made == fork_count():  # a child has the pool, and none of its threads
-            pool.shutdown(cancel_futures=True)

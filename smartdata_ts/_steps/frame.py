@@ -32,8 +32,9 @@ import pyarrow as pa
 from smartdata_ts._meter.quality import IS_READING, are_readings
 from smartdata_ts._meter.units import amount_of
 from smartdata_ts._read.plan import Plan, Slice
-from smartdata_ts._read.scan import Result, in_order, read_slice
+from smartdata_ts._read.scan import read_slice
 from smartdata_ts._read.series_blocks import SeriesBlocks, series_blocks
+from smartdata_ts._read.threads import Result, in_order
 from smartdata_ts._readings.arrow import fixed_array, result_room
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE

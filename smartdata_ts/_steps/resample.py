@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._read.plan import Plan, Slice
-from smartdata_ts._read.scan import Result, in_order, read_slice, read_unsettled
+from smartdata_ts._read.scan import read_slice, read_unsettled
 from smartdata_ts._read.series_blocks import SeriesBlocks, head_in, series_blocks
+from smartdata_ts._read.threads import Result, in_order
 from smartdata_ts._readings.arrow import fixed_array, result_room
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE

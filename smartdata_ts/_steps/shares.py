@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._read.plan import Plan, Slice, make_plan
-from smartdata_ts._read.scan import decode, in_order, read_slice
+from smartdata_ts._read.scan import decode, read_slice
+from smartdata_ts._read.threads import in_order
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._steps.frame import FRAME_READINGS, bounds_of, ranges
 from smartdata_ts._storage.snapshot import Blocks

@@ -12,6 +12,7 @@ import pytest
 
 import smartdata_ts as sd
 from smartdata_ts._read import scan
+from smartdata_ts._read import threads as threads_module
 from smartdata_ts.errors import UnknownSeriesError, UnknownTimeZoneError, UsageError
 
 HOUR = 3_600_000_000
@@ -214,7 +215,7 @@ def test_batches_are_a_stable_view_while_the_store_goes_on(
 
 def test_a_reader_dropped_half_way_leaves_no_thread(store: sd.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "SLICE_READINGS", 65_536)
-    monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", 1)
+    monkeypatch.setattr(threads_module, "_THREADS_FROM_READINGS", 1)
     before = threading.enumerate()
     reader = store.query().to_batches()
     reader.read_next_batch()

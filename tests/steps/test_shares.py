@@ -9,7 +9,7 @@ import pytest
 from support.restored import restore
 
 import smartdata_ts as sd
-from smartdata_ts._read import scan
+from smartdata_ts._read import threads as threads_module
 from smartdata_ts._steps import frame, resample
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts._time.instant import parse_instant
@@ -57,7 +57,7 @@ def write(store, rows, how):
 
 @pytest.fixture(params=["blocks", "late"])
 def store(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", 1)
+    monkeypatch.setattr(threads_module, "_THREADS_FROM_READINGS", 1)
     monkeypatch.setattr(resample, "_SLICE_CELLS", 100)
     monkeypatch.setattr(frame, "FRAME_READINGS", 3_000)
     with sd.open(tmp_path / "s") as store:

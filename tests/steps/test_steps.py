@@ -10,6 +10,7 @@ from support.restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts._read import scan
+from smartdata_ts._read import threads as threads_module
 from smartdata_ts._read.plan import Plan, Slice
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._steps import last as last_step
@@ -67,7 +68,7 @@ def loaded(
     monkeypatch.setattr(scan, "SLICE_READINGS", 4_096)
     monkeypatch.setattr(resample, "_SLICE_CELLS", 5_000)
     monkeypatch.setattr(resample, "_BATCH_CELLS", 20_000)
-    monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", 1)
+    monkeypatch.setattr(threads_module, "_THREADS_FROM_READINGS", 1)
     frame = random_readings(7)
     with sd.open(tmp_path / "s") as store:
         write(store, frame, request.param)
@@ -222,7 +223,7 @@ def test_a_damaged_block_is_found_and_the_rest_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads_from: int
 ) -> None:
     monkeypatch.setattr(writer, "HEAD_READINGS_MAX", 0)
-    monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", threads_from)
+    monkeypatch.setattr(threads_module, "_THREADS_FROM_READINGS", threads_from)
     monkeypatch.setattr(scan, "SLICE_READINGS", 1_000)
     random = np.random.default_rng(1)
     with sd.open(tmp_path / "s") as store:

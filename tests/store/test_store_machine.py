@@ -19,6 +19,7 @@ from support import whole_package  # noqa: F401
 
 import smartdata_ts as sd
 from smartdata_ts._read import scan
+from smartdata_ts._read import threads as threads_module
 from smartdata_ts._steps import resample
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts._write import chunks as chunks_module
@@ -524,7 +525,7 @@ def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(scan, "SLICE_READINGS", 128)  # more than a head holds
         monkeypatch.setattr(resample, "_SLICE_CELLS", 100)
         monkeypatch.setattr(resample, "_BATCH_CELLS", 400)
-        monkeypatch.setattr(scan, "_THREADS_FROM_READINGS", 250)
+        monkeypatch.setattr(threads_module, "_THREADS_FROM_READINGS", 250)
 
 
 @pytest.mark.slow
