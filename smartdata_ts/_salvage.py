@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.scan import decode_versions
+from smartdata_ts._read.decode import decode_versions
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import FILE_NAME, Catalog, ChunkRow

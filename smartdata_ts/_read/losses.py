@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.scan import decode_versions
+from smartdata_ts._read.decode import decode_versions
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._readings.schema import TIME_TYPE
 from smartdata_ts._storage.catalog import ChunkRow

@@ -3,11 +3,12 @@
 Results are in the order of the selection's keys, then of time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._read.decode import decode, decode_payloads, head_versions, pieces_in, within_span
 from smartdata_ts._read.plan import Plan, Slice, make_plan
 from smartdata_ts._read.series_blocks import head_in, series_blocks
 from smartdata_ts._read.slices import slices_by_readings
@@ -18,17 +19,13 @@ from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._readings.versions import (
     Versions,
     fold_versions,
-    join,
     overlay_all,
     sort_versions,
     without_hidden,
 )
-from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._storage.snapshot import AsOf, Blocks, Snapshot
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
-from smartdata_ts.errors import CorruptChunkError
-from smartdata_ts.kernels.arrays import Int32Array, Int64Array, UInt8Array, UInt32Array
-from smartdata_ts.kernels.codec import blocks as kernel_blocks
+from smartdata_ts.kernels.arrays import Int32Array, Int64Array
 from smartdata_ts.kernels.rows.readings import rank_rows
 
 SLICE_READINGS = 1_048_576
@@ -58,8 +55,8 @@ def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
         # In the order of series and time, so that nothing need be moved.
         loaded = blocks.load()
         payloads = (loaded.data, loaded.descriptors, loaded.tables)
-        return _decoded(payloads, blocks.reading_count, part, loaded.corrupt)
-    pieces = [decode(blocks, part) for blocks in _blocks_in(plan, part, only)]
+        return decode_payloads(payloads, blocks.reading_count, part, loaded.corrupt)
+    pieces = [decode(blocks, part) for blocks in pieces_in(plan, part, only)]
     head = head_in(plan, part)
     if only is not None:
         head = head.select(only[head.series + part.first])
@@ -87,7 +84,7 @@ def _past_parts(
     as_of = plan.snapshot.as_of
     assert as_of is not None
     spans = None if known is None else _settled_spans(plan, part)
-    for blocks in _blocks_in(plan, part, only, known):
+    for blocks in pieces_in(plan, part, only, known):
         versions = _decode_known(plan, part, blocks)
         _hide_unknown(as_of, plan, part, versions)
         if blocks.chunk.is_history:
@@ -95,7 +92,7 @@ def _past_parts(
             if spans is not None:
                 versions = versions.select(~_are_in(spans, versions.readings))
         yield versions
-    head = sort_versions(_within(part, _head_versions(plan, part, only)))
+    head = sort_versions(within_span(part, head_versions(plan, part, only)))
     _hide_unknown(as_of, plan, part, head)
     yield fold_versions(without_hidden(head))[0]
 
@@ -137,7 +134,7 @@ def _decode_known(plan: Plan, part: Slice, blocks: Blocks) -> Versions:
         commits = of_all
     versions = Versions(readings, commits)
     is_inside = chunk.time_min[rows].min() >= part.time_min and chunk.time_max[rows].max() <= part.time_max
-    return versions if is_inside else _within(part, versions)
+    return versions if is_inside else within_span(part, versions)
 
 
 def _hide_unknown(as_of: AsOf, plan: Plan, part: Slice, versions: Versions) -> None:
@@ -152,87 +149,6 @@ def _hide_unknown(as_of: AsOf, plan: Plan, part: Slice, versions: Versions) -> N
             times = rows.times[first:end]
             within = (times >= deletion.time_min) & (times <= deletion.time_max)
             commits[first:end][within & (commits[first:end] < deletion.commit)] = -1
-
-
-def _blocks_in(
-    plan: Plan, part: Slice, only: np.ndarray | None, known: np.ndarray | None = None
-) -> Iterator[Blocks]:
-    """The blocks of a slice, or, as `read_unsettled` has it, the rest; positions are less part.first."""
-    for chunk, rows, positions in plan.blocks_in(part):
-        wanted = np.ones(rows.size, np.bool_) if only is None else only[positions]
-        if known is not None:
-            wanted &= ~plan.settled_in(chunk, rows)
-            if not chunk.is_history:
-                wanted &= ~known[positions]
-        if wanted.any():
-            yield Blocks(chunk, rows[wanted], positions[wanted] - part.first)
-
-
-def read_versions(plan: Plan, part: Slice) -> Versions:
-    """Every version of a slice's readings as they stand in chunks and head: neither sorted nor folded.
-
-    Whoever reads so reads hundreds of chunks, each a part at a time: none keeps its pages in memory.
-    """
-    parts = []
-    for blocks in _blocks_in(plan, part, None):
-        parts.append(decode_versions(blocks))
-        blocks.chunk.release()
-    return _within(part, join([*parts, _head_versions(plan, part, None)]))
-
-
-def _head_versions(plan: Plan, part: Slice, only: np.ndarray | None) -> Versions:
-    head = plan.head_versions
-    positions = head.readings.series
-    wanted = (positions >= part.first) & (positions < part.end)
-    if only is not None:
-        wanted &= only[positions]
-    rows = head.readings.select(wanted)
-    placed = Readings(rows.series - np.int32(part.first), rows.times, rows.values, rows.qualities)
-    return Versions(placed, head.commits[wanted])
-
-
-def _within(part: Slice, versions: Versions) -> Versions:
-    """Those within the slice's span."""
-    if (part.time_min, part.time_max) == (TIME_MIN, TIME_MAX):
-        return versions
-    times = versions.readings.times
-    within = (times >= part.time_min) & (times <= part.time_max)
-    return versions if within.all() else versions.select(within)
-
-
-def decode_versions(blocks: Blocks) -> Versions:
-    """All readings of some blocks, and their commits; `series` is the position."""
-    whole = decode(blocks, Slice(0, 0, TIME_MIN, TIME_MAX))
-    return Versions(whole, blocks.chunk.commits_of(blocks.rows))
-
-
-def decode(blocks: Blocks, part: Slice) -> Readings:
-    """The readings of some blocks within the slice's span; `series` is the position that the blocks give."""
-    chunk, rows = blocks.chunk, blocks.rows
-    data, descriptors = chunk.payloads(rows, blocks.positions)
-
-    def corrupt(block: int) -> CorruptChunkError:
-        return chunk.corrupt(int(rows[block]), "its payload cannot be decoded")
-
-    return _decoded((data, descriptors, chunk.tables), int(chunk.count[rows].sum()), part, corrupt)
-
-
-def _decoded(
-    payloads: tuple[UInt8Array, Int64Array, UInt32Array],
-    room: int,
-    part: Slice,
-    corrupt: Callable[[int], CorruptChunkError],
-) -> Readings:
-    span = np.empty(2 + BLOCK_READINGS_MAX, np.int64)
-    span[0], span[1] = part.time_min, part.time_max
-    slots = np.empty(room, np.int32)
-    times = np.empty(room, np.int64)
-    values = np.empty(room, np.float64)
-    qualities = np.empty(room, np.uint8)
-    count = kernel_blocks.read_blocks(*payloads, span, slots, times, values, qualities)
-    if count < 0:
-        raise corrupt(-1 - count)
-    return Readings(slots[:count], times[:count], values[:count], qualities[:count])
 
 
 def reading_batches(plan: Plan) -> Iterator[pa.RecordBatch]:

@@ -8,8 +8,9 @@ over that, rounded, and at least one; so a local day of 25 hours expects 25 hour
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._read.decode import decode
 from smartdata_ts._read.plan import Plan, Slice, make_plan
-from smartdata_ts._read.scan import decode, read_slice
+from smartdata_ts._read.scan import read_slice
 from smartdata_ts._read.threads import in_order
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._steps.frame import FRAME_READINGS, bounds_of, ranges

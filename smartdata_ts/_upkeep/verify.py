@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from smartdata_ts._read.scan import decode_versions
+from smartdata_ts._read.decode import decode_versions
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog, ChunkRow
