@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._read.past import read_unsettled
 from smartdata_ts._read.plan import Plan, Slice
-from smartdata_ts._read.scan import read_slice, read_unsettled
+from smartdata_ts._read.scan import read_slice
 from smartdata_ts._read.series_blocks import SeriesBlocks, head_in, series_blocks
 from smartdata_ts._read.threads import Result, in_order
 from smartdata_ts._readings.arrow import fixed_array, result_room
