@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from smartdata_ts._arguments import is_whole, items, plain, shown
 from smartdata_ts.errors import UsageError
-from smartdata_ts.kernels.arrays import UInt8Array
+from smartdata_ts.kernels.arrays import Float64Array, UInt8Array
 from smartdata_ts.kernels.quality import STATUS_RANKS
 
 STATUSES = (
@@ -198,3 +198,9 @@ def are_readings(lowest: UInt8Array, highest: UInt8Array) -> npt.NDArray[np.bool
 def worse_of(left: UInt8Array, right: UInt8Array) -> UInt8Array:
     """Of each two quality codes the one of the lower rank."""
     return np.where(RANKS[left] < RANKS[right], left, right)
+
+
+def usable(values: Float64Array, qualities: UInt8Array) -> np.ndarray:
+    """Which readings count as readings: finite, and neither rejected nor missing."""
+    rows: np.ndarray = np.isfinite(values)
+    return rows & IS_READING[qualities] if qualities.any() else rows  # mostly all are measured

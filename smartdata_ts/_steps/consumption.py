@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._meter.quality import worse_of
+from smartdata_ts._meter.quality import usable, worse_of
 from smartdata_ts._meter.units import Conversion, amount_of, conversion
 from smartdata_ts._readings.schema import TIME_TYPE
 from smartdata_ts._steps.frame import (
@@ -22,7 +22,6 @@ from smartdata_ts._steps.frame import (
     bounds_of,
     intervals_of,
     modulus_of,
-    usable,
 )
 from smartdata_ts._steps.shares import usual_lengths
 from smartdata_ts.errors import UnitError, UsageError

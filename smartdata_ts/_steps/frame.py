@@ -29,7 +29,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._meter.quality import IS_READING, are_readings
+from smartdata_ts._meter.quality import are_readings, usable
 from smartdata_ts._meter.units import amount_of
 from smartdata_ts._read.plan import Plan, Slice
 from smartdata_ts._read.scan import read_slice
@@ -247,12 +247,6 @@ def bounds_of(slots: Int32Array, count: int) -> Int64Array:
     """Slot k of sorted slots has the rows bounds[k] to bounds[k + 1]."""
     # Of one type, lest all slots are turned into that of the numbers.
     return np.searchsorted(slots, np.arange(count + 1, dtype=slots.dtype)).astype(np.int64)
-
-
-def usable(values: Float64Array, qualities: UInt8Array) -> np.ndarray:
-    """Which readings count as readings: finite, and neither rejected nor missing."""
-    rows: np.ndarray = np.isfinite(values)
-    return rows & IS_READING[qualities] if qualities.any() else rows  # mostly all are measured
 
 
 def ranges(plan: Plan, reading_count_max: int, of_chunks: bool = False) -> Iterator[tuple[int, int]]:

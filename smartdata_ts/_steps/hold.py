@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._meter.quality import usable
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
-from smartdata_ts._steps.frame import Context, Frame, usable
+from smartdata_ts._steps.frame import Context, Frame
 
 SCHEMA = READINGS_SCHEMA.insert(2, pa.field("end", TIME_TYPE, nullable=False))
 

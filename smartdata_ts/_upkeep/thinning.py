@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from smartdata_ts._meter.quality import RANKS
+from smartdata_ts._meter.quality import RANKS, usable
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions, join
-from smartdata_ts._steps.frame import usable
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.buckets import cells as kernel_cells
 from smartdata_ts.kernels.buckets import reduce as kernel_reduce
