@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+    from smartdata_ts._meter.facts import Facts
     from smartdata_ts._steps.across import Members
     from smartdata_ts._steps.folding import Part
-    from smartdata_ts._steps.frame import Facts, Step
+    from smartdata_ts._steps.frame import Step
 
 _REMEMBERED_SERIES_MAX = 100_000  # of a plan, which takes some hundred bytes a block
 
@@ -328,7 +329,7 @@ def _as_it_is(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _facts(catalog: Catalog, ids: Int64Array) -> "Facts":
-    from smartdata_ts._steps.frame import Exchange, Facts
+    from smartdata_ts._meter.facts import Exchange, Facts
 
     names = ("kind", "interval_us", "register_digits", "multiplier", "unit", "quantity")
     kinds, intervals_us, digits, multipliers, units, quantities = catalog.facts_of(ids, names).values()

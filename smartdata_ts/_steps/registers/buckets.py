@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._meter.facts import Exchange
 from smartdata_ts._meter.quality import usable
 from smartdata_ts._read.series_blocks import SeriesBlocks
 from smartdata_ts._steps.buckets import Buckets, Reduce
 from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meter_facts, meters_of
-from smartdata_ts._steps.frame import Context, Exchange, Frame, Step
+from smartdata_ts._steps.frame import Context, Frame, Step
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts._time.zone import DAY_US
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
