@@ -212,3 +212,9 @@ def first_conflict(parts: list[Readings]) -> tuple[Readings, int] | None:
     )
     found = np.flatnonzero(conflicts)
     return (rows, int(found[0]) + 1) if found.size else None
+
+
+def bounds_of(slots: Int32Array, count: int) -> Int64Array:
+    """Slot k of sorted slots has the rows bounds[k] to bounds[k + 1]."""
+    # Of one type, lest all slots are turned into that of the numbers.
+    return np.searchsorted(slots, np.arange(count + 1, dtype=slots.dtype)).astype(np.int64)

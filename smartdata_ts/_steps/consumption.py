@@ -13,8 +13,9 @@ import pyarrow as pa
 from smartdata_ts._meter.facts import Exchange, modulus_of
 from smartdata_ts._meter.quality import usable, worse_of
 from smartdata_ts._meter.units import Conversion, amount_of, conversion
+from smartdata_ts._readings.columns import bounds_of
 from smartdata_ts._readings.schema import TIME_TYPE
-from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, bounds_of, intervals_of
+from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._steps.shares import usual_lengths
 from smartdata_ts.errors import UnitError, UsageError
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array

@@ -35,7 +35,7 @@ from smartdata_ts._read.scan import read_slice
 from smartdata_ts._read.series_blocks import SeriesBlocks, series_blocks
 from smartdata_ts._read.threads import Result, in_order
 from smartdata_ts._readings.arrow import fixed_array, result_room
-from smartdata_ts._readings.columns import Readings
+from smartdata_ts._readings.columns import Readings, bounds_of
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
 from smartdata_ts._time.calendar import Calendar, Edges, are_edges_of
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
@@ -196,12 +196,6 @@ def intervals_of(frame: Frame, context: Context) -> Int64Array:
     """How long each series' intervals are said to be, 0 where nothing is."""
     told = context.facts.intervals_us[frame.first : frame.end]
     return np.array([interval or 0 for interval in told], np.int64)
-
-
-def bounds_of(slots: Int32Array, count: int) -> Int64Array:
-    """Slot k of sorted slots has the rows bounds[k] to bounds[k + 1]."""
-    # Of one type, lest all slots are turned into that of the numbers.
-    return np.searchsorted(slots, np.arange(count + 1, dtype=slots.dtype)).astype(np.int64)
 
 
 def ranges(plan: Plan, reading_count_max: int, of_chunks: bool = False) -> Iterator[tuple[int, int]]:
