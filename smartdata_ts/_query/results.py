@@ -165,7 +165,8 @@ class Results(Description):
     def _frame_batches(
         self, plan: Plan, facts: "Facts", finish: "Callable[[pa.RecordBatch], Result]"
     ) -> "Iterator[Result]":
-        from smartdata_ts._steps.frame import Frame, frame_batches, to_batch
+        from smartdata_ts._steps.frame import Frame
+        from smartdata_ts._steps.pipeline import frame_batches, to_batch
 
         steps = self._fused_steps()
         schema = steps[-1].schema
@@ -179,7 +180,7 @@ class Results(Description):
         """What the buckets of some series at a time come to, for the aggregate across all."""
         assert self.across is not None
         if self._frame_steps:
-            from smartdata_ts._steps.frame import frame_batches
+            from smartdata_ts._steps.pipeline import frame_batches
             from smartdata_ts._steps.registers.folds import folds, part_of
 
             assert facts is not None

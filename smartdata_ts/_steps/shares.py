@@ -13,7 +13,7 @@ from smartdata_ts._read.plan import Plan, Slice, make_plan
 from smartdata_ts._read.scan import read_slice
 from smartdata_ts._read.threads import in_order
 from smartdata_ts._readings.columns import Readings, bounds_of
-from smartdata_ts._steps.frame import FRAME_READINGS, ranges
+from smartdata_ts._steps.pipeline import FRAME_READINGS, ranges
 from smartdata_ts._storage.snapshot import Blocks
 from smartdata_ts.kernels.arrays import Float64Array, Int64Array
 from smartdata_ts.kernels.gaps import cut as gaps_cut

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts._steps import frame
+from smartdata_ts._steps import pipeline
 from smartdata_ts.errors import UnitError, UsageError
 
 HOUR = 3_600_000_000
@@ -35,9 +35,9 @@ def zone_of(key):
     return f"z{int(key[1:]) % 2}" if int(key[1:]) < 30 else None
 
 
-@pytest.mark.parametrize("frame_readings", [frame.FRAME_READINGS, 5_000])
+@pytest.mark.parametrize("frame_readings", [pipeline.FRAME_READINGS, 5_000])
 def test_sums_by_tag_with_completeness(store, monkeypatch, frame_readings):
-    monkeypatch.setattr(frame, "FRAME_READINGS", frame_readings)
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", frame_readings)
     days = store.query().consumption().resample("1d", ["sum", "completeness", "count", "estimated_share"])
     each = days.to_arrow().to_pylist()
     found = days.aggregate("sum", by="zone").to_arrow().to_pylist()
@@ -83,7 +83,7 @@ HOWS = {
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("by", [(), ("zone",)])
 def test_every_way_against_numpy(store, monkeypatch, how, by):
-    monkeypatch.setattr(frame, "FRAME_READINGS", 5_000)
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", 5_000)
     names = ["min", "std", "expected_count"]  # where a bucket has one reading, std is null
     buckets = store.query().resample("12h", names)
     groups = {}

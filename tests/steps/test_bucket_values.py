@@ -10,7 +10,7 @@ import pytest
 from support.restored import restore
 
 import smartdata_ts as sd
-from smartdata_ts._steps import frame
+from smartdata_ts._steps import pipeline
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 
@@ -56,9 +56,9 @@ def span_hours(values, times):
     return (times[-1] - times[0]) / 3.6e9 + 0 * values[0]
 
 
-@pytest.mark.parametrize("frame_readings", [frame.FRAME_READINGS, 1_000])
+@pytest.mark.parametrize("frame_readings", [pipeline.FRAME_READINGS, 1_000])
 def test_every_measure_of_local_days(store, monkeypatch, frame_readings):
-    monkeypatch.setattr(frame, "FRAME_READINGS", frame_readings)
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", frame_readings)
     query = store.query(tz="Europe/Oslo").resample(
         "1d",
         {
@@ -137,11 +137,11 @@ def test_after_other_steps(store):
         store.query().resample("1d", {"h": [0.0]}).aggregate("max")
 
 
-@pytest.mark.parametrize("frame_readings", [frame.FRAME_READINGS, 500])
+@pytest.mark.parametrize("frame_readings", [pipeline.FRAME_READINGS, 500])
 @pytest.mark.parametrize("empty", [False, True])
 @pytest.mark.parametrize("every", ["1d", "5min"])
 def test_shares_and_split_sums_beside_measures(store, monkeypatch, frame_readings, empty, every):
-    monkeypatch.setattr(frame, "FRAME_READINGS", frame_readings)
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", frame_readings)
     query = store.query(start="2024-10-22T05:00", end="2024-10-29T03:10", tz="Europe/Oslo")
     names = ["count", "expected_count", "completeness", "estimated_share"]
     alone = query.resample(every, names, empty=empty).to_arrow()

@@ -13,7 +13,7 @@ from support.restored import restore
 
 import smartdata_ts as sd
 from benchmarks import daiad
-from smartdata_ts._steps import buckets, consumption, frame
+from smartdata_ts._steps import buckets, consumption, pipeline
 from smartdata_ts.errors import UsageError
 
 BWDF = SHARED_DATA / "bwdf_water_dma/InflowData.xlsx"
@@ -208,7 +208,7 @@ def test_frames_and_cells_of_any_size_give_the_same(store: sd.Store, monkeypatch
         write(store, f"m{k}", times.tolist(), np.cumsum(random.integers(0, 9, 300)).astype(float).tolist())
     query = store.query().consumption().resample("1d", list(buckets.AGGREGATES), tz="Europe/Oslo")
     whole = query.to_arrow()
-    monkeypatch.setattr(frame, "FRAME_READINGS", 700)
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", 700)
     monkeypatch.setattr(buckets, "_CELLS_MAX", 100)
     assert query.to_arrow().equals(whole)
     assert whole.num_rows > 700

@@ -9,7 +9,7 @@ import pytest
 import smartdata_ts as sd
 from smartdata_ts._read.plan import Plan, make_plan
 from smartdata_ts._readings.arrow import text_array
-from smartdata_ts._steps import frame
+from smartdata_ts._steps import pipeline
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 
 HOUR = 3_600_000_000
@@ -38,7 +38,7 @@ def plan_of(store: sd.Store) -> Plan:
 def test_a_frame_of_several_series_is_of_one_chunk(store: sd.Store, reading_count_max: int) -> None:
     plan = plan_of(store)
     assert len(plan.blocks) > 5
-    found = list(frame.ranges(plan, reading_count_max))
+    found = list(pipeline.ranges(plan, reading_count_max))
     assert [first for first, _ in found] == [0, *(end for _, end in found[:-1])]
     assert found[-1][1] == 40
     for first, end in found:
@@ -56,7 +56,7 @@ def test_a_frame_may_be_of_as_many_chunks_as_there_is_room_for(
 ) -> None:
     plan = plan_of(store)
     ends = set(plan.chunk_ends().tolist())
-    found = list(frame.ranges(plan, reading_count_max, of_chunks=True))
+    found = list(pipeline.ranges(plan, reading_count_max, of_chunks=True))
     assert [first for first, _ in found] == [0, *(end for _, end in found[:-1])]
     assert found[-1][1] == 40
     for first, end in found:
@@ -79,11 +79,11 @@ def test_chunks_end_where_series_do_if_these_are_short(store: sd.Store) -> None:
 
 def test_chunks_that_overlap_are_not_cut_apart(store: sd.Store) -> None:
     store.write({"series": [f"m{k:02}" for k in range(40)], "time": [-HOUR] * 40, "value": [0.5] * 40})
-    assert list(frame.ranges(plan_of(store), 10_000)) == [(0, 40)]
+    assert list(pipeline.ranges(plan_of(store), 10_000)) == [(0, 40)]
 
 
 def test_what_is_in_several_chunks_is_read_as_one(store: sd.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame, "FRAME_READINGS", 400)
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", 400)
     sums = store.query().consumption().resample("1y", "sum").to_arrow()
     assert sums["series"].to_pylist() == [f"m{k:02}" for k in range(40)]
     assert sums["sum"].to_pylist() == [49.0 + k for k in range(40)]

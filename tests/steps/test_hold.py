@@ -8,7 +8,7 @@ import pytest
 from support.restored import restore
 
 import smartdata_ts as sd
-from smartdata_ts._steps import frame
+from smartdata_ts._steps import pipeline
 from smartdata_ts.errors import UsageError
 
 HOUR = 3_600_000_000
@@ -31,9 +31,9 @@ def expected_means(times, values, low, high, width, limit):
 
 @pytest.mark.parametrize("limit", [None, "2h"])
 @pytest.mark.parametrize("span", [(None, None), (100 * HOUR + 7, 180 * HOUR)])
-@pytest.mark.parametrize("frame_readings", [frame.FRAME_READINGS, 200])
+@pytest.mark.parametrize("frame_readings", [pipeline.FRAME_READINGS, 200])
 def test_levels_weigh_as_long_as_they_hold(tmp_path, monkeypatch, limit, span, frame_readings):
-    monkeypatch.setattr(frame, "FRAME_READINGS", frame_readings)
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", frame_readings)
     random = np.random.default_rng(9)
     with sd.open(tmp_path / "s") as store:
         series = {}

@@ -8,7 +8,7 @@ import pytest
 from support.register_town import HOUR, fill
 
 import smartdata_ts as sd
-from smartdata_ts._steps import buckets, frame
+from smartdata_ts._steps import buckets, pipeline
 from smartdata_ts._steps.registers import buckets as buckets_module
 from smartdata_ts.errors import CorruptChunkError
 from smartdata_ts.kernels.registers import blocks as registers_blocks
@@ -19,7 +19,7 @@ AGGREGATES = ("sum", "count", "min", "max", "completeness", "estimated_share")
 @pytest.mark.parametrize("seed", range(8))
 def test_the_same_as_of_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    monkeypatch.setattr(frame, "FRAME_READINGS", int(rng.choice([100, 100_000])))
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", int(rng.choice([100, 100_000])))
     with sd.open(tmp_path / "town.sdts") as store:
         fill(store, rng)
         if seed % 2:
@@ -58,7 +58,7 @@ def town_of_blocks(store: sd.Store) -> sd.Query:
 def test_blocks_are_not_turned_into_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with sd.open(tmp_path / "town.sdts") as store:
         amounts = town_of_blocks(store)
-        monkeypatch.setattr(frame, "_read", None)
+        monkeypatch.setattr(pipeline, "_read", None)
         assert amounts.resample("1d", "sum").to_arrow()["sum"].to_pylist() == [4.0] * 3
         assert amounts.resample("1d", "sum").aggregate("sum").to_arrow()["sum"].to_pylist() == [12.0]
         within = store.query(start="1969-12-31", end="1970-01-02").consumption()
@@ -103,7 +103,7 @@ def test_what_blocks_alone_do_not_tell_becomes_columns(
         found = amounts.resample("1d", names).to_arrow()
         assert found.num_rows == 3
         with monkeypatch.context() as patch:
-            patch.setattr(frame, "_read", None)
+            patch.setattr(pipeline, "_read", None)
             with pytest.raises(TypeError, match="not callable"):
                 amounts.resample("1d", names).to_arrow()
 

@@ -7,7 +7,7 @@ import pytest
 from support.register_town import HOUR, fill
 
 import smartdata_ts as sd
-from smartdata_ts._steps import buckets, frame
+from smartdata_ts._steps import buckets, pipeline
 from smartdata_ts._steps.registers import folds
 from smartdata_ts._steps.registers.buckets import RegisterBuckets
 from smartdata_ts._steps.registers.folds import RegisterFolds
@@ -26,7 +26,7 @@ def test_the_same_as_of_rows_of_every_series(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    monkeypatch.setattr(frame, "FRAME_READINGS", int(rng.choice([100, 500, 100_000])))
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", int(rng.choice([100, 500, 100_000])))
     monkeypatch.setattr(folds, "_PLACES_SIZE_MAX", int(rng.choice([1_000, 1_000_000])))
     with sd.open(tmp_path / "town.sdts") as store:
         fill(store, rng)

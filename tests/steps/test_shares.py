@@ -10,7 +10,7 @@ from support.restored import restore
 
 import smartdata_ts as sd
 from smartdata_ts._read import threads as threads_module
-from smartdata_ts._steps import frame, resample
+from smartdata_ts._steps import pipeline, resample
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts._time.instant import parse_instant
 
@@ -59,7 +59,7 @@ def write(store, rows, how):
 def store(request, tmp_path, monkeypatch):
     monkeypatch.setattr(threads_module, "_THREADS_FROM_READINGS", 1)
     monkeypatch.setattr(resample, "_SLICE_CELLS", 100)
-    monkeypatch.setattr(frame, "FRAME_READINGS", 3_000)
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", 3_000)
     with sd.open(tmp_path / "s") as store:
         for key, interval in SAID.items():
             store.describe(key, interval=interval)

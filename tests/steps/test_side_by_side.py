@@ -10,7 +10,7 @@ import pytest
 import smartdata_ts as sd
 from smartdata_ts._read import scan
 from smartdata_ts._read import threads as threads_module
-from smartdata_ts._steps import frame
+from smartdata_ts._steps import pipeline
 from smartdata_ts.errors import UsageError
 
 pl = pytest.importorskip("polars")
@@ -24,7 +24,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Four flows every hour or so, in two zones and none; a thermometer in each zone; in small batches."""
     monkeypatch.setattr(scan, "SLICE_READINGS", 500)
     monkeypatch.setattr(threads_module, "_THREADS_FROM_READINGS", 1)
-    monkeypatch.setattr(frame, "FRAME_READINGS", 500)
+    monkeypatch.setattr(pipeline, "FRAME_READINGS", 500)
     random = np.random.default_rng(8)
     with sd.open(tmp_path / "s") as store:
         for key, zone in ZONES.items():

@@ -13,7 +13,8 @@ from smartdata_ts._read.series_blocks import SeriesBlocks
 from smartdata_ts._steps.across import Across, Members, probability_of
 from smartdata_ts._steps.buckets import Reduce, clipped
 from smartdata_ts._steps.folding import Part, columns_of
-from smartdata_ts._steps.frame import Context, Frame, Step, to_batch
+from smartdata_ts._steps.frame import Context, Frame, Step
+from smartdata_ts._steps.pipeline import to_batch
 from smartdata_ts._steps.registers.buckets import RegisterBuckets
 from smartdata_ts.kernels.buckets import groups as kernel_groups
 from smartdata_ts.kernels.buckets import intervals as kernel_intervals
