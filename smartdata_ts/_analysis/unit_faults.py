@@ -8,17 +8,15 @@ is a question and no verdict: nothing is left out or changed.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._query import Query
 from smartdata_ts._readings.arrow import doubles_of, numbers_of
 from smartdata_ts._readings.columns import series_starts
 from smartdata_ts.errors import HistoryError, StoreError
-
-if TYPE_CHECKING:
-    from smartdata_ts._store import Store
 
 _RATIO_MIN, _RATIO_MAX = 250.0, 4000.0
 _DAY_US = 86_400_000_000
@@ -30,7 +28,24 @@ _TIME_MAX = 2**62  # beyond, times are wrong, and no span of days
 _Group = tuple[str | None, str, str | None]
 
 
-def notices(store: "Store", keys: Sequence[str], span: tuple[int, int], commit: int) -> tuple[str, ...]:
+class Store(Protocol):
+    """A store, as far as it is needed here."""
+
+    def series(self) -> pa.Table:
+        """One row a series: its key and what is known of it."""
+
+    def query(
+        self,
+        series: Sequence[str],
+        *,
+        start: np.datetime64,
+        end: np.datetime64,
+        as_of: int | None,
+    ) -> Query:
+        """The readings of some series within a span, as of a commit."""
+
+
+def notices(store: Store, keys: Sequence[str], span: tuple[int, int], commit: int) -> tuple[str, ...]:
     """What is suspect of the series that a commit gave readings within a span, in us, both ends inclusive."""
     if not keys or max(abs(span[0]), abs(span[1])) > _TIME_MAX:
         return ()
@@ -40,7 +55,7 @@ def notices(store: "Store", keys: Sequence[str], span: tuple[int, int], commit: 
         return ()
 
 
-def _found(store: "Store", keys: Sequence[str], span: tuple[int, int], commit: int) -> list[str]:
+def _found(store: Store, keys: Sequence[str], span: tuple[int, int], commit: int) -> list[str]:
     facts = {row["series"]: row for row in store.series().drop_columns("tags").to_pylist()}
     if commit == 1 and not any(facts[key]["unit"] for key in keys):
         return []  # there is neither a past nor a unit to go by
@@ -71,7 +86,7 @@ def _found(store: "Store", keys: Sequence[str], span: tuple[int, int], commit: i
 
 
 def _sizes(
-    store: "Store", keys: Sequence[str], span: tuple[int, int], registers: set[str], as_of: int | None = None
+    store: Store, keys: Sequence[str], span: tuple[int, int], registers: set[str], as_of: int | None = None
 ) -> dict[str, float]:
     """The size of every series that has one in a span: of those with other values than zero."""
     start, end = (np.datetime64(at, "us") for at in (span[0], span[1] + 1))
