@@ -20,6 +20,10 @@ __all__ = ["CHUNK_DIRECTORY", "Store", "open_store"]
 class Store(Writing, Zones, History, Upkeep):
     """A handle on a store; `smartdata_ts.open` makes one. Threads may share it, processes may not."""
 
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        """Pickle as a path, read only: what a query needs in another process."""
+        return open_store, (str(self._directory), "r")
+
 
 def open_store(
     path: str | os.PathLike[str],

@@ -138,9 +138,3 @@ class Handle:
 
     def __repr__(self) -> str:
         return f"<smartdata_ts.Store {str(self._directory)!r}, mode {self._mode!r}>"
-
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        """Pickle as a path, read only: what a query needs in another process."""
-        from smartdata_ts._store import open_store
-
-        return open_store, (str(self._directory), "r")
