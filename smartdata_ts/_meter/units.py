@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from smartdata_ts import _ucum
 from smartdata_ts.errors import DataError, UnitError
 from smartdata_ts.kernels.arrays import Float64Array
+
+from . import ucum
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,15 +117,15 @@ def checked_unit(where: str, text: str) -> str:
     Case is set right where that leaves no doubt: "mw" may be MW or mW. Raises DataError, which begins with
     `where` and names the nearest codes, for what is neither a code nor such a text.
     """
-    if text in UNITS or _ucum.is_code(text):
+    if text in UNITS or ucum.is_code(text):
         return text
-    plain = _ucum.plain(text)
-    if plain in UNITS or _ucum.is_code(plain):
+    plain = ucum.plain(text)
+    if plain in UNITS or ucum.is_code(plain):
         return plain
     folded = [code for code in UNITS if code.casefold() == plain.casefold()]
     is_one = len({UNITS[code].factor for code in folded}) == 1
     # A prefix's case is its meaning: milli or mega.
-    if len(plain) > 1 and is_one and (folded[0][0] == plain[0] or not _ucum.is_milli_or_mega(folded[0])):
+    if len(plain) > 1 and is_one and (folded[0][0] == plain[0] or not ucum.is_milli_or_mega(folded[0])):
         return folded[0]
     codes = {code.casefold(): code for code in UNITS}
     near = difflib.get_close_matches(plain.casefold(), codes, n=3, cutoff=0.5)

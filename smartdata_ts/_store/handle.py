@@ -5,10 +5,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from smartdata_ts._locks import KEPT, FileLock
 from smartdata_ts._read.history import check_commit
 from smartdata_ts._storage.catalog import CHUNK_DIRECTORY, INDEX_NAME, INDEX_USERS_PLACE, Catalog
 from smartdata_ts._storage.fork import check_process, fork_count
+from smartdata_ts._storage.locks import KEPT, FileLock
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts.errors import ClosedError, ReadOnlyError
 
@@ -109,7 +109,7 @@ class Handle:
     def _close_catalogs(self) -> None:
         """Close the connections; those of the last one who uses the store take its log away.
 
-        SQLite finds out who is the last by locks that a process may have lost (see `_locks`), and
+        SQLite finds out who is the last by locks that a process may have lost (see `_storage/locks.py`), and
         what others write into a log that is gone is lost. While the process has another connection, no
         log goes; and none goes with one for reading.
         """

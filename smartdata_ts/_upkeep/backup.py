@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from smartdata_ts._locks import FileLock
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import BACKUP, CHUNK_DIRECTORY, FILE_NAME, Catalog, State
+from smartdata_ts._storage.locks import FileLock
 from smartdata_ts.errors import StoreBusyError, StoreError, StoreFormatError, UsageError
 
 _PARTIAL = "partial"

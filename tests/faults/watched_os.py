@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from smartdata_ts import _locks
-from smartdata_ts._storage import disk
+from smartdata_ts._storage import disk, locks
 
 # What a hook is asked before: (number of the call, its name, its arguments). It may raise, or return a
 # replacement of the arguments.
@@ -67,7 +66,7 @@ def watched(before: Hook | None = None, after: Done | None = None) -> Iterator[W
     """Put hooks around all that `_storage/disk` asks of the system."""
     watch = Watch(before, after)
     names = {"os": CALLS, "pa": {"memory_map"}, "fcntl": {"flock", "fcntl"}}
-    places = [(disk, "os"), (disk, "pa"), (_locks, "os"), (_locks, "fcntl")]
+    places = [(disk, "os"), (disk, "pa"), (locks, "os"), (locks, "fcntl")]
     originals = [(module, name, getattr(module, name)) for module, name in places]
     try:
         for module, name, original in originals:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from pathlib import Path
 from typing import Any, TypeVar
 
-from smartdata_ts._locks import FileLock
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.fork import check_process, fork_count, leave_to_parent
+from smartdata_ts._storage.locks import FileLock
 from smartdata_ts.errors import (
     ClosedError,
     CorruptCatalogError,
@@ -52,7 +52,7 @@ class Connection:
     """One connection to a store's catalog; threads take turns.
 
     Writers of all processes take turns by two locks: SQLite's, and one of the store's own, which holds
-    where this process has lost SQLite's (see `_locks`).
+    where this process has lost SQLite's (see `_storage/locks.py`).
     """
 
     def __init__(
