@@ -70,6 +70,6 @@ def reading_batches(plan: Plan) -> Iterator[pa.RecordBatch]:
         )
 
     slices = list(slices_by_readings(plan, SLICE_READINGS))
-    for batch in in_order(run, slices, plan.reading_count):
+    for batch in in_order(run, slices, plan.reading_count, plan.snapshot.thread_count):
         if batch.num_rows:
             yield batch

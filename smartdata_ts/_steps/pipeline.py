@@ -60,7 +60,7 @@ def frame_batches(
     most = getattr(steps[0], "frame_scale", 1) * FRAME_READINGS
     size = min(most, max(FRAME_READINGS, plan.reading_count // _FRAMES_MIN))
     parts = ranges(plan, size, getattr(steps[0], "takes_chunks", False))
-    for result in in_order(run, parts, plan.reading_count):
+    for result in in_order(run, parts, plan.reading_count, plan.snapshot.thread_count):
         if result is not None:
             yield result
 

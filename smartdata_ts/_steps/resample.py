@@ -79,7 +79,7 @@ def resample_batches(
         return finish(batch) if batch.num_rows else None
 
     tasks = _tasks(_slices_by_cells(plan, calendar, keep_empty))
-    for result in in_order(run, tasks, plan.reading_count):
+    for result in in_order(run, tasks, plan.reading_count, plan.snapshot.thread_count):
         if result is not None:
             yield result
 

@@ -40,7 +40,8 @@ def steps_of(plan: Plan, intervals_us: list[int | None]) -> Int64Array:
             readings = read_slice(part, Slice(*positions, *span))
             return _usual_steps(readings.select(~np.isnan(readings.values)), positions[1] - positions[0])
 
-        steps[lacking] = np.concatenate([*in_order(run, ranges(part, FRAME_READINGS), part.reading_count)])
+        found = in_order(run, ranges(part, FRAME_READINGS), part.reading_count, part.snapshot.thread_count)
+        steps[lacking] = np.concatenate([*found])
     return steps
 
 

@@ -55,10 +55,11 @@ def unpack_head(blobs: tuple[bytes, ...]) -> Versions:
 
 
 class ChunkFiles:
-    """The open chunk files of a store, by name; safe for threads."""
+    """The open chunk files of a handle, by name, and how many threads work on them; safe for threads."""
 
-    def __init__(self, directory: Path, is_shared: bool = False) -> None:
+    def __init__(self, directory: Path, is_shared: bool = False, thread_count: int = 1) -> None:
         self.directory = directory
+        self.thread_count = thread_count
         self._is_shared = is_shared
         self._open: dict[str, ChunkFile] = {}
         self._lock = threading.Lock()
@@ -129,6 +130,11 @@ class Snapshot:
         self._files = files
         self.as_of = as_of  # None: nothing is known but the present
         self._left_out = left_out or LeftOut(frozenset(), {})
+
+    @property
+    def thread_count(self) -> int:
+        """On how many threads the handle reads."""
+        return self._files.thread_count
 
     @property
     def head(self) -> Readings:

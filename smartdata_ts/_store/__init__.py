@@ -4,7 +4,7 @@ import os
 import threading
 from pathlib import Path
 
-from smartdata_ts._arguments import flag, number, path_of, shown
+from smartdata_ts._arguments import flag, number, path_of, shown, whole_number
 from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import CHUNK_DIRECTORY, FILE_NAME, LOCK_NAME
 from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
@@ -15,6 +15,8 @@ from .writing import Writing
 from .zones import Zones
 
 __all__ = ["CHUNK_DIRECTORY", "Store", "open_store"]
+
+_THREADS_MAX = 8  # unless more are asked for: each holds up to a hundred megabytes while it writes
 
 
 class Store(Writing, Zones, History, Upkeep):
@@ -32,6 +34,7 @@ def open_store(
     durability: str = "full",
     shared_filesystem: bool | None = None,
     auto_compact: bool = True,
+    threads: int | None = None,
 ) -> "Store":
     """Open the store at `path`, a directory; creates it unless `mode` is "r".
 
@@ -47,6 +50,9 @@ def open_store(
     `shared_filesystem` is for a store on a network share. It belongs to the store: True or False creates
     it so, or makes it so (with mode "a", while no one else has it open), and None takes it as it is.
 
+    `threads` is how many a question or a write may use at once, by default as many as there are cores for
+    this process, at most eight. Small ones use none, and none is left running.
+
     >>> import smartdata_ts as sd, tempfile
     >>> with sd.open(tempfile.mkdtemp() + "/city.sdts") as store:
     ...     store.info().readings
@@ -59,6 +65,9 @@ def open_store(
     timeout_s = number("timeout_s", timeout_s, 0)
     shared_filesystem = None if shared_filesystem is None else flag("shared_filesystem", shared_filesystem)
     auto_compact = flag("auto_compact", auto_compact)
+    thread_count = (
+        min(_core_count(), _THREADS_MAX) if threads is None else whole_number("threads", threads, 1)
+    )
     directory = path_of("path", path)
     if mode == "r" and not disk.is_file(directory / FILE_NAME):
         raise StoreNotFoundError(f"{directory}: {_what_is_missing(directory)}")
@@ -67,7 +76,13 @@ def open_store(
     if mode == "a":
         _create_directory(directory)
     timeout_s = min(timeout_s, threading.TIMEOUT_MAX)  # of a lock; where it is infinite too
-    return Store(directory, mode, timeout_s, durability, shared_filesystem, auto_compact)
+    return Store(directory, mode, timeout_s, durability, shared_filesystem, auto_compact, thread_count)
+
+
+def _core_count() -> int:
+    """The cores that this process may use, which may be fewer than the machine has."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
 def _what_is_missing(directory: Path) -> str:

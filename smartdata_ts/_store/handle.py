@@ -27,6 +27,7 @@ class Handle:
         durability: str = "full",
         is_shared: bool | None = None,
         auto_compact: bool = True,
+        thread_count: int = 1,
     ) -> None:
         self._directory = directory
         self._mode = mode
@@ -47,7 +48,7 @@ class Handle:
             self._open_catalogs.append(self._catalog)
             self._users.share(timeout_s)
             self._kept_index = KEPT.keep(directory / INDEX_NAME, INDEX_USERS_PLACE)
-            self._files = ChunkFiles(directory / CHUNK_DIRECTORY, self._catalog.is_shared)
+            self._files = ChunkFiles(directory / CHUNK_DIRECTORY, self._catalog.is_shared, thread_count)
             if self._write_catalog is not None and self._write_catalog.erasures() is not None:
                 from smartdata_ts._upkeep.erase import finish_erasures
 

@@ -68,7 +68,7 @@ class LocalTimeResolver:
         self._windows = np.empty(0, np.int64)
         self._state = np.empty(0, np.int64)
 
-    def resolve(
+    def instants(
         self, series: Int32Array, local_us: Int64Array, final: bool = False
     ) -> tuple[Int64Array, UInt8Array]:
         """Return the UTC instant and the status of every row; the module's docstring has the rule.

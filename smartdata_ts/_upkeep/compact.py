@@ -48,7 +48,7 @@ class CompactReport:
 
 def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
     """Flush the head, fold every crowded partition, commit, and remove what was folded."""
-    with rewriting(catalog, files.directory) as output:
+    with rewriting(catalog, files) as output:
         state = catalog.state(with_history=True)
         before = state.chunks + state.history
         swept = _sweep(files, before)
@@ -77,7 +77,7 @@ def compact_newest(catalog: Catalog, files: ChunkFiles) -> int | None:
 
     Raises StoreBusyError at once where another writer is at work.
     """
-    with rewriting(catalog, files.directory, waits=False) as output:
+    with rewriting(catalog, files, waits=False) as output:
         state = catalog.state()
         crowds = [rows for rows in map(_newest, _by_partition(state.chunks)) if rows]
         gone = {row.name for rows in crowds for row in rows}

@@ -24,7 +24,7 @@ def delete(
     catalog: Catalog, files: ChunkFiles, ids: Int64Array, time_min: int, time_max: int, note: str | None
 ) -> DeleteReport:
     """Delete the readings of the series `ids`, which ascend, within [time_min, time_max]."""
-    with rewriting(catalog, files.directory) as output:
+    with rewriting(catalog, files) as output:
         state = catalog.state()
         keeps = catalog.keeps_history()
         floor = catalog.raise_history_floor()

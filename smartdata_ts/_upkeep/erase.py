@@ -42,7 +42,7 @@ class EraseReport:
 
 def erase(catalog: Catalog, files: ChunkFiles, ids: Int64Array) -> EraseReport:
     """Erase the series `ids`, which ascend."""
-    with rewriting(catalog, files.directory) as output:
+    with rewriting(catalog, files) as output:
         state = catalog.state(with_history=True)
         chunks = state.chunks + state.history
         count = 0

@@ -133,7 +133,7 @@ def _standing(state: State, files: ChunkFiles, task: _Task, floor: int) -> Itera
 
 def _apply(catalog: Catalog, files: ChunkFiles, task: _Task, tally: _Tally) -> None:
     """Do one task in a transaction of its own; none where there is nothing to do."""
-    with rewriting(catalog, files.directory) as output:
+    with rewriting(catalog, files) as output:
         state = catalog.state(with_history=True)
         floor = catalog.raise_history_floor()
         commit = state.commit + 1

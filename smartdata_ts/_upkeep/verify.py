@@ -19,8 +19,6 @@ from smartdata_ts._storage.chunk_file import ChunkFile, is_as_named
 from smartdata_ts._storage.snapshot import Blocks, ChunkFiles, unpack_head
 from smartdata_ts.errors import CorruptChunkError, StoreError
 
-_THREAD_COUNT = 2
-
 
 @dataclass(frozen=True)
 class VerifyReport:
@@ -45,7 +43,7 @@ def verify(catalog: Catalog, files: ChunkFiles, deep: bool) -> VerifyReport:
         state = catalog.state(with_history=True)
         head = unpack_head(state.head)
         rows = state.chunks + state.history
-        with ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-verify") as pool:
+        with ThreadPoolExecutor(files.thread_count, "smartdata_ts-verify") as pool:
             of_catalog = pool.submit(_of_catalog, catalog)
             are_as_named = list(pool.map(lambda row: _is_as_named(row, files), rows))
         problems += of_catalog.result()

@@ -7,7 +7,6 @@ readings carries easily and a month does not.
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -18,25 +17,24 @@ from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog, ChunkRow
 from smartdata_ts._storage.chunk_file import encode_chunk, name_chunk
 from smartdata_ts._storage.codec import Scratch
-from smartdata_ts._storage.snapshot import Snapshot
+from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts.kernels.arrays import Int32Array, Int64Array
 
 CHUNK_READINGS_MAX = 2_097_152
-_THREAD_COUNT = 2
-_PIECES_HELD = _THREAD_COUNT + 1  # of a million or two readings each: those being encoded, and the next
 
 
 class ChunkOutput:
     """Encodes sorted readings into chunk files; `finish` or `abandon` ends it, and its threads.
 
-    `keys_of` tells the keys of series ids, which stand in every chunk. With more `pieces_held`, threads wait
-    less, and more memory is taken.
+    `keys_of` gives the keys of series ids, which stand in every chunk. A piece has a million or two readings:
+    one is held for each thread, and as many `pieces_ahead`, so that threads wait less and memory grows.
     """
 
     def __init__(
-        self, directory: Path, keys_of: Callable[[Int64Array], list[str]], pieces_held: int = _PIECES_HELD
+        self, files: ChunkFiles, keys_of: Callable[[Int64Array], list[str]], pieces_ahead: int = 1
     ) -> None:
-        self._directory = directory
+        self._directory = files.directory
+        self._thread_count = files.thread_count
         self._keys_of = keys_of
         self._keys: dict[int, str] = {}
         self._count = 0
@@ -44,7 +42,7 @@ class ChunkOutput:
         self._pending: list[Future[ChunkRow]] = []
         self._rows: list[ChunkRow] = []
         self._pool: ThreadPoolExecutor | None = None
-        self._pieces_held = pieces_held
+        self._pieces_held = files.thread_count + pieces_ahead
         self._scratches: list[Scratch] = []  # of threads that are not at work
 
     def __len__(self) -> int:
@@ -73,7 +71,7 @@ class ChunkOutput:
 
     def _submit(self, encode: Callable[..., ChunkRow], *arguments: object) -> None:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(_THREAD_COUNT, "smartdata_ts-encode")
+            self._pool = ThreadPoolExecutor(self._thread_count, "smartdata_ts-encode")
         self._count += 1
         self._settle(self._pieces_held - 1)
         self._pending.append(self._pool.submit(encode, *arguments))
@@ -173,12 +171,12 @@ class ChunkOutput:
 
 
 @contextlib.contextmanager
-def rewriting(catalog: Catalog, directory: Path, waits: bool = True) -> Iterator[ChunkOutput]:
+def rewriting(catalog: Catalog, files: ChunkFiles, waits: bool = True) -> Iterator[ChunkOutput]:
     """A durable transaction, and the chunks that it makes: an exception undoes both.
 
     The block commits, or rolls back where there is nothing to do.
     """
-    output = ChunkOutput(directory, catalog.series_keys, pieces_held=_THREAD_COUNT)
+    output = ChunkOutput(files, catalog.series_keys, pieces_ahead=0)
     catalog.begin(must_be_durable=True, waits=waits)
     try:
         yield output

@@ -542,7 +542,7 @@ class LocalTimes:
 
     def _resolved(self, readings: Readings, final: bool) -> tuple[Readings, UInt8Array]:
         rows = concatenate([self._waiting, readings])
-        instants, status = self._resolver.resolve(rows.series, rows.times - (self._offset_us or 0), final)
+        instants, status = self._resolver.instants(rows.series, rows.times - (self._offset_us or 0), final)
         self._waiting = rows.select(status == PENDING)
         rows = Readings(rows.series, instants, rows.values, rows.qualities)
         return rows.select((status == OK) | (status == AMBIGUOUS)), status

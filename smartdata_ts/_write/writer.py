@@ -139,7 +139,7 @@ class Writer:
         self._rejects: list[tuple[Int64Array, npt.NDArray[np.uint8]]] = []
         self._locals: dict[str, LocalTimes] = {}
         self._time_notices = TimeNotices()
-        self._output = ChunkOutput(access.files.directory, access.catalog.series_keys)
+        self._output = ChunkOutput(access.files, access.catalog.series_keys)
 
     def _check_process(self) -> None:
         if self._made != fork_count():

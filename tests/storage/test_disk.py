@@ -18,7 +18,17 @@ PACKAGE = Path(smartdata_ts.__file__).parent
 ELSEWHERE = ("formats", "cli", "kernels")
 HOMES = ("_storage/disk.py", "_storage/locks.py")
 # What `os` has that is no file's.
-HARMLESS = {"PathLike", "getpid", "urandom", "fspath", "fsdecode", "fsencode", "cpu_count", "environ"}
+HARMLESS = {
+    "PathLike",
+    "getpid",
+    "urandom",
+    "fspath",
+    "fsdecode",
+    "fsencode",
+    "cpu_count",
+    "sched_getaffinity",
+    "environ",
+}
 HARMLESS |= {"register_at_fork"}
 OF_FILES = set(dir(Path)) - set(dir(PurePath)) - {*dir(str), "absolute", "group"}
 OF_FILES |= {"memory_map", "OSFile"}

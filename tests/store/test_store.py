@@ -534,7 +534,7 @@ def test_hourly_inflows_of_ten_districts(store: sd.Store) -> None:
     wall = pd.to_datetime(frame.iloc[:, 0], format="%d/%m/%Y %H:%M").to_numpy("M8[us]").view(np.int64)
     values = frame.iloc[:, 1:11].astype(float)
     series = np.zeros(wall.size, np.int32)
-    times, status = LocalTimeResolver("Europe/Rome").resolve(series, wall, final=True)
+    times, status = LocalTimeResolver("Europe/Rome").instants(series, wall, final=True)
     assert not status.any()
     for name in values:
         report = store.write(

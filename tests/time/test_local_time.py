@@ -47,7 +47,7 @@ def stamps(text: str, day: str = "2024-10-27") -> Int64Array:
 def passes(text: str, tz: str = "Europe/Oslo", day: str = "2024-10-27") -> str:
     """Resolve one series; say for each row the hours that it lies ahead of UTC, ? if ambiguous."""
     local_us = stamps(text, day)
-    utc_us, status = LocalTimeResolver(tz).resolve(np.zeros(local_us.size, np.int32), local_us, final=True)
+    utc_us, status = LocalTimeResolver(tz).instants(np.zeros(local_us.size, np.int32), local_us, final=True)
     offsets = (local_us - utc_us) / HOUR_US
     marks = {OK: "", AMBIGUOUS: "?", MISSING: "!"}
     return " ".join(f"{offset:g}{marks[int(code)]}" for offset, code in zip(offsets, status, strict=True))
@@ -127,7 +127,7 @@ def test_interleaved_series_do_not_disturb_each_other() -> None:
     first, second = stamps("00:00 01:00 02:00 02:00 03:00"), stamps("00:30 01:30 02:30 02:30 03:30")
     series = np.tile(codes(0, 1), 5)
     local_us = np.column_stack((first, second)).ravel()
-    utc_us, status = LocalTimeResolver("Europe/Oslo").resolve(series, local_us)
+    utc_us, status = LocalTimeResolver("Europe/Oslo").instants(series, local_us)
     assert not status.any()
     assert (np.diff(utc_us[series == 0]) == HOUR_US).all()
     assert (np.diff(utc_us[series == 1]) == HOUR_US).all()
@@ -153,7 +153,7 @@ def resolve_in_batches(
     for start, end in pairwise(cuts.tolist()):
         rows = np.concatenate([kept, np.arange(start, end)])
         is_last = end == series.size
-        utc_us[rows], status[rows] = resolver.resolve(series[rows], local_us[rows], final=is_last)
+        utc_us[rows], status[rows] = resolver.instants(series[rows], local_us[rows], final=is_last)
         kept = rows[status[rows] == PENDING]
     assert not kept.size
     return utc_us, status
@@ -212,7 +212,7 @@ def test_jitter_of_seconds_and_lost_rows_outside_of_the_hour_do_no_harm(tz: str,
     utc_us = (ticks + np.array(jitter) * SECOND_US)[is_kept].astype(np.int64)
     local_us = wall_times(tz, utc_us)
     resolver = LocalTimeResolver(tz)
-    resolved_us, status = resolver.resolve(np.zeros(utc_us.size, np.int32), local_us, final=True)
+    resolved_us, status = resolver.instants(np.zeros(utc_us.size, np.int32), local_us, final=True)
     assert resolved_us.tolist() == utc_us.tolist()
     assert not status.any()
 
@@ -258,7 +258,7 @@ def test_the_best_place_is_the_one_found_by_trying_all(
     rows = hour_us + np.array(inside) * MINUTE_US
     local_us = np.concatenate([before, rows, after])
     resolver = LocalTimeResolver("Europe/Oslo")
-    utc_us, status = resolver.resolve(np.zeros(local_us.size, np.int32), local_us, final=True)
+    utc_us, status = resolver.instants(np.zeros(local_us.size, np.int32), local_us, final=True)
     steps: list[int | None] = [int(step) for step in np.diff(rows)]
     steps = [int(rows[0] - before[-1]), *steps, int(after[0] - rows[-1]) if has_after else None]
     best = naive_places(steps, usual, HOUR_US)
@@ -292,11 +292,11 @@ def test_any_rows_resolve_to_instants_that_show_their_wall_time_however_cut(
 def test_rows_stay_pending_until_their_series_has_left_the_hour() -> None:
     resolver = LocalTimeResolver("Europe/Oslo")
     hourly = stamps("00:00 01:00 02:00")
-    assert resolver.resolve(codes(0, 0, 0), hourly)[1].tolist() == [OK, OK, PENDING]
+    assert resolver.instants(codes(0, 0, 0), hourly)[1].tolist() == [OK, OK, PENDING]
     # Given again with what follows; another series' rows settle nothing.
-    utc_us, status = resolver.resolve(codes(0, 1), stamps("02:00 03:00"))
+    utc_us, status = resolver.instants(codes(0, 1), stamps("02:00 03:00"))
     assert status.tolist() == [PENDING, OK]
-    utc_us, status = resolver.resolve(codes(0, 0, 0), stamps("02:00 02:00 03:00"))
+    utc_us, status = resolver.instants(codes(0, 0, 0), stamps("02:00 02:00 03:00"))
     assert status.tolist() == [OK, OK, OK]
     assert (np.diff(utc_us) == HOUR_US).all()
 
@@ -306,14 +306,14 @@ def test_what_is_kept_pending_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     resolver = LocalTimeResolver("Europe/Oslo")
     for size, expected in ((3, PENDING), (4, AMBIGUOUS)):
         local_us = np.full(size, stamps("02:30")[0])
-        assert (resolver.resolve(np.zeros(size, np.int32), local_us)[1] == expected).all()
+        assert (resolver.instants(np.zeros(size, np.int32), local_us)[1] == expected).all()
 
 
 def test_codes_may_grow_between_batches() -> None:
     resolver = LocalTimeResolver("Europe/Oslo")
     for code in (0, 5, 1000):
         local_us = stamps("00:00 01:00 02:00 02:00 03:00")
-        utc_us, status = resolver.resolve(np.full(5, code, np.int32), local_us)
+        utc_us, status = resolver.instants(np.full(5, code, np.int32), local_us)
         assert not status.any()
         assert (np.diff(utc_us) == HOUR_US).all()
 
@@ -323,19 +323,19 @@ def test_years_far_apart_and_wall_times_out_of_range_resolve() -> None:
         [stamps("12:00", day) for day in ("2024-07-01", "1899-01-01", "9999-12-31", "0001-01-01")]
         + [np.array([-(2**62), 2**62])]
     )
-    utc_us, status = LocalTimeResolver("Europe/Oslo").resolve(codes(0, 0, 0, 0, 0, 0), local_us)
+    utc_us, status = LocalTimeResolver("Europe/Oslo").instants(codes(0, 0, 0, 0, 0, 0), local_us)
     assert not status.any()
     assert (wall_times("Europe/Oslo", utc_us[:3]) == local_us[:3]).all()
 
 
 def test_a_batch_without_rows_is_no_trouble() -> None:
-    utc_us, status = LocalTimeResolver("UTC").resolve(codes(), np.empty(0, np.int64))
+    utc_us, status = LocalTimeResolver("UTC").instants(codes(), np.empty(0, np.int64))
     assert utc_us.size == status.size == 0
 
 
 def test_utc_is_left_as_it_is() -> None:
     local_us = stamps("02:00 02:15 02:00")
-    utc_us, status = LocalTimeResolver("UTC").resolve(codes(0, 0, 0), local_us)
+    utc_us, status = LocalTimeResolver("UTC").instants(codes(0, 0, 0), local_us)
     assert (utc_us == local_us).all()
     assert not status.any()
 
@@ -346,11 +346,11 @@ def test_arguments_that_cannot_be_right_are_refused() -> None:
     resolver = LocalTimeResolver("Europe/Oslo")
     local_us = stamps("02:00 02:15")
     with pytest.raises(UsageError, match="shape"):
-        resolver.resolve(codes(0), local_us)
+        resolver.instants(codes(0), local_us)
     with pytest.raises(UsageError, match="int32"):
-        resolver.resolve(np.zeros(2, np.int64), local_us)
+        resolver.instants(np.zeros(2, np.int64), local_us)
     with pytest.raises(UsageError, match="count from 0"):
-        resolver.resolve(codes(0, -1), local_us)
+        resolver.instants(codes(0, -1), local_us)
 
 
 def test_malformed_kernel_input_is_told() -> None:
@@ -389,7 +389,7 @@ def test_real_inflows_with_repeated_hours_are_exactly_hourly() -> None:
     texts = pa.array([row[0] for row in rows if row[0] is not None])
     times = pc.strptime(texts, format="%d/%m/%Y %H:%M", unit="us").cast(pa.int64())
     local_us = np.array(times, np.int64)
-    utc_us, status = LocalTimeResolver("Europe/Rome").resolve(
+    utc_us, status = LocalTimeResolver("Europe/Rome").instants(
         np.zeros(local_us.size, np.int32), local_us, final=True
     )
     assert local_us.size > 19_000
@@ -411,7 +411,7 @@ def test_real_meters_autumn_hour_is_told_apart_also_where_stamps_step_back() -> 
     series, local_us = series[is_near], local_us[is_near]
     is_in_hour = (hour_us <= local_us) & (local_us < hour_us + HOUR_US)
 
-    utc_us, status = LocalTimeResolver("Europe/Madrid").resolve(series, local_us, final=True)
+    utc_us, status = LocalTimeResolver("Europe/Madrid").instants(series, local_us, final=True)
 
     back_count, told_count = 0, 0
     for code in np.unique(series[is_in_hour]):

@@ -108,7 +108,7 @@ class TimeColumn:
                 f"{self._where}: times without offset: pass tz= with the zone that they are written"
                 " in, such as tz='Europe/Oslo', or tz='UTC'"
             )
-        utc, found = self._resolver.resolve(codes, times, final)
+        utc, found = self._resolver.instants(codes, times, final)
         if found.any():
             statuses[local[found == wall_clock.MISSING]] = text_status.MISSING_LOCAL_TIME
             statuses[local[found == wall_clock.PENDING]] = text_status.PENDING_TIME
@@ -144,5 +144,5 @@ class TimeColumn:
         instants = fixed_array(times[rows], pa.timestamp("us", self._tz))
         walls = pc.local_timestamp(instants).cast(pa.int64())
         resolver = wall_clock.LocalTimeResolver(self._tz)
-        starts[rows], _ = resolver.resolve(codes[rows], self._wall_starts(numbers_of(walls)), final=True)
+        starts[rows], _ = resolver.instants(codes[rows], self._wall_starts(numbers_of(walls)), final=True)
         return starts
