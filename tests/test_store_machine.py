@@ -1,6 +1,7 @@
 """Random lives of a store against a plain dict of readings: (series, time) -> (value's bits, quality)."""
 
 import math
+import os
 import shutil
 import struct
 import tempfile
@@ -23,7 +24,7 @@ from smartdata_ts._calendar import Calendar
 from smartdata_ts._chunk_output import year_of
 from smartdata_ts._steps import resample
 
-EXAMPLES = 60 if settings.get_current_profile_name() == "same" else 300
+EXAMPLES = 300 if os.environ.get("HYPOTHESIS_PROFILE") == "random" else 60
 HOUR = 3_600_000_000
 YEAR = 365 * 24 * HOUR
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
