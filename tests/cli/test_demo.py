@@ -33,7 +33,7 @@ def test_it_imports_what_it_generated(shown):
 
 def test_the_day_of_the_change_has_25_hours(shown):
     folder, out = shown
-    line = next(line for line in out.splitlines() if line.startswith("wm-0017   2025-10-26"))
+    line = next(line for line in out.splitlines() if line.split()[:2] == ["wm-0017", "2025-10-26"])
     assert line.split()[4] == "25"
     with sd.open(folder / "city.sdts", mode="r") as store:
         table = store.query("wm-0017").resample("1d", "count", tz="Europe/Oslo").to_arrow()

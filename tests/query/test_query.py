@@ -156,11 +156,10 @@ def test_whatever_reads_arrow_reads_a_query(store: sd.Store) -> None:
     assert frame.equals(query.to_polars())
     assert frame["value"].to_list() == expected["value"].to_pylist()
     assert frame.schema["time"] == pl.Datetime("us", "UTC")
-    counted = (
-        duckdb.connect()
-        .sql("select series, count(*), sum(value) from query group by all order by all")
-        .fetchall()
-    )
+    with duckdb.connect() as connection:
+        counted = connection.sql(
+            "select series, count(*), sum(value) from query group by all order by all"
+        ).fetchall()
     sums = expected.group_by("series").aggregate([("value", "count"), ("value", "sum")]).to_pydict()
     assert [row[:2] for row in counted] == list(zip(sums["series"], sums["value_count"], strict=True))
     assert [row[2] for row in counted] == pytest.approx(sums["value_sum"])

@@ -78,16 +78,13 @@ def loaded(
 def oracle(frame: pd.DataFrame, bucket: pd.Series) -> pd.DataFrame:
     """DuckDB's aggregates, over readings that are not NaN."""
     readings = frame.assign(bucket=bucket)[frame["value"].notna()]  # noqa: F841  read by name
-    return (
-        duckdb.connect()
-        .sql(
+    with duckdb.connect() as connection:
+        return connection.sql(
             "select series, bucket as time, count(*) as count, fsum(value) as sum, min(value) as min,"
             " max(value) as max, fsum(value) / count(*) as mean, arg_min(value, time) as first,"
             " arg_max(value, time) as last, stddev_samp(value) as std"
             " from readings group by all order by all"
-        )
-        .df()
-    )
+        ).df()
 
 
 def check(result: pa.Table, expected: pd.DataFrame) -> None:

@@ -1,6 +1,7 @@
 """Random lives of a store against a plain dict of readings: (series, time) -> (value's bits, quality)."""
 
 import math
+import os
 import shutil
 import struct
 import tempfile
@@ -26,7 +27,7 @@ from smartdata_ts._write import chunks as chunks_module
 from smartdata_ts._write import writer as writer_module
 from smartdata_ts._write.chunks import year_of
 
-EXAMPLES = 60 if settings.get_current_profile_name() == "same" else 300
+EXAMPLES = 300 if os.environ.get("HYPOTHESIS_PROFILE") == "random" else 60
 HOUR = 3_600_000_000
 YEAR = 365 * 24 * HOUR
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

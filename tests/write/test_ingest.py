@@ -63,7 +63,7 @@ def plain_arrow() -> pa.Table:
 
 def duckdb_relation() -> object:
     readings = plain_arrow()  # noqa: F841  read by name
-    return duckdb.connect().sql("select * from readings")
+    return duckdb.sql("select * from readings")
 
 
 def pandas_frame(unit: str, tz: str | None) -> pd.DataFrame:
