@@ -236,7 +236,9 @@ def test_json_lines_hold_every_number(tmp_path):
     path = tmp_path / "s.sdts"
     values = [1.5, float("nan"), float("inf"), float("-inf"), -0.0, 5e-324, 1e300]
     with sd.open(path) as store:
-        store.write({"series": 'quoted "å"\n', "time": list(range(7)), "value": values})
+        qualities = [7 if value != value else 0 for value in values]  # a NaN is kept where it says missing
+        columns = {"time": list(range(7)), "value": values, "quality": qualities}
+        store.write({"series": 'quoted "å"\n', **columns})
     lines = run("read", path, "--format", "jsonl", "--tz", "Europe/Oslo").out.splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["value"] for row in rows] == [1.5, "NaN", "Infinity", "-Infinity", -0.0, 5e-324, 1e300]
