@@ -55,7 +55,7 @@ class Dispatchers:
             self._of_key[key] = self.dispatcher_type(function, targetoptions=options)
             self._bind(function, kernel)
             if kernel.is_entry:
-                self._of_key[key].compile(kernel.signature)
+                self._of_key[key].compile(_types_of(kernel))
                 self._of_key[key].disable_compile()
         return self._of_key[key]
 
@@ -215,13 +215,16 @@ def _lowered(context: Any, library: _Library, kernel: "Kernel") -> Any:
     flags.nrt = True
     flags.release_gil = True
     flags.error_model = _OPTIONS["error_model"]
-    arguments = tuple(numba_type(kind) for _, kind in kernel.parameters)
     function = _dispatchers().bound(kernel)
     return compiler.compile_extra(
-        *(cpu_target.typing_context, context, function, arguments, None, flags),
+        *(cpu_target.typing_context, context, function, _types_of(kernel), None, flags),
         locals={},
         library=library,
     )
+
+
+def _types_of(kernel: "Kernel") -> tuple[Any, ...]:
+    return tuple(numba_type(kind) for _, kind in kernel.parameters)
 
 
 def _reference_counting(library: _Library) -> ir.Module:

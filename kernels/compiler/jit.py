@@ -1,8 +1,8 @@
 """The one place that knows how kernels are compiled and called.
 
 `@kernel` marks a function that Python enters: at most eight annotated parameters, each a contiguous
-array or a scalar; it returns a count or a status as an int, or a float. `@inner` marks a function
-that only kernels call: it may be generic over types and may return tuples.
+array, a scalar, or a record of them (`records.py`); it returns a count or a status as an int, or a float.
+`@inner` marks a function that only kernels call: it may be generic over types and may return tuples.
 
 Importing a kernel module compiles nothing. A kernel's first call in a process binds it to one of:
 
@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from .kernel import Kernel
+from .records import RecordKind
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -80,7 +81,7 @@ def _in_numba(kernel: Kernel) -> Callable[..., Any]:
 
     def call(*arguments: Any) -> Any:
         _check(kernel, arguments)
-        return dispatcher(*map(_writable, arguments))
+        return dispatcher(*map(_plain, arguments))
 
     return call
 
@@ -92,9 +93,19 @@ def _check(kernel: Kernel, arguments: tuple[Any, ...]) -> None:
     if len(arguments) != len(kernel.parameters):
         raise TypeError(f"{kernel.__name__}() takes {len(kernel.parameters)} arguments")
     for argument, (name, kind) in zip(arguments, kernel.parameters, strict=True):
-        item = kind.removesuffix("[::1]")
-        if kind != item and not _is_array_of(item, argument):
-            raise TypeError(f"{kernel.__name__}(): {name} must be a contiguous array of {item}")
+        if isinstance(kind, RecordKind):
+            if not isinstance(argument, tuple) or len(argument) != len(kind.fields):
+                raise TypeError(f"{kernel.__name__}(): {name} must be a record {kind.type.__name__}")
+            for item, (field, field_kind) in zip(argument, kind.fields, strict=True):
+                _check_array(kernel, item, f"{name}.{field}", field_kind)
+        else:
+            _check_array(kernel, argument, name, kind)
+
+
+def _check_array(kernel: Kernel, argument: Any, name: str, kind: str) -> None:
+    item = kind.removesuffix("[::1]")
+    if kind != item and not _is_array_of(item, argument):
+        raise TypeError(f"{kernel.__name__}(): {name} must be a contiguous array of {item}")
 
 
 def _is_array_of(item: str, argument: Any) -> bool:
@@ -110,6 +121,18 @@ def _is_array_of(item: str, argument: Any) -> bool:
 class _Alias:
     def __init__(self, interface: dict[str, Any]) -> None:
         self.__array_interface__ = interface
+
+
+def _plain(argument: Any) -> Any:
+    """Return an argument, or a record of them, as the types for which Numba has compiled the kernel."""
+    if isinstance(argument, tuple):
+        return argument._make(map(_plain_field, argument))  # type: ignore[attr-defined]
+    return _writable(argument)
+
+
+def _plain_field(item: Any) -> Any:
+    """Numba converts a scalar of NumPy's, but not within a record."""
+    return item.item() if isinstance(item, np.generic) else _writable(item)
 
 
 def _writable(argument: Any) -> Any:

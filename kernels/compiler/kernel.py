@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt16Array, UInt32Array, UInt64Array
+from .records import Kind, is_record, record_kind
 
 _NUMBA_TYPES = {
     Int64Array: "int64[::1]",
@@ -59,16 +60,24 @@ class Kernel:
         return self.call(*arguments)
 
 
-def _parameters(function: types.FunctionType) -> tuple[tuple[str, str], ...]:
-    """Return name and Numba type of each parameter."""
+def _parameters(function: types.FunctionType) -> tuple[tuple[str, Kind], ...]:
+    """Return name and kind of each parameter."""
     code = function.__code__
     parameters = []
     for name in code.co_varnames[: code.co_argcount]:
-        kind = _NUMBA_TYPES.get(function.__annotations__.get(name))  # type: ignore[arg-type]
+        kind = _kind_of(function.__annotations__.get(name))
         if kind is None:
             raise TypeError(
-                f"kernel {function.__qualname__}(): annotate {name} with int, float, bool or an "
-                "array type of arrays.py"
+                f"kernel {function.__qualname__}(): annotate {name} with int, float, bool, an array type of "
+                "arrays.py or a NamedTuple of them"
             )
         parameters.append((name, kind))
     return tuple(parameters)
+
+
+def _kind_of(annotation: object) -> Kind | None:
+    return record_kind(annotation, _field_kind_of) if is_record(annotation) else _field_kind_of(annotation)
+
+
+def _field_kind_of(annotation: object) -> str | None:
+    return _NUMBA_TYPES.get(annotation)  # type: ignore[call-overload]

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .records import is_record
+
 if TYPE_CHECKING:
     from .kernel import Kernel
 
-_MACHINERY = ("jit.py", "kernel.py", "compile.py", "entry.py", "link.py", "native.py")
+_MACHINERY = ("jit.py", "kernel.py", "records.py", "compile.py", "entry.py", "link.py", "native.py")
 _MODULES_ALLOWED = ("numpy", "math")
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None))
 _CPU_FACTS = (
@@ -97,6 +99,13 @@ def _value_facts(value: Any, place: str) -> Any:
         return tuple(_value_facts(item, place) for item in value)
     if isinstance(value, types.ModuleType) and value.__name__.split(".")[0] in _MODULES_ALLOWED:
         return ("module", value.__name__)
+    if is_record(value):
+        return (
+            "record",
+            value.__name__,
+            value._fields,
+            [str(kind) for kind in value.__annotations__.values()],
+        )
     if isinstance(value, type | types.BuiltinFunctionType | np.ufunc):
         module = getattr(value, "__module__", None) or "builtins"
         if module.split(".")[0] in (*_MODULES_ALLOWED, "builtins"):

@@ -37,6 +37,7 @@ def test_importing_kernels_loads_the_decorator_alone(package: KernelPackage) -> 
                 ".compiler",
                 ".compiler.jit",
                 ".compiler.kernel",
+                ".compiler.records",
                 ".sums",
             )
         ]
@@ -48,7 +49,10 @@ def test_a_warm_call_loads_neither_numba_nor_llvmlite(package: KernelPackage) ->
     assert "numba" in package.run(CALL + TELL)[0]
     _, heavy, own = package.run(CALL + TELL)[0].splitlines()
     assert heavy == "[]"
-    compiler = [f"compiler.{name}" for name in ("binding", "jit", "kernel", "key", "native", "object_cache")]
+    compiler = [
+        f"compiler.{name}"
+        for name in ("binding", "jit", "kernel", "key", "native", "object_cache", "records")
+    ]
     names = ("_callees", "arrays", "compiler", *compiler, "sums")
     assert own == str(["tiny.kernels", *(f"tiny.kernels.{name}" for name in names)])
 
