@@ -16,6 +16,7 @@ from smartdata_ts._storage import codec
 from smartdata_ts._storage.chunk_file import ChunkFile, encode_chunk
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts.kernels.buckets import cells as kernel_cells
+from smartdata_ts.kernels.buckets import growth as kernel_growth
 from smartdata_ts.kernels.buckets import reduce as kernel_reduce
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 from smartdata_ts.kernels.codec.checksum import digest_ranges
@@ -62,22 +63,26 @@ def test_encode_blocks(benchmark: BenchmarkFixture, readings: Readings, starts: 
 
 
 def test_read_blocks(benchmark: BenchmarkFixture, readings: Readings, chunk: ChunkFile) -> None:
-    span = np.empty(2 + codec.BLOCK_READINGS_MAX, np.int64)
-    span[:2] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-    columns = [np.empty(len(readings), kind) for kind in (np.int32, np.int64, np.float64, np.uint8)]
-    data, wanted = payloads(chunk)
-    count = benchmark(kernel_blocks.read_blocks, data, wanted, chunk.tables, span, *columns)
+    span = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
+    scratch = np.empty(codec.BLOCK_READINGS_MAX, np.int64)
+    slots, times, values, qualities = (
+        np.empty(len(readings), kind) for kind in (np.int32, np.int64, np.float64, np.uint8)
+    )
+    columns = kernel_blocks.ReadingColumns(times, values, qualities)
+    encoded = kernel_blocks.EncodedBlocks(*payloads(chunk), chunk.tables)
+    count = benchmark(kernel_blocks.read_blocks, encoded, *span, scratch, slots, columns)
     assert count == len(readings)
 
 
 def test_reduce_blocks_by_day(benchmark: BenchmarkFixture, readings: Readings, chunk: ChunkFile) -> None:
     edges = Calendar.parse("1d").edges(int(readings.times.min()), int(readings.times.max()) + 1)
-    control = np.zeros(kernel_reduce.CONTROL_FIELDS + 2 * codec.BLOCK_READINGS_MAX, np.int64)
-    control[:2] = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-    values = np.empty(codec.BLOCK_READINGS_MAX)
+    always = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
+    wanted = kernel_growth.Wanted(*always, squares=False, sums=True)
+    times, mantissas = np.empty((2, codec.BLOCK_READINGS_MAX), np.int64)
+    room = kernel_growth.Room(times, mantissas, np.empty(codec.BLOCK_READINGS_MAX))
     cells = np.zeros(METERS * (edges.size - 1) * kernel_cells.CELL_FIELDS)
-    data, wanted = payloads(chunk)
-    count = benchmark(kernel_reduce.reduce_blocks, data, wanted, chunk.tables, edges, control, values, cells)
+    encoded = kernel_blocks.EncodedBlocks(*payloads(chunk), chunk.tables)
+    count = benchmark(kernel_reduce.reduce_blocks, encoded, edges, wanted, room, cells)
     assert count == len(readings)
 
 

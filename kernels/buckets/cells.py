@@ -4,6 +4,8 @@ A cell is one series' bucket: CELL_FIELDS words, doubles but for the times of it
 the scale. It is zeroed before the first reading. Cells merge, so that readings may come in any order.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array
@@ -24,13 +26,6 @@ CELL_LAST_TIME = 9
 CELL_SCALE = 10  # an int64: 1 + e where CELL_SUM is the int64 m of m / 10^e, 0 where it is a double
 CELL_FIELDS = 11
 
-# What `options` hold before the aggregates.
-EMIT_KEEP_EMPTY = 0
-EMIT_ROW = 1
-EMIT_SLOT = 2
-EMIT_FIELDS = 3
-
-
 AGGREGATE_COUNT = 0
 AGGREGATE_SUM = 1
 AGGREGATE_MIN = 2
@@ -39,6 +34,17 @@ AGGREGATE_MEAN = 4
 AGGREGATE_FIRST = 5
 AGGREGATE_LAST = 6
 AGGREGATE_STD = 7
+
+
+class AggregateSink(NamedTuple):
+    """Where rows of aggregates go: a row each slot and bucket, as many as `slots` has room for."""
+
+    slots: Int32Array  # of each row
+    starts: Int64Array  # us, of each row's bucket
+    columns: Float64Array  # aggregates x room; a count is an int64
+    aggregates: Int64Array  # AGGREGATE_COUNT to AGGREGATE_STD, one a column
+    first_slot: int  # the slot that a row of slot 0 has
+    keep_empty: bool  # whether a bucket without readings has a row too
 
 
 @inner
@@ -121,43 +127,37 @@ def _sum_of(cell):
 def emit_cells(
     cells: Float64Array,
     edges: Int64Array,
-    options: Int64Array,
-    slots: Int32Array,
-    columns: Float64Array,
+    sink: AggregateSink,
+    row: int,
 ) -> int:
     """Write one row a cell that has readings, or every cell, and zero the cells for their next use.
 
-    `cells` are series x buckets. `options` hold the EMIT_ fields (whether to keep empty cells, the first row
-    and slot to write), then the aggregates. A row is a slot and, in `columns`, its bucket's start (an int64),
-    and each aggregate: a double, or an int64 for a count. An empty cell has count 0 and NaN for the rest.
-    Returns the row behind the last one written.
+    `cells` are series x buckets, `row` is the first one to write. An empty cell has count 0 and NaN for the
+    rest. Returns the next free row.
     """
-    row = options[EMIT_ROW]
     slot_size = CELL_FIELDS * (edges.size - 1)
     for slot in range(cells.size // slot_size):
         own = cells[slot * slot_size : (slot + 1) * slot_size]
-        row = emit_slot(own, edges, options, (options[EMIT_SLOT] + slot, row), slots, columns)
+        row = emit_slot(own, edges, slot, row, sink)
     return row
 
 
 @inner
-def emit_slot(cells, edges, options, at, slots, columns):
-    """Write a slot's rows from one on, and zero its cells; `at` is both. Returns the row behind."""
-    slot, row = at
-    aggregate_count = options.size - EMIT_FIELDS
-    room = columns.size // (1 + aggregate_count)
-    keep_empty = options[EMIT_KEEP_EMPTY] != 0
-    starts = columns[:room].view(np.int64)
+def emit_slot(cells, edges, slot, row, sink):
+    """Write a slot's rows from one on, and zero its cells; return the next free row."""
+    slots, starts, keep_empty = sink.slots, sink.starts, sink.keep_empty
+    room = starts.size
+    row_slot = sink.first_slot + slot
     behind = row
     for bucket in range(edges.size - 1):
         if cells[bucket * CELL_FIELDS + CELL_COUNT] != 0.0 or keep_empty:
-            slots[behind] = slot
+            slots[behind] = row_slot
             starts[behind] = edges[bucket]
             behind += 1
     # Column by column: the cells stay in the first-level cache meanwhile.
-    for k in range(aggregate_count):
-        column = columns[(1 + k) * room + row : (1 + k) * room + behind]
-        _emit_column(cells, options[EMIT_FIELDS + k], keep_empty, column)
+    for k in range(sink.aggregates.size):
+        column = sink.columns[k * room + row : k * room + behind]
+        _emit_column(cells, sink.aggregates[k], keep_empty, column)
     cells[:] = 0.0
     return behind
 

@@ -3,12 +3,13 @@
 Of what never falls, the first reading of a bucket is its least, the last its greatest, so that a bucket is
 four integers: how many readings, the sum of their mantissas, the first and the last. `growth` has
 GROWTH_FIELDS x buckets of them, zeroed before the first block. The blocks of a slot come in order of time.
-
-What has been added so far is told by `grown`: (exponent, first bucket, last bucket, first time, last time).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
+from ..arrays import Float64Array, Int64Array
 from ..codec.blocks import COUNT
 from ..codec.lines import (
     LINE_FIELDS,
@@ -31,7 +32,6 @@ from .cells import (
     AGGREGATE_MIN,
     AGGREGATE_SUM,
     CELL_FIELDS,
-    EMIT_FIELDS,
     add_decimal,
     merge_run,
 )
@@ -39,22 +39,48 @@ from .cells import (
 GROWTH_COUNT, GROWTH_TOTAL, GROWTH_FIRST, GROWTH_LAST = range(4)
 GROWTH_FIELDS = 4
 
-# What `control` begins with: of which times readings count.
-SPAN_TIME_MIN = 0
-SPAN_TIME_MAX = 1
 
-NO_GROWTH = (-1, 0, -1, np.int64(0), np.int64(0))
+class Room(NamedTuple):
+    """Scratch for the largest block."""
+
+    times: Int64Array  # or its lines
+    mantissas: Int64Array  # or its tokens
+    values: Float64Array
+
+
+class Wanted(NamedTuple):
+    """Which readings count, and what is wanted of them."""
+
+    time_min: int  # us; those of earlier readings do not count
+    time_max: int  # us; nor do those of later ones
+    squares: bool  # the squared deviations from the mean
+    sums: bool  # the sum, or something that is made of it
+
+
+class Grown(NamedTuple):
+    """What has been added to a slot's growth so far."""
+
+    exponent: int  # of the mantissas; -1 where nothing has been added
+    first_bucket: int
+    last_bucket: int
+    first_time: int  # us, of the first reading
+    last_time: int  # us, of the last reading
 
 
 @inner
-def add_growth(data, descriptor, tables, columns, edges, control, grown, growth):
+def no_growth():
+    """Return what is grown before the first block."""
+    return Grown(np.int64(-1), np.int64(0), np.int64(-1), np.int64(0), np.int64(0))
+
+
+@inner
+def add_growth(data, descriptor, tables, room, edges, wanted, grown, growth):
     """Add a block; return what is grown then, and whether it could be added: else nothing has changed.
 
     It can where its times are lines within the span, and its values decimals that never fall, with as many
     digits as those before.
     """
-    for_lines, for_tokens, _ = columns
-    exponent, first_bucket, last_bucket, first_time, last = grown
+    for_lines, for_tokens = room.times, room.mantissas
     count = descriptor[COUNT]
     if 8 * for_tokens.size < count + TOKENS_SLACK:
         return grown, False
@@ -63,31 +89,33 @@ def add_growth(data, descriptor, tables, columns, edges, control, grown, growth)
         return grown, False
     lines = for_lines[: (line_count + 1) * LINE_FIELDS]
     begin, end = lines[LINE_TIME], last_time(lines[:-LINE_FIELDS], step, count)
-    if begin < max(control[SPAN_TIME_MIN], edges[0]):
+    if begin < max(wanted.time_min, edges[0]):
         return grown, False
-    if end > control[SPAN_TIME_MAX] or end >= edges[edges.size - 1]:
+    if end > wanted.time_max or end >= edges[edges.size - 1]:
         return grown, False
     tokens = for_tokens.view(np.uint8)
     steps = open_steps(data, descriptor, tables, tokens[:count])
     if not grows(steps, tokens[:count]):
         return grown, False
-    own_exponent, start, base, unit = steps
-    if exponent < 0:
+    first_bucket, last_bucket, first_time = grown.first_bucket, grown.last_bucket, grown.first_time
+    if grown.exponent < 0:
         first_bucket, first_time = bucket_at(edges, begin, 0), begin
         last_bucket = first_bucket
     elif (
-        exponent != own_exponent or begin <= last or not _goes_on(growth, last_bucket, steps, tokens[:count])
+        grown.exponent != steps.exponent
+        or begin <= grown.last_time
+        or not _goes_on(growth, last_bucket, steps, tokens[:count])
     ):
         return grown, False
     bucket = bucket_at(edges, begin, last_bucket)
-    last_bucket = _add_lines((lines, step), tokens, count, (start, base, unit), edges, bucket, growth)
-    return (own_exponent, first_bucket, last_bucket, first_time, end), True
+    last_bucket = _add_lines(lines, step, tokens, count, steps, edges, bucket, growth)
+    return Grown(steps.exponent, first_bucket, last_bucket, first_time, end), True
 
 
 @inner
 def _goes_on(growth, bucket, steps, tokens):
     """Whether the block's readings are no less than the bucket's, and all surely sum up within an int64."""
-    _, start, base, unit = steps
+    start, base, unit = steps.start, steps.base, steps.unit
     bucket_count = growth.size // GROWTH_FIELDS
     first = growth[GROWTH_FIRST * bucket_count + bucket]
     greatest = max(abs(first), abs(start + tokens.size * (base + 255 * unit)))
@@ -100,8 +128,8 @@ def _goes_on(growth, bucket, steps, tokens):
 @inner
 def grows(steps, tokens):
     """Whether mantissas never fall, and neither they nor the sums of a block's wrap."""
-    exponent, start, base, unit = steps
-    if exponent < 0 or not (0 <= unit < 1 << 20 and -(1 << 30) < base < 1 << 30):
+    start, base, unit = steps.start, steps.base, steps.unit
+    if steps.exponent < 0 or not (0 <= unit < 1 << 20 and -(1 << 30) < base < 1 << 30):
         return False
     if base + unit * least_token(tokens) < 0 or start <= -EXACT_MANTISSA_MAX:
         return False
@@ -109,10 +137,9 @@ def grows(steps, tokens):
 
 
 @inner
-def _add_lines(timed, tokens, count, steps, edges, bucket, growth):
+def _add_lines(lines, step, tokens, count, steps, edges, bucket, growth):
     """Cut lines, of which the first begins in `bucket`, at the edges; return the last bucket."""
-    lines, step = timed
-    value, base, unit = steps
+    value, base, unit = steps.start, steps.base, steps.unit
     bucket_count = edges.size - 1
     counts = growth[GROWTH_COUNT * bucket_count : (GROWTH_COUNT + 1) * bucket_count]
     totals = growth[GROWTH_TOTAL * bucket_count : (GROWTH_TOTAL + 1) * bucket_count]
@@ -152,10 +179,11 @@ def _add_lines(timed, tokens, count, steps, edges, bucket, growth):
 def merge_growth(grown, edges, growth, cells):
     """Merge what is grown into a slot's cells, and zero it for its next use.
 
-    A bucket's first and last reading are told by its edges, and by the first and last of all: whatever else
-    reaches into it came before or behind all of these.
+    A bucket's edges and the first and last reading of all say when its own first and last are: whatever else
+    reaches into it came before or after all of these.
     """
-    exponent, first_bucket, last_bucket, first_time, last_time = grown
+    exponent, first_bucket, last_bucket = grown.exponent, grown.first_bucket, grown.last_bucket
+    first_time, last_time = grown.first_time, grown.last_time
     bucket_count = edges.size - 1
     for bucket in range(first_bucket, last_bucket + 1):
         count = growth[GROWTH_COUNT * bucket_count + bucket]
@@ -182,14 +210,12 @@ def _forget(growth, first_bucket, last_bucket):
 
 
 @inner
-def emit_growth(grown, growth, edges, options, at, slots, columns):
-    """Write a slot's rows from one on, as emit_slot would, and zero the growth. Returns the row behind."""
-    slot, row = at
-    exponent, first_bucket, last_bucket, _, _ = grown
-    aggregate_count = options.size - EMIT_FIELDS
-    room = columns.size // (1 + aggregate_count)
-    starts = columns[:room].view(np.int64)[row:]
-    of_slot = slots[row:]
+def emit_growth(grown, growth, edges, slot, row, sink):
+    """Write a slot's rows from one on, as emit_slot would, and zero the growth; return the next free row."""
+    exponent, first_bucket, last_bucket = grown.exponent, grown.first_bucket, grown.last_bucket
+    starts, of_slot = sink.starts[row:], sink.slots[row:]
+    row_slot = sink.first_slot + slot
+    room = sink.starts.size
     bucket_count = edges.size - 1
     behind = first_bucket
     # Buckets that have readings move to the front of the others; mostly all have.
@@ -199,13 +225,13 @@ def emit_growth(grown, growth, edges, options, at, slots, columns):
         if behind != bucket:
             for field in range(GROWTH_FIELDS):
                 growth[field * bucket_count + behind] = growth[field * bucket_count + bucket]
-        of_slot[behind - first_bucket] = slot
+        of_slot[behind - first_bucket] = row_slot
         starts[behind - first_bucket] = edges[bucket]
         behind += 1
     row_count = behind - first_bucket
-    for k in range(aggregate_count):
-        column = columns[(1 + k) * room + row : (1 + k) * room + row + row_count]
-        _emit_column(growth, first_bucket, exponent, options[EMIT_FIELDS + k], column)
+    for k in range(sink.aggregates.size):
+        column = sink.columns[k * room + row : k * room + row + row_count]
+        _emit_column(growth, first_bucket, exponent, sink.aggregates[k], column)
     _forget(growth, first_bucket, last_bucket)
     return row + row_count
 

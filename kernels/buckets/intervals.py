@@ -3,11 +3,13 @@
 Shares are differences of the amount interpolated at the edges, so that they telescope to the whole.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..arrays import Float64Array, Int64Array, UInt8Array
 from ..compiler.jit import inner, kernel
-from ..numbers.search import bucket_of
+from ..numbers.search import are_bounds, bucket_of
 from ..numbers.sums import two_sum
 from ..quality import is_estimate
 from ..status import MALFORMED
@@ -25,64 +27,87 @@ CELL_FIELDS = 7
 EMIT_SUM, EMIT_COUNT, EMIT_MIN, EMIT_MAX, EMIT_COVERED, EMIT_ESTIMATED = range(6)
 EMIT_FIELDS = 6
 
-# What `control` holds before the room for places.
-KEEP_EMPTY = 0
-REDUCE_FIELDS = 1 + EMIT_FIELDS
+
+class Intervals(NamedTuple):
+    """Intervals with amounts, by start."""
+
+    starts: Int64Array  # us
+    ends: Int64Array  # us, not within the interval
+    amounts: Float64Array  # NaN is none
+    qualities: UInt8Array  # codes
+
+
+class RowSink(NamedTuple):
+    """Where rows go: a row each slot and bucket, as many as `slots` has room for."""
+
+    slots: Int64Array  # of each row
+    buckets: Int64Array  # of each row, by number
+    columns: Float64Array  # columns x room
+    fields: Int64Array  # which column each of EMIT_SUM to EMIT_ESTIMATED goes to, or -1
+    keep_empty: bool  # whether a bucket without a part of an amount has a row too
+
+
+@inner
+def intervals_within(intervals, first, end):
+    """Return some of the intervals, by number."""
+    return Intervals(
+        intervals.starts[first:end],
+        intervals.ends[first:end],
+        intervals.amounts[first:end],
+        intervals.qualities[first:end],
+    )
 
 
 @kernel
 def reduce_intervals(
     bounds: Int64Array,
-    starts: Int64Array,
-    ends: Int64Array,
-    values: Float64Array,
-    qualities: UInt8Array,
+    intervals: Intervals,
     edges: Int64Array,
-    control: Int64Array,
-    columns: Float64Array,
+    cells: Float64Array,
+    sink: RowSink,
 ) -> int:
     """Add up every slot's intervals over the buckets between `edges`, in proportion to time.
 
-    Slot k has the rows bounds[k] to bounds[k + 1], by start. Shares are differences of the amount
-    interpolated at the edges, so that they telescope to the whole. NaN is no amount; what lies outside of
-    the edges, which strictly increase, is left out. One row a bucket that has a part of an amount, or every
-    bucket where control[KEEP_EMPTY]. `control`: KEEP_EMPTY, then which column each of the fields EMIT_SUM to
-    EMIT_ESTIMATED goes to, or -1, then room for each row's slot, and for each row's bucket. `columns`: one
-    slot's cells, then the columns, each of room for all rows. Returns the row count, or MALFORMED.
+    Slot k has the intervals bounds[k] to bounds[k + 1], by start. Shares are differences of the amount
+    interpolated at the edges, so that they telescope to the whole. What lies outside of the edges, which
+    strictly increase, is left out. `cells` is scratch, buckets x CELL_FIELDS. Returns the row count, or
+    MALFORMED.
     """
-    if not has_room(edges, control, columns) or not _are_intervals(bounds, starts, ends, values, qualities):
+    if not has_room(edges, sink) or cells.size < (edges.size - 1) * CELL_FIELDS:
         return MALFORMED
-    wants_estimates = control[1 + EMIT_ESTIMATED] >= 0
-    cells = columns[: (edges.size - 1) * CELL_FIELDS]
+    if not _are_intervals(bounds, intervals):
+        return MALFORMED
+    wants_estimates = sink.fields[EMIT_ESTIMATED] >= 0
+    cells = cells[: (edges.size - 1) * CELL_FIELDS]
     row = 0
     for slot in range(bounds.size - 1):
         cells[:] = 0.0
-        first, end = bounds[slot], bounds[slot + 1]
-        rows = (starts[first:end], ends[first:end], values[first:end], qualities[first:end])
-        low, high = _add_rows(rows, edges, wants_estimates, cells, edges.size, -1)
-        row = _emit_slot(cells, low, high, slot, control, row, columns)
+        own = intervals_within(intervals, bounds[slot], bounds[slot + 1])
+        low, high = _add_intervals(own, edges, wants_estimates, cells)
+        row = _emit_slot(cells, low, high, slot, row, sink)
         if row == MALFORMED:
             return MALFORMED
     return row
 
 
 @inner
-def has_room(edges, control, columns):
-    """Whether there is room for a slot's cells, and all columns."""
-    room = (control.size - REDUCE_FIELDS) // 2
-    cell_size = (edges.size - 1) * CELL_FIELDS
-    if edges.size < 2 or room < 0:
+def has_room(edges, sink):
+    """Return whether all columns have room for as many rows as there may be."""
+    room = sink.slots.size
+    if edges.size < 2 or sink.buckets.size < room or sink.fields.size != EMIT_FIELDS:
         return False
     for field in range(EMIT_FIELDS):
-        if cell_size + (control[1 + field] + 1) * room > columns.size:
+        if (sink.fields[field] + 1) * room > sink.columns.size:
             return False
     return True
 
 
 @inner
-def _add_rows(rows, edges, wants_estimates, cells, low, high):
-    """Add a slot's intervals to its cells, of which low to high have something then."""
-    starts, ends, amounts, qualities = rows
+def _add_intervals(intervals, edges, wants_estimates, cells):
+    """Add a slot's intervals to its cells; return the first and the last bucket that have something then."""
+    starts, ends = intervals.starts, intervals.ends
+    amounts, qualities = intervals.amounts, intervals.qualities
+    low, high = edges.size, -1
     bucket = 0
     i = 0
     while i < starts.size:
@@ -92,7 +117,7 @@ def _add_rows(rows, edges, wants_estimates, cells, low, high):
         bucket = bucket_of(edges, starts[i], bucket)
         low = min(low, max(bucket, 0))
         if bucket >= 0 and ends[i] <= edges[bucket + 1]:
-            run = (starts[i:], ends[i:], amounts[i:], qualities[i:])
+            run = intervals_within(intervals, i, starts.size)
             cell = cells[bucket * CELL_FIELDS : (bucket + 1) * CELL_FIELDS]
             i += _add_within(run, edges[bucket], edges[bucket + 1], wants_estimates, cell)
             high = max(high, bucket)
@@ -103,18 +128,15 @@ def _add_rows(rows, edges, wants_estimates, cells, low, high):
 
 
 @inner
-def _add_within(rows, edge, next_edge, wants_estimates, cell):
-    """Add the first rows, up to one that leaves the bucket, to its cell, as _split would; their count.
+def _add_within(intervals, edge, next_edge, wants_estimates, cell):
+    """Add the first intervals, up to one that leaves the bucket, to its cell, as _split would; their count.
 
     The cell's fields are kept apart meanwhile: sums in memory cost twice the time.
     """
-    starts, ends, amounts, qualities = rows
-    total, lost, covered, estimated = (
-        cell[CELL_SUM],
-        cell[CELL_LOST],
-        cell[CELL_COVERED],
-        cell[CELL_ESTIMATED],
-    )
+    starts, ends = intervals.starts, intervals.ends
+    amounts, qualities = intervals.amounts, intervals.qualities
+    total, lost = cell[CELL_SUM], cell[CELL_LOST]
+    covered, estimated = cell[CELL_COVERED], cell[CELL_ESTIMATED]
     begun = cell[CELL_COUNT]
     low = cell[CELL_MIN] if begun > 0 else np.inf
     high = cell[CELL_MAX] if begun > 0 else -np.inf
@@ -131,26 +153,20 @@ def _add_within(rows, edge, next_edge, wants_estimates, cell):
             if wants_estimates and is_estimate(qualities[i]):
                 estimated += ends[i] - starts[i]
         i += 1
-    cell[CELL_SUM], cell[CELL_LOST], cell[CELL_COVERED], cell[CELL_ESTIMATED] = (
-        total,
-        lost,
-        covered,
-        estimated,
-    )
+    cell[CELL_SUM], cell[CELL_LOST] = total, lost
+    cell[CELL_COVERED], cell[CELL_ESTIMATED] = covered, estimated
     cell[CELL_COUNT], cell[CELL_MIN], cell[CELL_MAX] = begun, low, high
     return i
 
 
 @inner
-def _are_intervals(bounds, starts, ends, values, qualities):
+def _are_intervals(bounds, intervals):
+    starts, ends = intervals.starts, intervals.ends
     count = starts.size
-    if ends.size != count or values.size != count or qualities.size != count:
+    if ends.size != count or intervals.amounts.size != count or intervals.qualities.size != count:
         return False
-    if bounds.size < 1 or bounds[0] < 0 or bounds[bounds.size - 1] > count:
+    if not are_bounds(bounds, count):
         return False
-    for slot in range(bounds.size - 1):
-        if bounds[slot] > bounds[slot + 1]:
-            return False
     for i in range(count):
         if starts[i] >= ends[i]:
             return False
@@ -158,36 +174,36 @@ def _are_intervals(bounds, starts, ends, values, qualities):
 
 
 @inner
-def _emit_slot(cells, low, high, slot, control, row, columns):
-    """Write a row for each of a slot's cells that is to have one; returns the row behind, or MALFORMED."""
-    room = (control.size - REDUCE_FIELDS) // 2
-    if control[KEEP_EMPTY] != 0:
+def _emit_slot(cells, low, high, slot, row, sink):
+    """Write a row for each of a slot's cells that is to have one; return the next free row, or MALFORMED."""
+    if sink.keep_empty:
         low, high = 0, cells.size // CELL_FIELDS - 1
-    if row + max(high - low + 1, 0) > room:
+    if row + max(high - low + 1, 0) > sink.slots.size:
         return MALFORMED
     for bucket in range(low, high + 1):
         cell = cells[bucket * CELL_FIELDS : (bucket + 1) * CELL_FIELDS]
-        if cell[CELL_COVERED] > 0 or control[KEEP_EMPTY] != 0:
-            control[REDUCE_FIELDS + row] = slot
-            control[REDUCE_FIELDS + room + row] = bucket
-            _emit(cell, control, room, row, columns[cells.size :])
+        if cell[CELL_COVERED] > 0 or sink.keep_empty:
+            sink.slots[row] = slot
+            sink.buckets[row] = bucket
+            _emit(cell, row, sink)
             row += 1
     return row
 
 
 @inner
-def _emit(cell, control, room, row, columns):
-    """Write what is wanted of a cell."""
+def _emit(cell, row, sink):
+    """Write the wanted fields of a cell."""
+    room = sink.slots.size
     has_begin = cell[CELL_COUNT] > 0
     for field in range(EMIT_FIELDS):
-        column = control[1 + field]
+        column = sink.fields[field]
         if column >= 0:
             value = cell[field]
             if field == EMIT_SUM:
                 value = cell[CELL_SUM] + cell[CELL_LOST] if cell[CELL_COVERED] > 0 else np.nan
             elif (field == EMIT_MIN or field == EMIT_MAX) and not has_begin:
                 value = np.nan
-            columns[column * room + row] = value
+            sink.columns[column * room + row] = value
 
 
 @inner

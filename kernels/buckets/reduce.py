@@ -10,9 +10,11 @@ the decimal one, correctly rounded. Otherwise a sum carries its rounding error a
 and is within an ulp of the exact one.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt32Array
+from ..arrays import Float64Array, Int32Array, Int64Array
 from ..codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -21,6 +23,8 @@ from ..codec.blocks import (
     SLOT,
     VALUES_END,
     VALUES_OFFSET,
+    EncodedBlocks,
+    descriptor_of,
     read_times,
     tables_of,
 )
@@ -40,55 +44,37 @@ from ..numbers.decimals import (
 from ..numbers.search import bucket_at, first_at_or_after
 from ..numbers.sums import two_sum
 from ..status import MALFORMED
-from .cells import CELL_FIELDS, EMIT_ROW, EMIT_SLOT, add_decimal, add_double, emit_slot, merge_run
-from .growth import (
-    GROWTH_FIELDS,
-    NO_GROWTH,
-    SPAN_TIME_MAX,
-    SPAN_TIME_MIN,
-    add_growth,
-    emit_growth,
-    merge_growth,
-)
-
-# What `control` holds before its integer scratch.
-CONTROL_TIME_MIN = SPAN_TIME_MIN
-CONTROL_TIME_MAX = SPAN_TIME_MAX
-CONTROL_SQUARES = 2
-CONTROL_NO_SUMS = 3  # not 0: nothing that is made of a sum is asked for
-CONTROL_COMMIT = 4  # what is later is not known
-CONTROL_FIELDS = 5
+from .cells import CELL_FIELDS, AggregateSink, add_decimal, add_double, emit_slot, merge_run
+from .growth import GROWTH_FIELDS, Room, Wanted, add_growth, emit_growth, merge_growth, no_growth
 
 # So many mantissas below so large a bound sum up within an int64.
 _EXACT_COUNT_MAX = 8192
 
 
+class OtherReadings(NamedTuple):
+    """Readings that do not stand in the blocks, by slot and time."""
+
+    slots: Int64Array
+    times: Int64Array  # us
+    commits: Int64Array  # that each was made known by; -1 where another supersedes it
+
+
 @kernel
 def reduce_blocks(
-    data: UInt8Array,
-    descriptors: Int64Array,
-    tables: UInt32Array,
-    edges: Int64Array,
-    control: Int64Array,
-    values: Float64Array,
-    cells: Float64Array,
+    blocks: EncodedBlocks, edges: Int64Array, wanted: Wanted, room: Room, cells: Float64Array
 ) -> int:
-    """Add every block's readings to its series' cells; `control` and `values` hold the scratch.
+    """Add every block's readings to its series' cells.
 
-    `control` is CONTROL_FIELDS, then room for the times and the mantissas of the largest block.
     Returns the count of readings within the span, or -1 - b where block b is malformed.
     """
     reduced = 0
-    room = (control.size - CONTROL_FIELDS) // 2
     bucket_count = edges.size - 1
-    scratch = control[CONTROL_FIELDS:]
-    columns = (scratch[:room], scratch[room : 2 * room], values)
-    for block in range(descriptors.size // DESCRIPTOR_FIELDS):
-        descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
-        own_tables = tables_of(descriptor, tables)
+    for block in range(blocks.descriptors.size // DESCRIPTOR_FIELDS):
+        descriptor = descriptor_of(blocks, block)
+        tables = tables_of(descriptor, blocks.tables)
         first_cell = descriptor[SLOT] * bucket_count * CELL_FIELDS
         of_slot = cells[first_cell : first_cell + bucket_count * CELL_FIELDS]
-        counted = _reduce_block(data, descriptor, own_tables, columns, edges, control, of_slot)
+        counted = _reduce_block(blocks.data, descriptor, tables, room, edges, wanted, of_slot)
         if counted == MALFORMED:
             return -1 - block
         reduced += counted
@@ -97,89 +83,83 @@ def reduce_blocks(
 
 @kernel
 def resample_blocks(
-    data: UInt8Array,
-    descriptors: Int64Array,
-    tables: UInt32Array,
+    blocks: EncodedBlocks,
     edges: Int64Array,
-    options: Int64Array,
-    scratch: Int64Array,
-    slots: Int32Array,
-    columns: Float64Array,
+    wanted: Wanted,
+    room: Room,
+    growth: Int64Array,
+    cells: Float64Array,
+    sink: AggregateSink,
+    row: int,
 ) -> int:
     """Write what reduce_blocks and then emit_cells would, of blocks by slot and time; no cell is kept empty.
 
-    `options` are CONTROL_FIELDS, then those of emit_cells. `scratch` has room for the times, mantissas and
-    values of the largest block, and, zeroed before and behind, for a slot's growth and cells. Returns the row
-    behind the last one written, or -1 - b where block b is malformed.
+    `growth` and `cells` are a slot's, zero before and after. Returns the next free row, or -1 - b where block
+    b is malformed.
     """
-    bucket_count = edges.size - 1
-    room = (scratch.size - (GROWTH_FIELDS + CELL_FIELDS) * bucket_count) // 3
-    columns_of = (scratch[:room], scratch[room : 2 * room], scratch[2 * room : 3 * room].view(np.float64))
-    growth = scratch[3 * room : 3 * room + GROWTH_FIELDS * bucket_count]
-    cells = scratch[scratch.size - CELL_FIELDS * bucket_count :].view(np.float64)
-    emitted = options[CONTROL_FIELDS:]
-    row = emitted[EMIT_ROW]
+    data, descriptors = blocks.data, blocks.descriptors
     block_count = descriptors.size // DESCRIPTOR_FIELDS
-    # A slot's blocks grow as long as they can; what does not, and all behind it, goes to cells.
-    grown, has_cells = NO_GROWTH, False
+    # A slot's blocks grow as long as they can; what does not, and all after it, goes to cells.
+    grown, has_cells = no_growth(), False
     for block in range(block_count):
-        descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
-        own_tables = tables_of(descriptor, tables)
+        descriptor = descriptor_of(blocks, block)
+        tables = tables_of(descriptor, blocks.tables)
         slot = descriptor[SLOT]
         added = False
-        if not has_cells and _may_grow(descriptor, columns_of, options):
-            grown, added = add_growth(data, descriptor, own_tables, columns_of, edges, options, grown, growth)
+        if not has_cells and _may_grow(descriptor, room, wanted):
+            grown, added = add_growth(data, descriptor, tables, room, edges, wanted, grown, growth)
         if not added:
             merge_growth(grown, edges, growth, cells)
-            grown, has_cells = NO_GROWTH, True
-            if _reduce_decoded(data, descriptor, own_tables, columns_of, edges, options, cells) == MALFORMED:
+            grown, has_cells = no_growth(), True
+            if _reduce_decoded(data, descriptor, tables, room, edges, wanted, cells) == MALFORMED:
                 cells[:] = 0.0
                 return -1 - block
         if block + 1 == block_count or descriptors[(block + 1) * DESCRIPTOR_FIELDS + SLOT] != slot:
-            at = (emitted[EMIT_SLOT] + slot, row)
             if has_cells:
-                row = emit_slot(cells, edges, emitted, at, slots, columns)
+                row = emit_slot(cells, edges, slot, row, sink)
             else:
-                row = emit_growth(grown, growth, edges, emitted, at, slots, columns)
-            grown, has_cells = NO_GROWTH, False
+                row = emit_growth(grown, growth, edges, slot, row, sink)
+            grown, has_cells = no_growth(), False
     return row
 
 
 @inner
-def _may_grow(descriptor, columns, control):
-    """Whether a block fits the scratch, and nothing is asked for that takes all of its readings."""
-    times, _, values = columns
-    return 1 <= descriptor[COUNT] <= min(times.size, values.size) and control[CONTROL_SQUARES] == 0
+def _fits(descriptor, room):
+    return 1 <= descriptor[COUNT] <= min(min(room.times.size, room.mantissas.size), room.values.size)
 
 
 @inner
-def _reduce_block(data, descriptor, tables, columns, edges, control, cells):
+def _may_grow(descriptor, room, wanted):
+    """Whether a block fits the scratch, and nothing is asked for that takes all of its readings."""
+    return _fits(descriptor, room) and not wanted.squares
+
+
+@inner
+def _reduce_block(data, descriptor, tables, room, edges, wanted, cells):
     """Add a block's readings to its slot's cells; return the count of those within the span, or MALFORMED."""
     # What grows is kept in room that the values' doubles would take: they are not made then.
-    _, _, values = columns
     growth_size = GROWTH_FIELDS * (edges.size - 1)
-    if growth_size <= values.size and _may_grow(descriptor, columns, control):
-        growth = values.view(np.int64)[:growth_size]
+    if growth_size <= room.values.size and _may_grow(descriptor, room, wanted):
+        growth = room.values.view(np.int64)[:growth_size]
         growth[:] = 0
-        grown, added = add_growth(data, descriptor, tables, columns, edges, control, NO_GROWTH, growth)
+        grown, added = add_growth(data, descriptor, tables, room, edges, wanted, no_growth(), growth)
         if added:
             merge_growth(grown, edges, growth, cells)
             return descriptor[COUNT]
-    return _reduce_decoded(data, descriptor, tables, columns, edges, control, cells)
+    return _reduce_decoded(data, descriptor, tables, room, edges, wanted, cells)
 
 
 @inner
-def _reduce_decoded(data, descriptor, tables, columns, edges, control, cells):
+def _reduce_decoded(data, descriptor, tables, room, edges, wanted, cells):
     """The same of any block."""
-    times, integers, values = columns
-    count = descriptor[COUNT]
-    if not 1 <= count <= min(times.size, values.size):
+    if not _fits(descriptor, room):
         return MALFORMED
-    times, integers, values = times[:count], integers[:count], values[:count]
+    count = descriptor[COUNT]
+    times, integers, values = room.times[:count], room.mantissas[:count], room.values[:count]
     exponent = _read(data, descriptor, tables, times, integers, values)
     if exponent == MALFORMED:
         return MALFORMED
-    return _reduce_series(times, integers, exponent, values, edges, control, 0, cells)
+    return _reduce_series(times, integers, exponent, values, edges, wanted, 0, cells)
 
 
 @inner
@@ -192,48 +172,45 @@ def _read(data, descriptor, tables, times, integers, values):
 
 @kernel
 def reduce_known_blocks(
-    data: UInt8Array,
-    descriptors: Int64Array,
-    tables: UInt32Array,
+    blocks: EncodedBlocks,
     edges: Int64Array,
-    control: Int64Array,
-    values: Float64Array,
-    rest: Int64Array,
+    wanted: Wanted,
+    room: Room,
+    commit: int,
+    commits: Int64Array,
+    rest: OtherReadings,
     cells: Float64Array,
 ) -> int:
     """Add what a commit knew of every block to its series' cells, and hide what of the rest that supersedes.
 
     As `reduce_blocks`; but a descriptor's QUALITIES_ fields say where the block's commits stand (in no
-    bytes where all its readings are known), and `control` has room for those of the largest block too.
-    `rest` holds the slots, the times and the commits of other readings, sorted by slot and time: at times
-    of which a block has a known reading, its commits become -1.
+    bytes where all its readings are known), and `commits` is room for those of the largest block. At times
+    at which a block has a known reading, the rest's commits become -1.
     """
     reduced = 0
-    room = (control.size - CONTROL_FIELDS) // 3
-    for block in range(descriptors.size // DESCRIPTOR_FIELDS):
-        descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
+    for block in range(blocks.descriptors.size // DESCRIPTOR_FIELDS):
+        descriptor = descriptor_of(blocks, block)
         count = descriptor[COUNT]
-        if not 1 <= count <= min(room, values.size):
+        if not _fits(descriptor, room) or count > commits.size:
             return -1 - block
-        times = control[CONTROL_FIELDS : CONTROL_FIELDS + count]
-        integers = control[CONTROL_FIELDS + room : CONTROL_FIELDS + room + count]
-        own_tables = tables_of(descriptor, tables)
-        exponent = _read(data, descriptor, own_tables, times, integers, values[:count])
+        times, integers, values = room.times[:count], room.mantissas[:count], room.values[:count]
+        tables = tables_of(descriptor, blocks.tables)
+        exponent = _read(blocks.data, descriptor, tables, times, integers, values)
         if exponent == MALFORMED:
             return -1 - block
         offset, end = descriptor[QUALITIES_OFFSET], descriptor[QUALITIES_END]
         known = count
         if offset != end:
-            commits = control[CONTROL_FIELDS + 2 * room : CONTROL_FIELDS + 2 * room + count]
-            if read_integers(data, offset, end, own_tables, commits) == MALFORMED:
+            own_commits = commits[:count]
+            if read_integers(blocks.data, offset, end, tables, own_commits) == MALFORMED:
                 return -1 - block
-            known = _keep_known(commits, control[CONTROL_COMMIT], times, integers, values)
+            known = _keep_known(own_commits, commit, times, integers, values)
         if known == 0:
             continue
         _hide_superseded(rest, descriptor[SLOT], times[:known])
         row = descriptor[SLOT] * (edges.size - 1)
         reduced += _reduce_series(
-            times[:known], integers[:known], exponent, values[:known], edges, control, row, cells
+            times[:known], integers[:known], exponent, values[:known], edges, wanted, row, cells
         )
     return reduced
 
@@ -256,18 +233,16 @@ def _keep_known(commits, commit, times, integers, values):
 @inner
 def _hide_superseded(rest, slot, times):
     """Make the commits of those of the rest -1 that are of a slot and of one of the increasing times."""
-    size = rest.size // 3
-    slots = rest[:size]
-    rest_times = rest[size : 2 * size]
-    first = first_at_or_after(slots, slot)
-    end = first + first_at_or_after(slots[first:], slot + 1)
+    rest_times = rest.times
+    first = first_at_or_after(rest.slots, slot)
+    end = first + first_at_or_after(rest.slots[first:], slot + 1)
     at = 0
     for i in range(first + first_at_or_after(rest_times[first:end], times[0]), end):
         at += first_at_or_after(times[at:], rest_times[i])
         if at == times.size:
             return
         if times[at] == rest_times[i]:
-            rest[2 * size + i] = -1
+            rest.commits[i] = -1
 
 
 @kernel
@@ -276,7 +251,7 @@ def reduce_columns(
     times: Int64Array,
     values: Float64Array,
     edges: Int64Array,
-    control: Int64Array,
+    wanted: Wanted,
     cells: Float64Array,
 ) -> int:
     """Add plain readings, sorted by slot and time, to their cells; returns the count within the span."""
@@ -294,7 +269,7 @@ def reduce_columns(
             PLAIN_VALUES,
             values[first:end],
             edges,
-            control,
+            wanted,
             row,
             cells,
         )
@@ -303,13 +278,13 @@ def reduce_columns(
 
 
 @inner
-def _reduce_series(times, integers, exponent, values, edges, control, row, cells):
+def _reduce_series(times, integers, exponent, values, edges, wanted, row, cells):
     """Cut one series' readings at the bucket edges and merge each run into its cell."""
-    i = first_at_or_after(times, max(control[CONTROL_TIME_MIN], edges[0]))
+    i = first_at_or_after(times, max(wanted.time_min, edges[0]))
     first = i
     end = first_at_or_after(times, edges[edges.size - 1])
-    if end > i and times[end - 1] > control[CONTROL_TIME_MAX]:
-        end = first_at_or_after(times[:end], control[CONTROL_TIME_MAX] + 1)
+    if end > i and times[end - 1] > wanted.time_max:
+        end = first_at_or_after(times[:end], wanted.time_max + 1)
     if i >= end:
         return 0
     bucket = bucket_at(edges, times[i], 0)
@@ -321,10 +296,10 @@ def _reduce_series(times, integers, exponent, values, edges, control, row, cells
         run_times = times[i : i + run_length]
         run_values = values[i : i + run_length]
         if exponent == PLAIN_VALUES:
-            _merge_floats(run_times, run_values, control, cell)
+            _merge_floats(run_times, run_values, wanted, cell)
         else:
             run = integers[i : i + run_length]
-            _merge_integers(run_times, run, exponent, run_values, control, cell)
+            _merge_integers(run_times, run, exponent, run_values, wanted, cell)
         i += run_length
         if i < end:
             bucket = bucket_at(edges, times[i], bucket + 1)
@@ -348,7 +323,7 @@ def _run_length(times, i, end, edge, usual_length):
 
 
 @inner
-def _merge_integers(times, run, exponent, values, control, cell):
+def _merge_integers(times, run, exponent, values, wanted, cell):
     """Merge a run of decimals run[k] / 10^exponent; `values` is room for them as doubles."""
     total = np.int64(0)
     low = run[0]
@@ -360,11 +335,11 @@ def _merge_integers(times, run, exponent, values, control, cell):
         high = max(high, mantissa)
     if run.size > _EXACT_COUNT_MAX or low <= -EXACT_MANTISSA_MAX or high >= EXACT_MANTISSA_MAX:
         unscale(run, exponent, values)
-        _merge_floats(times, values, control, cell)
+        _merge_floats(times, values, wanted, cell)
         return
     power = POWERS_OF_TEN[exponent]
     squares = 0.0
-    if control[CONTROL_SQUARES] != 0:
+    if wanted.squares:
         mean = np.float64(total) / np.float64(run.size)
         for k in range(run.size):
             deviation = np.float64(run[k]) - mean
@@ -386,7 +361,7 @@ def _merge_integers(times, run, exponent, values, control, cell):
 
 
 @inner
-def _merge_floats(times, values, control, cell):
+def _merge_floats(times, values, wanted, cell):
     i = 0
     end = values.size
     while i < end and np.isnan(values[i]):
@@ -408,12 +383,12 @@ def _merge_floats(times, values, control, cell):
     mantissa = np.int64(0)
     total = 0.0
     error = 0.0
-    if control[CONTROL_NO_SUMS] == 0:
+    if wanted.sums:
         exponent, mantissa = _decimal_sum(values[i:end])
-        if exponent < 0 or control[CONTROL_SQUARES] != 0:
+        if exponent < 0 or wanted.squares:
             total, error = _compensated_sum(values[i:end])
     squares = 0.0
-    if control[CONTROL_SQUARES] != 0:
+    if wanted.squares:
         mean = (total + error) / count
         for k in range(i, end):
             if not np.isnan(values[k]):

@@ -6,6 +6,8 @@ the cheapest model for each block by exact cost (tokens.py), write. To read: one
 int64 a block, with offsets into the bytes of the whole chunk file.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt16Array, UInt32Array, UInt64Array
@@ -29,6 +31,36 @@ QUALITIES_OFFSET = 6
 QUALITIES_END = 7
 FIRST_MODEL = 8  # of its chunk, in tables of several
 DESCRIPTOR_FIELDS = 9
+
+
+class EncodedBlocks(NamedTuple):
+    """Encoded blocks, from one chunk file or several."""
+
+    data: UInt8Array  # the bytes of the files, and SLACK_SIZE more
+    descriptors: Int64Array  # blocks x DESCRIPTOR_FIELDS
+    tables: UInt32Array  # the decode tables of each chunk's models
+
+
+class ReadingColumns(NamedTuple):
+    """Readings as columns."""
+
+    times: Int64Array  # us since 1970, UTC
+    values: Float64Array
+    qualities: UInt8Array  # codes
+
+
+@inner
+def readings_within(readings, first, end):
+    """Return some of the readings, by number."""
+    return ReadingColumns(
+        readings.times[first:end], readings.values[first:end], readings.qualities[first:end]
+    )
+
+
+@inner
+def descriptor_of(blocks, block):
+    """Return a block's descriptor."""
+    return blocks.descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
 
 
 @kernel
@@ -191,13 +223,13 @@ def _increase(times):
 
 
 @inner
-def read_block(data, descriptor, tables, integers, columns):
-    """Decode one block into times, values and qualities of its size, as is `integers`, which is scratch.
+def read_block(blocks, descriptor, integers, readings):
+    """Decode one block into readings of its size, as is `integers`, which is scratch.
 
     Returns its count of readings, or MALFORMED.
     """
-    times, values, qualities = columns
-    tables = tables_of(descriptor, tables)
+    data, tables = blocks.data, tables_of(descriptor, blocks.tables)
+    times, values, qualities = readings.times, readings.values, readings.qualities
     if read_times(data, descriptor, tables, times) == MALFORMED:
         return MALFORMED
     offset, end = descriptor[VALUES_OFFSET], descriptor[VALUES_END]
@@ -212,37 +244,30 @@ def read_block(data, descriptor, tables, integers, columns):
 
 @kernel
 def read_blocks(
-    data: UInt8Array,
-    descriptors: Int64Array,
-    tables: UInt32Array,
-    span: Int64Array,
+    blocks: EncodedBlocks,
+    time_min: int,
+    time_max: int,
+    scratch: Int64Array,
     slots: Int32Array,
-    times: Int64Array,
-    values: Float64Array,
-    qualities: UInt8Array,
+    readings: ReadingColumns,
 ) -> int:
-    """Decode blocks into columns, keeping readings with span[0] <= time <= span[1].
+    """Decode blocks into columns, keeping readings with time_min <= time <= time_max, and their slots.
 
-    `span` holds those two bounds and, from index 2 on, scratch for integers of the largest block.
-    The columns have room for every reading of every block. Returns the count of readings kept, or
-    -1 - b where block b is malformed.
+    `scratch` has room for the integers of the largest block, the columns for every reading of every block.
+    Returns the count of readings kept, or -1 - b where block b is malformed.
     """
     filled = 0
-    for block in range(descriptors.size // DESCRIPTOR_FIELDS):
-        descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
+    for block in range(blocks.descriptors.size // DESCRIPTOR_FIELDS):
+        descriptor = descriptor_of(blocks, block)
         count = descriptor[COUNT]
-        if not 1 <= count <= min(span.size - 2, times.size - filled):
+        if not 1 <= count <= min(scratch.size, readings.times.size - filled):
             return -1 - block
         end = filled + count
-        integers = span[2 : 2 + count]
-        block_times = times[filled:end]
-        block_values = values[filled:end]
-        block_qualities = qualities[filled:end]
-        columns = (block_times, block_values, block_qualities)
-        if read_block(data, descriptor, tables, integers, columns) == MALFORMED:
+        own = readings_within(readings, filled, end)
+        if read_block(blocks, descriptor, scratch[:count], own) == MALFORMED:
             return -1 - block
-        if block_times[0] < span[0] or block_times[count - 1] > span[1]:
-            end = filled + _keep_span(span, block_times, block_values, block_qualities)
+        if own.times[0] < time_min or own.times[count - 1] > time_max:
+            end = filled + _keep_span(time_min, time_max, own)
         for i in range(filled, end):
             slots[i] = descriptor[SLOT]
         filled = end
@@ -250,22 +275,22 @@ def read_blocks(
 
 
 @kernel
-def read_integer_blocks(
-    data: UInt8Array, descriptors: Int64Array, tables: UInt32Array, values: Int64Array
-) -> int:
-    """Decode integer columns, block behind block; each descriptor's TIMES_ fields say where its bytes stand.
+def read_integer_blocks(blocks: EncodedBlocks, values: Int64Array) -> int:
+    """Decode integer columns, one block after the other.
 
-    `values` has room for every block. Returns the count of values, or -1 - b where block b is malformed.
+    Each descriptor's TIMES_ fields say where its bytes stand. `values` has room for every block. Returns the
+    count of values, or -1 - b where block b is malformed.
     """
     filled = 0
-    for block in range(descriptors.size // DESCRIPTOR_FIELDS):
-        descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
+    for block in range(blocks.descriptors.size // DESCRIPTOR_FIELDS):
+        descriptor = descriptor_of(blocks, block)
         count = descriptor[COUNT]
         if not 1 <= count <= values.size - filled:
             return -1 - block
         column = values[filled : filled + count]
-        own_tables = tables_of(descriptor, tables)
-        behind = read_integers(data, descriptor[TIMES_OFFSET], descriptor[TIMES_END], own_tables, column)
+        tables = tables_of(descriptor, blocks.tables)
+        offset, end = descriptor[TIMES_OFFSET], descriptor[TIMES_END]
+        behind = read_integers(blocks.data, offset, end, tables, column)
         if behind == MALFORMED:
             return -1 - block
         filled += count
@@ -273,12 +298,13 @@ def read_integer_blocks(
 
 
 @inner
-def _keep_span(span, times, values, qualities):
+def _keep_span(time_min, time_max, readings):
     """Move the readings within the span to the front; return their count."""
-    first = first_at_or_after(times, span[0])
+    times, values, qualities = readings.times, readings.values, readings.qualities
+    first = first_at_or_after(times, time_min)
     end = times.size
-    # span[1] may be the greatest int64, so that no time lies behind it.
-    while end > first and times[end - 1] > span[1]:
+    # time_max may be the greatest int64, so that no time lies after it.
+    while end > first and times[end - 1] > time_max:
         end -= 1
     for i in range(first, end):
         times[i - first] = times[i]

@@ -17,6 +17,8 @@ A regular meter's times are LINEAR with its gaps as exceptions: no bytes a readi
 arithmetic wraps at 64 bits, on both sides alike.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..compiler.jit import inner
@@ -35,7 +37,7 @@ from ..numbers.bits import (
 from ..status import MALFORMED
 from .entropy import DIRECT_MAX, DIRECT_MIN, RESIDUAL_MAX, decode_residuals, encode_residuals
 from .models import TABLE_SIZE, state_table, window_table
-from .prefix import ESCAPE_BITS_MAX, decode_tokens, encode_tokens, sum_escaped_tokens, sum_tokens
+from .prefix import ESCAPE_BITS_MAX, Escapes, decode_tokens, encode_tokens, sum_escaped_tokens, sum_tokens
 
 LINEAR = 0
 ENTROPY = 1
@@ -62,6 +64,25 @@ PLAN_ESCAPE_WIDTH = 14  # of a prefix code
 PLAN_TOKENS = 15  # where its tokens are listed, and how many; see tokens.py
 PLAN_TOKENS_END = 16
 PLAN_FIELD_COUNT = 17
+
+
+class Line(NamedTuple):
+    """How residuals become values: value[i] = (value[i - 1] & carry) + step + unit * residual[i]."""
+
+    carry: int  # -1 where values sum up, else 0
+    start: int  # value[-1]
+    step: int
+    unit: int
+
+
+class Noted(NamedTuple):
+    """What is known of a block's residuals up to one of them."""
+
+    score: int  # the sum of their bit lengths
+    skipped_max: int  # most residuals of 0 before one that is not
+    behind_last: int  # index after the last one that is not 0
+    code_max: int  # their greatest zigzag code, a uint64
+
 
 _SAMPLE_COUNT = 512
 DOUBLE_BITS = 53
@@ -246,7 +267,7 @@ def _fill_residuals(source, residuals, plan):
     unit = plan[PLAN_UNIT]
     exception_count = _subtract_line(source, residuals, plan)
     plan[PLAN_EXCEPTION_COUNT] = exception_count
-    noted = (np.int64(0), np.int64(0), np.int64(0), np.uint64(0))
+    noted = Noted(np.int64(0), np.int64(0), np.int64(0), np.uint64(0))
     if has_few_exceptions(residuals, plan):
         i = next_exception(residuals, 0)
         while i < residuals.size:
@@ -256,12 +277,11 @@ def _fill_residuals(source, residuals, plan):
         for i in range(residuals.size):
             if residuals[i] != 0:
                 noted = _note_exception(residuals, i, unit, noted)
-    score, skipped_max, _, code_max = noted
-    plan[PLAN_SCORE] = score
-    plan[PLAN_POSITION_WIDTH] = bit_length(skipped_max)
-    plan[PLAN_RESIDUAL_WIDTH] = bit_length(code_max)
+    plan[PLAN_SCORE] = noted.score
+    plan[PLAN_POSITION_WIDTH] = bit_length(noted.skipped_max)
+    plan[PLAN_RESIDUAL_WIDTH] = bit_length(noted.code_max)
     # zigzag(r) <= 2 |r|, so that this holds exactly where |r| <= RESIDUAL_MAX.
-    fits = code_max <= np.uint64(2 * RESIDUAL_MAX)
+    fits = noted.code_max <= np.uint64(2 * RESIDUAL_MAX)
     # LINEAR where no entropy code reaches, in place of eight bytes for all: a meter silent for a year.
     plan[PLAN_CODEC] = ENTROPY if fits else RAW
     if not fits and linear_bits(plan) < 64 * source.size:
@@ -270,13 +290,16 @@ def _fill_residuals(source, residuals, plan):
 
 @inner
 def _note_exception(residuals, i, unit, noted):
-    """Divide a residual that is not 0; return (score, greatest skip, index behind it, greatest code)."""
-    score, skipped_max, behind_last, code_max = noted
+    """Divide a residual that is not 0; return what is known then."""
     if unit != 1:
         residuals[i] = residuals[i] // unit
     residual = residuals[i]
-    score += bit_length(abs(residual))
-    return score, max(skipped_max, i - behind_last), i + 1, max(code_max, zigzag(residual))
+    return Noted(
+        noted.score + bit_length(abs(residual)),
+        max(noted.skipped_max, i - noted.behind_last),
+        i + 1,
+        max(noted.code_max, zigzag(residual)),
+    )
 
 
 @inner
@@ -399,7 +422,7 @@ def read_integers(data, offset, end, tables, values):
     if (codec != ENTROPY and codec != PREFIX) or (model + 1) * TABLE_SIZE > tables.size:
         return MALFORMED
     if codec == PREFIX:
-        line = (carry, unzigzag(start), unzigzag(step), np.int64(unit))
+        line = Line(carry, unzigzag(start), unzigzag(step), np.int64(unit))
         return _read_prefix(data, offset + 1, end, window_table(tables, model), line, values)
     table = state_table(tables, model)
     if carry != 0 and unit == np.uint64(1):
@@ -414,24 +437,21 @@ def _read_prefix(data, offset, end, table, line, values):
     """Decode tokens into the last bytes of `values`, and make the values of them, from the first on."""
     tokens = values.view(np.uint8)[7 * values.size :]
     escapes = open_tokens(data, offset, end, table, tokens)
-    _, position, width, escape_count = escapes
-    if position < 0:
+    if escapes.position < 0:
         return MALFORMED
-    carry, start, step, unit = line
-    if escape_count == 0:
-        sum_tokens(tokens, carry, start, step, unit, values)
-    elif sum_escaped_tokens(tokens, escapes, carry, start, step, unit, values) != escape_count:
+    if escapes.count == 0:
+        sum_tokens(tokens, line.carry, line.start, line.step, line.unit, values)
+        return (escapes.position + 7) >> 3
+    count = sum_escaped_tokens(tokens, escapes, line.carry, line.start, line.step, line.unit, values)
+    if count != escapes.count:
         return MALFORMED
-    return (position + escape_count * width + 7) >> 3
+    return (escapes.position + escapes.count * escapes.width + 7) >> 3
 
 
 @inner
 def open_tokens(data, offset, end, table, tokens):
-    """Decode the tokens of a block; return its escapes: (data, position, width, count).
-
-    The position is that of the first one's first bit, and -1 where the block is malformed.
-    """
-    malformed = (data, -1, 0, 0)
+    """Decode the tokens of a block; return its escapes, at position -1 where the block is malformed."""
+    malformed = Escapes(data, np.int64(-1), np.int64(0), np.int64(0))
     size_a, offset = read_varint(data, offset, end)
     size_b, offset = read_varint(data, offset, end)
     size_c, offset = read_varint(data, offset, end)
@@ -451,7 +471,7 @@ def open_tokens(data, offset, end, table, tokens):
     offset_b = offset + np.int64(size_a)
     offset_c = offset_b + np.int64(size_b)
     decode_tokens(data, (offset, offset_b, offset_c, offset_c + np.int64(size_c)), end, table, tokens)
-    return data, behind << 3, width, np.int64(escape_count)
+    return Escapes(data, behind << 3, width, np.int64(escape_count))
 
 
 @inner

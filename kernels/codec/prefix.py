@@ -16,9 +16,11 @@ Decode table, one uint32 a window of WINDOW_BITS: bits 0-23 up to three tokens, 
 take, 30-31 their count. It is zero throughout where a model is no prefix code.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ..arrays import Int64Array, UInt16Array
+from ..arrays import Int64Array, UInt8Array, UInt16Array
 from ..compiler.jit import inner, kernel
 from ..numbers.bits import (
     append_bits,
@@ -39,6 +41,16 @@ WINDOW_BITS = 12
 WINDOW_COUNT = 1 << WINDOW_BITS
 # The longest escapes that fit one read; what needs more is coded otherwise.
 ESCAPE_BITS_MAX = 64
+
+
+class Escapes(NamedTuple):
+    """The residuals of a block that have no token, one after the other."""
+
+    data: UInt8Array
+    position: int  # the first one's first bit
+    width: int  # bits of each
+    count: int
+
 
 _WINDOW_MASK = np.uint64(WINDOW_COUNT - 1)
 _BITS_MASK = np.uint64(63)
@@ -266,12 +278,8 @@ def decode_tokens(data, offsets, last, table, tokens):
     The table is that of a prefix code, so that every lookup yields a token; a position behind `last` reads
     there, so that a rotten stream gives wrong tokens, which the checksum tells.
     """
-    position_a, position_b, position_c, position_d = (
-        np.uint64(offsets[0]) << np.uint64(3),
-        np.uint64(offsets[1]) << np.uint64(3),
-        np.uint64(offsets[2]) << np.uint64(3),
-        np.uint64(offsets[3]) << np.uint64(3),
-    )
+    position_a, position_b = np.uint64(offsets[0]) << np.uint64(3), np.uint64(offsets[1]) << np.uint64(3)
+    position_c, position_d = np.uint64(offsets[2]) << np.uint64(3), np.uint64(offsets[3]) << np.uint64(3)
     last = np.uint64(last)
     a, end_a = _unsigned_bounds(tokens.size, 0)
     b, end_b = _unsigned_bounds(tokens.size, 1)
@@ -331,8 +339,8 @@ def sum_tokens(tokens, carry, start, step, unit, values):
 
 @inner
 def sum_escaped_tokens(tokens, escapes, carry, start, step, unit, values):
-    """The same with escapes: (data, position of the first bit, width, count). Return how many there were."""
-    data, position, width, escape_count = escapes
+    """Do the same with escapes; return how many there were, or -1 where there are more than it was said."""
+    data, position, width, escape_count = escapes.data, escapes.position, escapes.width, escapes.count
     found = 0
     value = start
     for i in range(values.size):

@@ -4,10 +4,12 @@ What is made of a meter is what kernels/registers/reduce.py makes of it. That it
 processor's caches saves half of the time.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ..arrays import Float64Array, Int64Array, UInt8Array, UInt32Array
-from ..buckets.intervals import EMIT_ESTIMATED, has_room
+from ..arrays import Float64Array, Int64Array
+from ..buckets.intervals import EMIT_ESTIMATED, RowSink, has_room
 from ..codec.blocks import (
     COUNT,
     DESCRIPTOR_FIELDS,
@@ -15,7 +17,11 @@ from ..codec.blocks import (
     QUALITIES_OFFSET,
     VALUES_END,
     VALUES_OFFSET,
+    EncodedBlocks,
+    ReadingColumns,
+    descriptor_of,
     read_times,
+    readings_within,
     tables_of,
 )
 from ..codec.floats import PLAIN_VALUES, read_floats
@@ -26,239 +32,245 @@ from ..numbers.differences import decimals_of
 from ..numbers.search import first_at_or_after
 from ..quality import is_reading
 from ..status import MALFORMED
-from .intervals import intervals_of, is_growing
-from .lines import NO_LINES, fold_meter, open_meter, settle_lines, width_of
-from .meters import METER_FIELDS, SCRATCH_FIELDS, factors
-from .reduce import add_rows
-from .target import NOTHING, close, has_places, target_of
+from .intervals import RegisterReadings, intervals_of, is_growing
+from .lines import NO_LINES, Span, fold_meter, grid_of, open_meter, settle_lines
+from .meters import SCRATCH_FIELDS, Meters, are_meters, register_of
+from .reduce import add_intervals
+from .target import (
+    Cursor,
+    GroupSink,
+    close,
+    has_places,
+    no_amount,
+    target_of_groups,
+    target_of_rows,
+)
 
 MALFORMED_BLOCK = -2  # less the block's number
 
-# What is told of each meter behind METER_FIELDS: the first and the last time of which its readings are taken
-# (int64s, as all times here); and, unless it is the first of its slot, when it took the place of the one
-# before, what that one's register showed then, and what its own did.
-FIRST_TIME, LAST_TIME, EXCHANGE_TIME, EXCHANGE_FINAL, EXCHANGE_INITIAL = range(METER_FIELDS, METER_FIELDS + 5)
-BLOCK_METER_FIELDS = METER_FIELDS + 5
-
-# Words of scratch for each reading of the largest meter, and for two more: its columns, then what
-# register_amounts needs.
+# Words of scratch for each reading of the largest meter, and for two more: its columns, then those that
+# reduce_registers needs.
 BLOCK_SCRATCH_FIELDS = 3 + SCRATCH_FIELDS
+
+
+class Exchanges(NamedTuple):
+    """How each meter took the place of the one before; not looked at for the first meter of a slot."""
+
+    times: Int64Array  # us
+    finals: Float64Array  # what the register of the one before showed then
+    initials: Float64Array  # what its own register showed
+
+
+class Exchange(NamedTuple):
+    """One of the exchanges."""
+
+    time: int
+    final: float
+    initial: float
+
+
+class Reading(NamedTuple):
+    """A reading that an exchange's stands in the place of for a while."""
+
+    time: int
+    value: float
+    quality: int
 
 
 @kernel
 def reduce_register_blocks(
-    data: UInt8Array,
-    descriptors: Int64Array,
-    tables: UInt32Array,
+    blocks: EncodedBlocks,
     bounds: Int64Array,
-    meters: Float64Array,
+    meters: Meters,
+    exchanges: Exchanges,
+    span: Span,
     edges: Int64Array,
-    control: Int64Array,
-    columns: Float64Array,
+    scratch: Int64Array,
+    sink: RowSink,
 ) -> int:
-    """What reduce_registers makes of the readings of blocks, all but those that are not usable.
+    """Do what reduce_registers does, with the usable readings of blocks.
 
-    Meter m is read from the blocks bounds[2 m] to bounds[2 m + 1], of which each begins behind the one
-    before; meters of one slot follow each other, and have the same blocks. `data`, `descriptors` and
-    `tables` are those of read_blocks, `meters` has BLOCK_METER_FIELDS of each meter and then the scratch.
-    Returns the row count, MALFORMED, or -2 - b where block b is malformed.
+    Meter m is read from the blocks bounds[2 m] to bounds[2 m + 1], each of which begins after the one before;
+    meters of one slot have the same blocks. `scratch` has BLOCK_SCRATCH_FIELDS words for each reading of the
+    largest meter, and for two more. Returns the row count, MALFORMED, or -2 - b where block b is malformed.
     """
-    if not has_room(edges, control, columns) or not _are_meters(descriptors, bounds, meters):
+    if not has_room(edges, sink) or not _are_exchanged(blocks, bounds, meters, exchanges):
         return MALFORMED
-    return _reduce((data, descriptors, tables), bounds, meters, edges, control, columns, False)
+    wants_estimates, target = sink.fields[EMIT_ESTIMATED] >= 0, target_of_rows(edges, sink)
+    return _reduce(blocks, bounds, meters, exchanges, span, edges, scratch, wants_estimates, target)
 
 
 @kernel
 def fold_register_blocks(
-    data: UInt8Array,
-    descriptors: Int64Array,
-    tables: UInt32Array,
+    blocks: EncodedBlocks,
     bounds: Int64Array,
-    meters: Float64Array,
+    meters: Meters,
+    exchanges: Exchanges,
+    span: Span,
     edges: Int64Array,
-    control: Int64Array,
-    columns: Float64Array,
+    scratch: Int64Array,
+    sink: GroupSink,
 ) -> int:
-    """What fold_registers makes of the readings of blocks; all else is as of reduce_register_blocks."""
-    if not _are_meters(descriptors, bounds, meters):
+    """Do what fold_registers does, with the usable readings of blocks; see reduce_register_blocks."""
+    if not _are_exchanged(blocks, bounds, meters, exchanges) or not has_places(meters.slots, edges, sink):
         return MALFORMED
-    if not has_places(meters[: bounds.size // 2], edges, control, columns):
-        return MALFORMED
-    return _reduce((data, descriptors, tables), bounds, meters, edges, control, columns, True)
+    target = target_of_groups(edges, sink)
+    return _reduce(blocks, bounds, meters, exchanges, span, edges, scratch, False, target)
 
 
 @inner
-def _are_meters(descriptors, bounds, meters):
+def _are_exchanged(blocks, bounds, meters, exchanges):
+    """Return whether meters have blocks, and exchanges follow each other."""
     meter_count = bounds.size // 2
-    if bounds.size != 2 * meter_count or meters.size < BLOCK_METER_FIELDS * meter_count:
+    if bounds.size != 2 * meter_count or not are_meters(meters, meter_count):
         return False
-    times = _field(meters, EXCHANGE_TIME, meter_count).view(np.int64)
+    slots, times = meters.slots, exchanges.times
+    if not times.size == exchanges.finals.size == exchanges.initials.size == meter_count:
+        return False
     for m in range(meter_count):
-        if not 0 <= bounds[2 * m] <= bounds[2 * m + 1] <= descriptors.size // DESCRIPTOR_FIELDS:
+        if not 0 <= bounds[2 * m] <= bounds[2 * m + 1] <= blocks.descriptors.size // DESCRIPTOR_FIELDS:
             return False
-        if m > 1 and meters[m - 2] == meters[m - 1] == meters[m] and times[m - 1] >= times[m]:
+        if m > 1 and slots[m - 2] == slots[m - 1] == slots[m] and times[m - 1] >= times[m]:
             return False
     return True
 
 
 @inner
-def _field(meters, field, meter_count):
-    return meters[field * meter_count : (field + 1) * meter_count]
-
-
-@inner
-def _reduce(blocks, bounds, meters, edges, control, columns, is_folding):
-    meter_count = bounds.size // 2
-    slots = meters[:meter_count]
-    scratch = meters[BLOCK_METER_FIELDS * meter_count :].view(np.int64)
+def _reduce(blocks, bounds, meters, exchanges, span, edges, scratch, wants_estimates, target):
+    meter_count, slots = bounds.size // 2, meters.slots
     room = scratch.size // BLOCK_SCRATCH_FIELDS
     if room < 2:
         return MALFORMED
-    readings = (
-        scratch[:room],
-        scratch[room : 2 * room].view(np.float64),
-        scratch[2 * room : 3 * room].view(np.uint8)[:room],
-    )
-    scratch = scratch[3 * room :]
-    wants_estimates = control[1 + EMIT_ESTIMATED] >= 0
-    to = target_of(edges, control, columns, is_folding)
-    bucket, row, cell = -1, 0, NOTHING
+    readings, scratch = _columns_of(scratch, room), scratch[3 * room :]
+    bucket, row, amount = np.int64(-1), np.int64(0), no_amount()
     first, behind = 0, 0
     exponent, exponent_of_lines = np.int64(-1), np.int64(-1)
-    frame = (edges, width_of(edges, control, is_folding))
+    grid = grid_of(edges, target)
     for m in range(meter_count):
-        slot = np.int64(slots[m])
+        slot, first_block, end_block = slots[m], bounds[2 * m], bounds[2 * m + 1]
+        register = register_of(meters, m)
         is_last = m + 1 == meter_count or slots[m + 1] != slots[m]
-        if is_last and (m == 0 or slots[m - 1] != slots[m]):
-            own = (slot, bounds[2 * m], bounds[2 * m + 1], _taken(meters, m, meter_count))
-            count, exponent_of_lines = _fold_lines(
-                blocks, own, factors(meters, m, meter_count), frame, exponent_of_lines, scratch, to
-            )
-            if count >= 0:
-                row += count
+        if is_last and (m == 0 or slots[m - 1] != slots[m]) and _may_have_lines(grid, register):
+            opened = open_meter(blocks, first_block, end_block, span, grid, exponent_of_lines, scratch)
+            if opened[0] != NO_LINES:
+                exponent_of_lines = _settle_coarser(exponent_of_lines, opened[0], target)
+                row += fold_meter(slot, opened[1], opened[0], exponent_of_lines, edges, scratch, target)
                 continue
         if m == 0 or slots[m] != slots[m - 1]:
-            # An exchange puts one reading before these, or behind them.
-            count, exponent = _read_meter(
-                blocks, bounds[2 * m], bounds[2 * m + 1], _part(readings, 1, room - 1), is_last
-            )
+            # An exchange puts one reading before these, or after them.
+            inside = readings_within(readings, 1, room - 1)
+            count, exponent = _read_meter(blocks, first_block, end_block, inside, is_last)
             if count < 0:
                 return count
-            first, behind = _within(readings[0][1 : 1 + count], meters, m, meter_count)
-        exchange = _exchange_of(meters, m + 1, meter_count) if not is_last else _NO_EXCHANGE
-        end, taken = (behind, _NO_READING) if is_last else _end_with(readings, first, behind, exchange)
-        of_meter = _with_mantissas(_part(readings, first, end), exponent, scratch)
-        rest = scratch[end - first :]
-        rows = intervals_of(of_meter, factors(meters, m, meter_count), wants_estimates, rest)
-        bucket, row, cell = add_rows(rows, edges, wants_estimates, (slot, bucket, row, cell), to)
+            first, behind = _taken(readings.times[1 : 1 + count], span)
+        exchange = _no_exchange() if is_last else _exchange_of(exchanges, m + 1)
+        end, displaced = (behind, _no_reading()) if is_last else _end_with(readings, first, behind, exchange)
+        own = _with_mantissas(readings_within(readings, first, end), exponent, scratch)
+        intervals = intervals_of(own, register, wants_estimates, scratch[end - first :])
+        cursor = Cursor(slot, bucket, row)
+        bucket, row, amount = add_intervals(intervals, edges, wants_estimates, cursor, amount, target)
         if is_last:
-            row = close((slot, bucket, row, cell), edges.size - 1, to)
-            bucket, cell = -1, NOTHING
+            row = close(Cursor(slot, bucket, row), amount, edges.size - 1, target)
+            bucket, amount = np.int64(-1), no_amount()
         else:
-            first = _begin_with(readings, end, behind, exchange, taken)
+            first = _begin_with(readings, end, behind, exchange, displaced)
         if row == MALFORMED:
             return MALFORMED
     if exponent_of_lines >= 0:
-        settle_lines(exponent_of_lines, to)
+        settle_lines(exponent_of_lines, target)
     return row
 
 
 @inner
-def _fold_lines(blocks, meter, factors, frame, exponent_of_sums, scratch, to):
-    """Fold a meter by its lines; return its count of rows, -1 where it cannot be, and the sums' exponent."""
-    slot, first, end, taken = meter
-    _, multiplier, numerator, denominator = factors
-    _, width = frame
-    if width == 0 or multiplier != 1.0 or numerator != denominator:
-        return -1, exponent_of_sums
-    exponent, block_count = open_meter(blocks, (first, end), taken, frame, exponent_of_sums, scratch)
-    if exponent == NO_LINES:
-        return -1, exponent_of_sums
-    if exponent > exponent_of_sums:  # all sums so far are of fewer digits
-        if exponent_of_sums >= 0:
-            settle_lines(exponent_of_sums, to)
-        exponent_of_sums = exponent
-    return fold_meter(slot, block_count, (exponent, exponent_of_sums), frame, scratch, to), exponent_of_sums
-
-
-@inner
-def _taken(meters, m, meter_count):
-    """The first and the last time of which a meter's readings are taken."""
-    return (
-        _field(meters, FIRST_TIME, meter_count).view(np.int64)[m],
-        _field(meters, LAST_TIME, meter_count).view(np.int64)[m],
+def _columns_of(scratch, room):
+    """Room for the readings of a meter, in the first words of the scratch."""
+    return ReadingColumns(
+        scratch[:room],
+        scratch[room : 2 * room].view(np.float64),
+        scratch[2 * room : 3 * room].view(np.uint8)[:room],
     )
 
 
-_NO_EXCHANGE = (0, 0.0, 0.0)
-_NO_READING = (0, 0.0, 0)
+@inner
+def _may_have_lines(grid, register):
+    """Return whether a step of the register is an amount, and lines can be folded into the buckets."""
+    return grid.width != 0 and register.multiplier == 1.0 and register.numerator == register.denominator
 
 
 @inner
-def _within(times, meters, m, meter_count):
+def _settle_coarser(exponent_of_sums, exponent, target):
+    """Settle the sums so far where a meter has more digits than they; return the exponent of the sums."""
+    if exponent <= exponent_of_sums:
+        return exponent_of_sums
+    if exponent_of_sums >= 0:
+        settle_lines(exponent_of_sums, target)
+    return exponent
+
+
+@inner
+def _taken(times, span):
     """Where in the columns, which begin one before `times`, the readings begin and end that are taken."""
-    low, high = _taken(meters, m, meter_count)
     end = times.size
-    if end > 0 and times[end - 1] > high:
-        end = first_at_or_after(times, high + 1)
-    return 1 + first_at_or_after(times[:end], low), 1 + end
+    if end > 0 and times[end - 1] > span.time_max:
+        end = first_at_or_after(times, span.time_max + 1)
+    return 1 + first_at_or_after(times[:end], span.time_min), 1 + end
 
 
 @inner
-def _part(readings, first, end):
-    times, values, qualities = readings
-    return times[first:end], values[first:end], qualities[first:end]
+def _exchange_of(exchanges, m):
+    return Exchange(exchanges.times[m], exchanges.finals[m], exchanges.initials[m])
 
 
 @inner
-def _exchange_of(meters, m, meter_count):
-    """When a meter took the place of the one before, what that showed then, and what this one did."""
-    return (
-        _field(meters, EXCHANGE_TIME, meter_count).view(np.int64)[m],
-        _field(meters, EXCHANGE_FINAL, meter_count)[m],
-        _field(meters, EXCHANGE_INITIAL, meter_count)[m],
-    )
+def _no_exchange():
+    return Exchange(np.int64(0), 0.0, 0.0)
+
+
+@inner
+def _no_reading():
+    return Reading(np.int64(0), 0.0, np.int64(0))
+
+
+@inner
+def _put(readings, k, time, value, quality):
+    readings.times[k], readings.values[k], readings.qualities[k] = time, value, quality
 
 
 @inner
 def _end_with(readings, first, behind, exchange):
-    """Put the old meter's last reading behind its others; the end of these, and what stood in its place."""
-    times, values, qualities = readings
-    time, final, _ = exchange
-    at = first + first_at_or_after(times[first:behind], time)
-    taken = (times[at], values[at], np.int64(qualities[at]))
-    times[at], values[at], qualities[at] = time, final, 0
-    return at + 1, taken
+    """Put the old meter's last reading after its others; return the end of these, and what it displaced."""
+    k = first + first_at_or_after(readings.times[first:behind], exchange.time)
+    displaced = Reading(readings.times[k], readings.values[k], np.int64(readings.qualities[k]))
+    _put(readings, k, exchange.time, exchange.final, 0)
+    return k + 1, displaced
 
 
 @inner
-def _begin_with(readings, end, behind, exchange, taken):
-    """Put back what was taken, and the new meter's first reading before its others; return where these begin.
+def _begin_with(readings, end, behind, exchange, displaced):
+    """Put back what was displaced, and the new meter's first reading before its others.
 
-    What the series has at that very instant is one of the two, which the exchange tells better.
+    Returns where these begin. The series' own reading of that very instant is one of the two, which the
+    exchange tells better.
     """
-    times, values, qualities = readings
-    time, _, initial = exchange
-    taken_time, taken_value, taken_quality = taken
-    is_replaced = end - 1 < behind and taken_time == time
-    times[end - 1], values[end - 1], qualities[end - 1] = taken_time, taken_value, taken_quality
+    is_replaced = end - 1 < behind and displaced.time == exchange.time
+    _put(readings, end - 1, displaced.time, displaced.value, displaced.quality)
     first = end - 1 if is_replaced else end - 2
-    times[first], values[first], qualities[first] = time, initial, 0
+    _put(readings, first, exchange.time, exchange.initial, 0)
     return first
 
 
 @inner
 def _with_mantissas(readings, exponent, scratch):
     """The readings as intervals_of takes them; where the exponent is not -1 their values are mantissas."""
-    times, values, qualities = readings
+    times, values, qualities = readings.times, readings.values, readings.qualities
     if exponent < 0:
         mantissas = scratch[: values.size]
-        return times, values, qualities, mantissas, decimals_of(values, mantissas)
+        return RegisterReadings(times, values, qualities, mantissas, decimals_of(values, mantissas))
     mantissas = values.view(np.int64)
     if not is_growing(mantissas):  # then the values are looked at, and the mantissas are not
         unscale(mantissas, exponent, values)
         exponent = np.int64(-1)
-    return times, values, qualities, mantissas, exponent
+    return RegisterReadings(times, values, qualities, mantissas, exponent)
 
 
 @inner
@@ -268,20 +280,19 @@ def _read_meter(blocks, first, end, readings, may_be_integers):
     Where all are decimals of few enough digits, at one exponent, and that is wanted, there are mantissas in
     the place of values; else the exponent is -1. The count is -2 - b where block b is malformed.
     """
-    data, descriptors, tables = blocks
-    times, values, qualities = readings
+    times, values = readings.times, readings.values
     filled = 0
     last = np.int64(0)
     exponent = np.int64(-1)
     are_integers = may_be_integers
     for block in range(first, end):
-        descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
+        descriptor = descriptor_of(blocks, block)
         count = descriptor[COUNT]
         if not 1 <= count <= times.size - filled:
             return MALFORMED_BLOCK - block, exponent
         behind = filled + count
-        own = (times[filled:behind], values[filled:behind], qualities[filled:behind])
-        own_exponent = _read_numbers(data, descriptor, tables, own)
+        own = readings_within(readings, filled, behind)
+        own_exponent = _read_numbers(blocks, descriptor, own)
         if own_exponent == MALFORMED or (block > first and times[filled] <= last):
             return MALFORMED_BLOCK - block, exponent
         last = times[behind - 1]
@@ -298,15 +309,15 @@ def _read_meter(blocks, first, end, readings, may_be_integers):
 
 
 @inner
-def _read_numbers(data, descriptor, tables, columns):
+def _read_numbers(blocks, descriptor, readings):
     """Decode a block; return the exponent of its mantissas, PLAIN_VALUES where it has doubles, or MALFORMED.
 
     Both stand in the place of the values.
     """
-    times, values, qualities = columns
-    tables = tables_of(descriptor, tables)
+    data, tables = blocks.data, tables_of(descriptor, blocks.tables)
+    values, qualities = readings.values, readings.qualities
     mantissas = values.view(np.int64)
-    if read_times(data, descriptor, tables, times) == MALFORMED:
+    if read_times(data, descriptor, tables, readings.times) == MALFORMED:
         return np.int64(MALFORMED)
     offset, end = descriptor[VALUES_OFFSET], descriptor[VALUES_END]
     exponent = np.int64(read_floats(data, offset, end, tables, mantissas, values))
@@ -331,7 +342,7 @@ def _are_small(mantissas):
 @inner
 def _keep_usable(readings, are_integers):
     """Move the readings that are finite, and neither rejected nor missing, to the front; their count."""
-    times, values, qualities = readings
+    times, values, qualities = readings.times, readings.values, readings.qualities
     odd_count = 0
     if not are_integers:
         for k in range(values.size):

@@ -13,11 +13,15 @@ grows; where it falls, the first of these rules that fits says what happened, `f
 5. reset: all else.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array
+from ..codec.blocks import ReadingColumns
 from ..compiler.jit import inner, kernel
 from ..numbers.differences import difference_beyond, difference_of
+from ..numbers.search import are_bounds
 from ..quality import SUSPECT, worse_of
 from ..status import MALFORMED
 
@@ -32,6 +36,17 @@ FAULT_READINGS_MAX = 64
 FAULT_US_MAX = 86_400_000_000
 BACKFLOW_SHARE_MAX = 0.005
 ROLLOVER_SHARE = 0.1
+
+
+class MeterIntervals(NamedTuple):
+    """Room for the intervals of meters, one for every point."""
+
+    slots: Int32Array  # of each interval's meter
+    starts: Int64Array  # us
+    ends: Int64Array  # us
+    amounts: Float64Array  # NaN after a reset
+    qualities: UInt8Array  # codes
+    events: UInt8Array  # what happened in it
 
 
 @kernel
@@ -84,12 +99,7 @@ def _fits(bounds, moduli, times, values, points, events):
     count = times.size
     if bounds.size != moduli.size + 1 or values.size != count or points.size < count or events.size < count:
         return False
-    if bounds[0] != 0 or bounds[bounds.size - 1] != count:
-        return False
-    for s in range(moduli.size):
-        if bounds[s] > bounds[s + 1]:
-            return False
-    return True
+    return are_bounds(bounds, count) and bounds[0] == 0 and bounds[moduli.size] == count
 
 
 @inner
@@ -134,22 +144,22 @@ def intervals_between(
     points: Int64Array,
     events: UInt8Array,
     slots: Int32Array,
-    times: Int64Array,
-    values: Float64Array,
-    qualities: UInt8Array,
-    meters: Float64Array,
-    intervals: Int64Array,
+    readings: ReadingColumns,
+    moduli: Float64Array,
+    multipliers: Float64Array,
+    intervals: MeterIntervals,
 ) -> int:
     """Make an interval of every two points of one slot that follow each other; returns their count.
 
-    `points` and `events` are what `pick_readings` gave. `meters` are the slots' moduli, then their
-    multipliers. `intervals` hold four columns of room for every point: starts, ends, amounts (a double's
-    bits; NaN after a reset), and slot << 16 | quality << 8 | event. MALFORMED if something does not fit.
+    `points` and `events` are what `pick_readings` gave; `slots` are those of the readings, `moduli` and
+    `multipliers` those of the slots. MALFORMED if something does not fit.
     """
-    room, size, slot_count = intervals.size // 4, times.size, meters.size // 2
-    if points.size > min(events.size, room) or min(slots.size, values.size, qualities.size) < size:
+    times, values, qualities = readings.times, readings.values, readings.qualities
+    size, slot_count = times.size, moduli.size
+    if multipliers.size != slot_count or points.size > min(events.size, _room_of(intervals)):
         return MALFORMED
-    amounts = intervals.view(np.float64)
+    if min(slots.size, values.size, qualities.size) < size:
+        return MALFORMED
     count = 0
     exponent = 0
     for k in range(points.size):
@@ -161,14 +171,21 @@ def intervals_between(
         if k == 0:
             return MALFORMED
         old, slot, event = points[k - 1], slots[new], events[k]
-        quality = np.int64(quality_between(qualities[old], qualities[new], event))
-        intervals[count] = times[old]
-        intervals[room + count] = times[new]
-        amount, exponent = amount_between(values[old], values[new], event, meters[slot], exponent)
-        amounts[2 * room + count] = amount * meters[slot_count + slot]
-        intervals[3 * room + count] = np.int64(slot) << 16 | quality << 8 | np.int64(event)
+        intervals.slots[count] = slot
+        intervals.starts[count], intervals.ends[count] = times[old], times[new]
+        amount, exponent = amount_between(values[old], values[new], event, moduli[slot], exponent)
+        intervals.amounts[count] = amount * multipliers[slot]
+        intervals.qualities[count] = quality_between(qualities[old], qualities[new], event)
+        intervals.events[count] = event
         count += 1
     return count
+
+
+@inner
+def _room_of(intervals):
+    """For how many intervals all columns have room."""
+    fewest = min(intervals.slots.size, intervals.starts.size, intervals.ends.size)
+    return min(fewest, intervals.amounts.size, intervals.qualities.size, intervals.events.size)
 
 
 @inner

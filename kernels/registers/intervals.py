@@ -1,10 +1,24 @@
 """A register's readings to intervals with amounts."""
 
+from typing import NamedTuple
+
 import numpy as np
 
+from ..arrays import Float64Array, Int64Array, UInt8Array
+from ..buckets.intervals import Intervals
 from ..compiler.jit import inner
 from ..numbers.decimals import POWERS_OF_TEN
 from .events import EVENT_NONE, amount_between, pick_series, quality_between
+
+
+class RegisterReadings(NamedTuple):
+    """The usable readings of one meter, in order of time."""
+
+    times: Int64Array  # us since 1970, UTC
+    values: Float64Array  # not looked at where all mantissas grow
+    qualities: UInt8Array  # codes
+    mantissas: Int64Array  # of the values, where these are decimals at one exponent
+    exponent: int  # -1 where there are no mantissas
 
 
 @inner
@@ -17,14 +31,12 @@ def is_growing(values):
 
 
 @inner
-def intervals_of(readings, factors, wants_codes, scratch):
-    """Starts, ends, amounts and codes of the intervals between a meter's readings that count.
-
-    `readings` are times, values, qualities, mantissas and the exponent of these; where it is -1, there are
-    no mantissas. The values are not looked at where all mantissas grow.
-    """
-    times, values, qualities, mantissas, exponent = readings
-    modulus, multiplier, numerator, denominator = factors
+def intervals_of(readings, register, wants_codes, scratch):
+    """Return the intervals between a meter's readings that count."""
+    times, values, qualities = readings.times, readings.values, readings.qualities
+    mantissas, exponent = readings.mantissas, readings.exponent
+    modulus, multiplier = register.modulus, register.multiplier
+    numerator, denominator = register.numerator, register.denominator
     size = times.size
     events = scratch[:size].view(np.uint8)
     grows = is_growing(mantissas) if exponent >= 0 else is_growing(values)
@@ -50,12 +62,12 @@ def intervals_of(readings, factors, wants_codes, scratch):
         for k in range(count):
             event = EVENT_NONE if grows else np.int64(events[k + 1])
             codes[k] = quality_between(qualities[k], qualities[k + 1], event)
-    return times[:count], times[times.size - count :], amounts, codes
+    return Intervals(times[:count], times[times.size - count :], amounts, codes)
 
 
 @inner
 def _picked(times, values, qualities, modulus, events, scratch):
-    """The readings that count, one behind the other; `events` tells what happened before each."""
+    """Return the readings that count, one after the other; fill `events` with what happened before each."""
     size = times.size
     points = scratch[:size]
     count = pick_series(times, values, 0, size, modulus, points, events, 0)

@@ -10,28 +10,31 @@ A place's STEP_SUM is the sum of such amounts in a bucket. STEP_BEGINS is by how
 bucket before there are amounts, those of gaps among them, which are shared out by time as ever.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
+from ..arrays import Int64Array, UInt8Array
 from ..buckets.groups import CELL_COUNT, CELL_FIELDS, CELL_LOST, FOLD_SUM
 from ..buckets.growth import grows
-from ..buckets.intervals import EMIT_COUNT, EMIT_SUM, amount_until
-from ..codec.blocks import COUNT, DESCRIPTOR_FIELDS, QUALITIES_END, QUALITIES_OFFSET, tables_of
+from ..buckets.intervals import amount_until
+from ..codec.blocks import COUNT, QUALITIES_END, QUALITIES_OFFSET, descriptor_of, tables_of
 from ..codec.lines import (
     LINE_FIELDS,
     LINE_FIRST,
     LINE_TIME,
-    NO_STEPS,
     TOKENS_SLACK,
     last_time,
+    no_steps,
     open_steps,
     read_lines,
 )
 from ..compiler.jit import inner
 from ..numbers.decimals import INTEGER_POWERS, POWERS_OF_TEN
 from ..numbers.sums import two_sum
-from .target import FOLD_HOW, STEP_BEGINS, STEP_FIELDS, STEP_SUM, place_of
+from .target import STEP_BEGINS, STEP_FIELDS, STEP_SUM, place_of
 
-# What is kept of a meter's blocks while its lines and tokens wait to be folded.
+# The facts of each of a meter's blocks that are kept while its lines and tokens wait to be folded.
 _COUNT, _TOKENS, _LINES, _LINE_COUNT, _RISE, _BASE, _UNIT = range(7)
 _FIELDS = 7
 
@@ -41,10 +44,38 @@ _STEP_MAX = 2.0**40  # of mantissas: the steps of all meters of a frame sum up w
 NO_LINES = -1
 
 
+class Span(NamedTuple):
+    """The times of the readings that are taken, the first and the last, us."""
+
+    time_min: int
+    time_max: int
+
+
+class Grid(NamedTuple):
+    """Buckets that are all as wide."""
+
+    edges: Int64Array  # us, a bucket count and one
+    width: int  # us; 0 where they are not, or lines cannot be folded into them
+
+
+class OpenMeter(NamedTuple):
+    """What open_meter leaves in the scratch for fold_meter."""
+
+    facts: Int64Array  # of each block, _FIELDS of them
+    tokens: UInt8Array  # of all blocks
+    lines: Int64Array  # of all blocks
+
+
 @inner
-def width_of(edges, control, is_folding):
+def grid_of(edges, target):
+    """Return the buckets as lines are folded into them."""
+    return Grid(edges, width_of(edges, target.is_folding and target.how == FOLD_SUM))
+
+
+@inner
+def width_of(edges, are_summed):
     """How wide all buckets are where lines can be folded into them, else 0."""
-    if not is_folding or control[FOLD_HOW] != FOLD_SUM:
+    if not are_summed:
         return np.int64(0)
     if edges[0] < -_EDGE_MAX or edges[edges.size - 1] > _EDGE_MAX:
         return np.int64(0)
@@ -56,41 +87,41 @@ def width_of(edges, control, is_folding):
 
 
 @inner
-def _parts(scratch):
-    """What open_meter leaves for fold_meter: facts of each block, all tokens, all lines."""
+def _opened(scratch):
     room = scratch.size // 8
-    return scratch[:room], scratch[room : 4 * room].view(np.uint8), scratch[4 * room :]
+    return OpenMeter(scratch[:room], scratch[room : 4 * room].view(np.uint8), scratch[4 * room :])
 
 
 @inner
-def open_meter(blocks, bounds, taken, frame, exponent_of_sums, scratch):
+def open_meter(blocks, first, end, span, grid, exponent_of_sums, scratch):
     """Decode a meter's blocks; return (the exponent of its mantissas, its count of blocks).
 
-    The exponent is NO_LINES where they cannot be folded so. `bounds` are the first block and the end,
-    `taken` the times of which readings are taken, `frame` the edges and the buckets' width; sums of lines
-    so far have an exponent, or -1.
+    The exponent is NO_LINES where they cannot be folded so; sums of lines so far have an exponent, or -1.
     """
-    first, end = bounds
-    edges, width = frame
-    facts, tokens, lines = _parts(scratch)
+    edges, opened = grid.edges, _opened(scratch)
+    facts, tokens, lines = opened.facts, opened.tokens, opened.lines
     none = (np.int64(NO_LINES), 0)
     exponent, value = np.int64(NO_LINES), np.int64(0)
-    time_min, time_max = max(taken[0], edges[0]), min(taken[1], edges[edges.size - 1])
+    time_min, time_max = max(span.time_min, edges[0]), min(span.time_max, edges[edges.size - 1])
     token_count, line_size = 0, 0
     if (end - first) * _FIELDS > facts.size:
         return none
     for block in range(first, end):
-        _, descriptors, _ = blocks
-        count = descriptors[block * DESCRIPTOR_FIELDS + COUNT]
+        count = descriptor_of(blocks, block)[COUNT]
         if not 1 <= count <= tokens.size - token_count - TOKENS_SLACK:
             return none
-        room = (tokens[token_count : token_count + count], lines[line_size:])
-        span = (time_min, time_max, edges[0], width)
-        line_count, last, steps = _open_block(blocks, block, span, room)
-        own_exponent, start, base, unit = steps
-        if line_count == 0 or (block > first and own_exponent != exponent):
+        line_count, last, steps = _open_block(
+            blocks,
+            block,
+            Span(time_min, time_max),
+            grid,
+            tokens[token_count : token_count + count],
+            lines[line_size:],
+        )
+        start, base, unit = steps.start, steps.base, steps.unit
+        if line_count == 0 or (block > first and steps.exponent != exponent):
             return none
-        scale = INTEGER_POWERS[max(exponent_of_sums - own_exponent, 0)]
+        scale = INTEGER_POWERS[max(exponent_of_sums - steps.exponent, 0)]
         if np.float64(abs(base) + 255 * unit) * np.float64(scale) > _STEP_MAX:
             return none
         # By how much more than its first token tells it begins above the end of the block before.
@@ -99,7 +130,7 @@ def open_meter(blocks, bounds, taken, frame, exponent_of_sums, scratch):
             return none
         if block + 1 < end:
             value = start + count * base + unit * _sum(tokens[token_count : token_count + count])
-        exponent, time_min = own_exponent, last + 1
+        exponent, time_min = steps.exponent, last + 1
         fact = (block - first) * _FIELDS
         facts[fact + _COUNT], facts[fact + _TOKENS] = count, token_count
         facts[fact + _LINES], facts[fact + _LINE_COUNT] = line_size, line_count
@@ -110,27 +141,24 @@ def open_meter(blocks, bounds, taken, frame, exponent_of_sums, scratch):
 
 
 @inner
-def _open_block(blocks, block, span, room):
+def _open_block(blocks, block, span, grid, tokens, for_lines):
     """Decode a block's lines, their times made numbers of buckets, and tokens.
 
     Returns the count of lines, 0 where the block cannot be folded so; its last time; and its steps.
     """
-    data, descriptors, tables = blocks
-    time_min, time_max, first_edge, width = span
-    tokens, for_lines = room
-    descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
+    descriptor, width = descriptor_of(blocks, block), grid.width
     count = descriptor[COUNT]
-    none = (0, np.int64(0), NO_STEPS)
+    none = (0, np.int64(0), no_steps())
     if descriptor[QUALITIES_OFFSET] != descriptor[QUALITIES_END]:
         return none
-    line_count, step = read_lines(data, descriptor, for_lines)
+    line_count, step = read_lines(blocks.data, descriptor, for_lines)
     if line_count == 0 or (step != width and count > 1):
         return none
     lines = for_lines[: line_count * LINE_FIELDS]
     begin, last = lines[LINE_TIME], last_time(lines, width, count)
-    if begin < time_min or last > time_max or not _number_lines(lines, first_edge, width):
+    if begin < span.time_min or last > span.time_max or not _number_lines(lines, grid.edges[0], width):
         return none
-    steps = open_steps(data, descriptor, tables_of(descriptor, tables), tokens)
+    steps = open_steps(blocks.data, descriptor, tables_of(descriptor, blocks.tables), tokens)
     return (line_count, last, steps) if grows(steps, tokens) else none
 
 
@@ -155,17 +183,16 @@ def _sum(tokens):
 
 
 @inner
-def fold_meter(slot, block_count, exponents, frame, scratch, to):
+def fold_meter(slot, block_count, exponent, exponent_of_sums, edges, scratch, target):
     """Fold what open_meter has decoded; return how many buckets of the slot have a part of an amount.
 
-    These follow each other. `exponents` are that of the mantissas, and that of the sums, which is no less.
+    These follow each other. The mantissas' exponent is no more than that of the sums.
     """
-    exponent, exponent_of_sums = exponents
-    edges, _ = frame
-    _, _, bucket_count, _, _ = to
+    bucket_count = target.bucket_count
     scale, power = INTEGER_POWERS[exponent_of_sums - exponent], POWERS_OF_TEN[exponent]
-    facts, all_tokens, all_lines = _parts(scratch)
-    sums, begins = _lines_of(slot, to)
+    opened = _opened(scratch)
+    facts, all_tokens, all_lines = opened.facts, opened.tokens, opened.lines
+    sums, begins = _lines_of(slot, target)
     first_bucket, bucket = -1, 0
     for fact in range(0, block_count * _FIELDS, _FIELDS):
         count, first_token, first_line = facts[fact + _COUNT], facts[fact + _TOKENS], facts[fact + _LINES]
@@ -179,7 +206,7 @@ def fold_meter(slot, block_count, exponents, frame, scratch, to):
                 first_bucket = next_bucket
             else:
                 used = base + unit * np.int64(tokens[i]) + (facts[fact + _RISE] if line == 0 else 0)
-                _share_out(np.float64(used) / power, slot, bucket, next_bucket, edges, to)
+                _share_out(np.float64(used) / power, slot, bucket, next_bucket, edges, target)
             _add_steps(tokens[i + 1 : end], base * scale, unit * scale, sums[next_bucket:])
             bucket = next_bucket + end - 1 - i
     if bucket > first_bucket:
@@ -190,13 +217,13 @@ def fold_meter(slot, block_count, exponents, frame, scratch, to):
 
 
 @inner
-def _lines_of(slot, to):
+def _lines_of(slot, target):
     """The sums of lines of a slot's group, and by how many more meters have one, by bucket."""
-    _, columns, bucket_count, place_size, _ = to
-    place, _, _ = place_of(slot, 0, to)
-    first = place + (place_size - STEP_FIELDS) * bucket_count
-    sums = columns[first + STEP_SUM * bucket_count : first + (STEP_SUM + 1) * bucket_count]
-    begins = columns[first + STEP_BEGINS * bucket_count : first + (STEP_BEGINS + 1) * bucket_count]
+    places, bucket_count = target.places, target.bucket_count
+    place, _, _ = place_of(slot, 0, target)
+    first = place + (target.place_size - STEP_FIELDS) * bucket_count
+    sums = places[first + STEP_SUM * bucket_count : first + (STEP_SUM + 1) * bucket_count]
+    begins = places[first + STEP_BEGINS * bucket_count : first + (STEP_BEGINS + 1) * bucket_count]
     return sums.view(np.int64), begins.view(np.int64)
 
 
@@ -213,51 +240,51 @@ def _add_steps(tokens, base, unit, sums):
 
 
 @inner
-def _share_out(amount, slot, bucket, end_bucket, edges, to):
+def _share_out(amount, slot, bucket, end_bucket, edges, target):
     """Add the shares of an interval over a gap to the sums of buckets, from one up to another.
 
-    That each has a row, of which one interval begins in the first, is told with the meter's lines.
+    The meter's lines count a row for each, and an interval that begins in the first.
     """
-    _, columns, bucket_count, _, _ = to
+    places, bucket_count = target.places, target.bucket_count
     begin, end = edges[bucket], edges[end_bucket]
-    _, of_sum, of_count = place_of(slot, 0, to)
+    _, of_sum, of_count = place_of(slot, 0, target)
     before = 0.0
     for k in range(bucket, end_bucket):
         until = amount_until(edges[k + 1], begin, end, amount)
         if of_sum >= 0:
-            total, rounding = two_sum(columns[of_sum + k], until - before)
-            columns[of_sum + k] = total
-            columns[of_sum + CELL_LOST * bucket_count + k] += rounding
+            total, rounding = two_sum(places[of_sum + k], until - before)
+            places[of_sum + k] = total
+            places[of_sum + CELL_LOST * bucket_count + k] += rounding
         if of_count >= 0 and k > bucket:
-            columns[of_count + k] -= 1
+            places[of_count + k] -= 1
         before = until
 
 
 @inner
-def settle_lines(exponent, to):
+def settle_lines(exponent, target):
     """Fold the sums of lines, decimals at an exponent, into the cells of their places; zero them."""
-    control, columns, bucket_count, place_size, _ = to
-    of_sum, of_count = control[1 + EMIT_SUM], control[1 + EMIT_COUNT]
+    places, bucket_count, place_size = target.places, target.bucket_count, target.place_size
+    of_sum, of_count = target.sum_column, target.count_column
     power = POWERS_OF_TEN[exponent]
-    for first in range(0, columns.size - place_size * bucket_count + 1, place_size * bucket_count):
+    for first in range(0, places.size - place_size * bucket_count + 1, place_size * bucket_count):
         line_first = first + (place_size - STEP_FIELDS) * bucket_count
-        sums = columns[line_first + STEP_SUM * bucket_count :].view(np.int64)
-        begins = columns[line_first + STEP_BEGINS * bucket_count :].view(np.int64)
+        sums = places[line_first + STEP_SUM * bucket_count :].view(np.int64)
+        begins = places[line_first + STEP_BEGINS * bucket_count :].view(np.int64)
         meter_count = np.int64(0)
         for k in range(bucket_count):
             meter_count += begins[k]
             begins[k] = 0
             if meter_count == 0:
                 continue
-            columns[first + k] += meter_count
+            places[first + k] += meter_count
             if of_sum >= 0:
                 cell = first + (1 + of_sum * CELL_FIELDS) * bucket_count + k
-                total, rounding = two_sum(columns[cell], np.float64(sums[k]) / power)
-                columns[cell] = total
-                columns[cell + CELL_LOST * bucket_count] += rounding
-                columns[cell + CELL_COUNT * bucket_count] += meter_count
+                total, rounding = two_sum(places[cell], np.float64(sums[k]) / power)
+                places[cell] = total
+                places[cell + CELL_LOST * bucket_count] += rounding
+                places[cell + CELL_COUNT * bucket_count] += meter_count
             if of_count >= 0:
                 cell = first + (1 + of_count * CELL_FIELDS) * bucket_count + k
-                columns[cell] += meter_count
-                columns[cell + CELL_COUNT * bucket_count] += meter_count
+                places[cell] += meter_count
+                places[cell + CELL_COUNT * bucket_count] += meter_count
             sums[k] = 0

@@ -1,19 +1,46 @@
-"""What a kernel is given of each meter: the fields of a row, and the room that it needs."""
+"""What a kernel is given of each meter, and the room that it needs."""
 
+from typing import NamedTuple
+
+from ..arrays import Float64Array, Int64Array
 from ..compiler.jit import inner
 
-# What `meters` hold: METER_FIELDS of each meter, then SCRATCH_FIELDS words for each reading of the largest.
-METER_SLOT, METER_MODULUS, METER_MULTIPLIER, METER_NUMERATOR, METER_DENOMINATOR = range(5)
-METER_FIELDS = 5
+# Words of scratch for each reading of the largest meter.
 SCRATCH_FIELDS = 8
 
 
+class Meters(NamedTuple):
+    """The meters of a call. Meters of one slot follow each other, in time too."""
+
+    slots: Int64Array  # of each meter, ascending
+    moduli: Float64Array  # at which each register rolls over, 10^digits; 0 where it is not known
+    multipliers: Float64Array  # by which a step of each register becomes an amount
+    numerators: Float64Array  # by which amounts are multiplied to have the unit that is wanted,
+    denominators: Float64Array  # and then divided
+
+
+class Register(NamedTuple):
+    """One of the meters."""
+
+    modulus: float  # 0 where it is not known
+    multiplier: float
+    numerator: float
+    denominator: float
+
+
 @inner
-def factors(meters, m, meter_count):
-    """A meter's modulus, its multiplier, and by what its amounts are multiplied and divided."""
+def register_of(meters, m):
+    """Return the register of meter m."""
+    return Register(meters.moduli[m], meters.multipliers[m], meters.numerators[m], meters.denominators[m])
+
+
+@inner
+def are_meters(meters, meter_count):
+    """Return whether there are so many, each described whole."""
     return (
-        meters[METER_MODULUS * meter_count + m],
-        meters[METER_MULTIPLIER * meter_count + m],
-        meters[METER_NUMERATOR * meter_count + m],
-        meters[METER_DENOMINATOR * meter_count + m],
+        meters.slots.size == meter_count
+        and meters.moduli.size == meter_count
+        and meters.multipliers.size == meter_count
+        and meters.numerators.size == meter_count
+        and meters.denominators.size == meter_count
     )

@@ -6,111 +6,104 @@ written to memory, neither interval nor bucket, before it is whole.
 
 import numpy as np
 
-from ..arrays import Float64Array, Int64Array, UInt8Array
-from ..buckets.intervals import (
-    EMIT_ESTIMATED,
-    amount_until,
-    has_room,
-)
+from ..arrays import Int64Array
+from ..buckets.intervals import EMIT_ESTIMATED, RowSink, amount_until, has_room, intervals_within
+from ..codec.blocks import ReadingColumns
 from ..compiler.jit import inner, kernel
 from ..numbers.differences import decimals_of
-from ..numbers.search import bucket_of, first_at_or_after
+from ..numbers.search import are_bounds, bucket_of, first_at_or_after
 from ..numbers.sums import two_sum
 from ..quality import is_estimate
 from ..status import MALFORMED
-from .intervals import intervals_of
-from .meters import METER_FIELDS, SCRATCH_FIELDS, factors
-from .target import NOTHING, close, close_whole, has_places, target_of, with_begin, with_share
+from .intervals import RegisterReadings, intervals_of
+from .meters import SCRATCH_FIELDS, Meters, are_meters, register_of
+from .target import (
+    Amount,
+    Cursor,
+    GroupSink,
+    close,
+    close_whole,
+    has_places,
+    no_amount,
+    target_of_groups,
+    target_of_rows,
+    with_begin,
+    with_share,
+)
 
 
 @kernel
 def reduce_registers(
     bounds: Int64Array,
-    meters: Float64Array,
-    times: Int64Array,
-    values: Float64Array,
-    qualities: UInt8Array,
+    meters: Meters,
+    readings: ReadingColumns,
     edges: Int64Array,
-    control: Int64Array,
-    columns: Float64Array,
+    scratch: Int64Array,
+    sink: RowSink,
 ) -> int:
-    """What pick_readings, intervals_between and reduce_intervals make one after another, to the bit.
+    """Do what pick_readings, intervals_between and reduce_intervals do one after another, to the bit.
 
-    Meter m has the readings bounds[m] to bounds[m + 1]; a slot's meters follow each other, in time too.
-    `meters`: the slots of all meters, their moduli, their multipliers, by what amounts are multiplied and
-    then divided to have the unit that is wanted, and behind them the scratch. `edges`, `control`, `columns`
-    and what is returned are those of reduce_intervals.
+    Meter m has the readings bounds[m] to bounds[m + 1]. `scratch` has SCRATCH_FIELDS words for each reading
+    of the largest meter. `edges`, `sink` and the result are as in reduce_intervals.
     """
-    if not has_room(edges, control, columns) or not _are_registers(bounds, meters, times, values, qualities):
+    if not has_room(edges, sink) or not _are_registers(bounds, meters, readings, scratch):
         return MALFORMED
-    return _reduce(bounds, meters, (times, values, qualities), edges, control, columns, False)
+    wants_estimates = sink.fields[EMIT_ESTIMATED] >= 0
+    return _reduce(bounds, meters, readings, edges, scratch, wants_estimates, target_of_rows(edges, sink))
 
 
 @kernel
 def fold_registers(
     bounds: Int64Array,
-    meters: Float64Array,
-    times: Int64Array,
-    values: Float64Array,
-    qualities: UInt8Array,
+    meters: Meters,
+    readings: ReadingColumns,
     edges: Int64Array,
-    control: Int64Array,
-    columns: Float64Array,
+    scratch: Int64Array,
+    sink: GroupSink,
 ) -> int:
     """Fold the rows that reduce_registers would write into the places of groups, a bucket each.
 
-    `control`: 0, the columns that EMIT_SUM and EMIT_COUNT go to, or -1, and -1 for the other fields; how sums
-    are folded (groups.FOLD_SUM, FOLD_MIN or FOLD_MAX; counts are summed), then each slot's group. `columns`,
-    zeroed: of each group the count of rows by bucket, then of each column the CELL_FIELDS of
-    kernels/buckets/groups.py, each by bucket, and STEP_FIELDS more. All else is as of reduce_registers.
     Returns the count of rows folded, or MALFORMED.
     """
-    if not _are_registers(bounds, meters, times, values, qualities):
+    if not _are_registers(bounds, meters, readings, scratch) or not has_places(meters.slots, edges, sink):
         return MALFORMED
-    if not has_places(meters[: bounds.size - 1], edges, control, columns):
-        return MALFORMED
-    return _reduce(bounds, meters, (times, values, qualities), edges, control, columns, True)
+    return _reduce(bounds, meters, readings, edges, scratch, False, target_of_groups(edges, sink))
 
 
 @inner
-def _reduce(bounds, meters, readings, edges, control, columns, is_folding):
-    times, values, qualities = readings
-    meter_count = bounds.size - 1
-    slots, scratch = meters[:meter_count], meters[METER_FIELDS * meter_count :].view(np.int64)
-    wants_estimates = control[1 + EMIT_ESTIMATED] >= 0
-    to = target_of(edges, control, columns, is_folding)
-    bucket, row, cell = -1, 0, NOTHING
+def _reduce(bounds, meters, readings, edges, scratch, wants_estimates, target):
+    times, values, qualities = readings.times, readings.values, readings.qualities
+    meter_count, slots = meters.slots.size, meters.slots
+    bucket, row, amount = np.int64(-1), np.int64(0), no_amount()
     for m in range(meter_count):
-        slot, first, end = np.int64(slots[m]), bounds[m], bounds[m + 1]
+        slot, first, end = slots[m], bounds[m], bounds[m + 1]
         mantissas = scratch[: end - first]
         exponent = decimals_of(values[first:end], mantissas)
-        of_meter = (times[first:end], values[first:end], qualities[first:end], mantissas, exponent)
-        rest = scratch[end - first :]
-        rows = intervals_of(of_meter, factors(meters, m, meter_count), wants_estimates, rest)
-        bucket, row, cell = add_rows(rows, edges, wants_estimates, (slot, bucket, row, cell), to)
+        own = RegisterReadings(times[first:end], values[first:end], qualities[first:end], mantissas, exponent)
+        intervals = intervals_of(own, register_of(meters, m), wants_estimates, scratch[end - first :])
+        cursor = Cursor(slot, bucket, row)
+        bucket, row, amount = add_intervals(intervals, edges, wants_estimates, cursor, amount, target)
         if m + 1 == meter_count or slots[m + 1] != slots[m]:
-            row = close((slot, bucket, row, cell), edges.size - 1, to)
-            bucket, cell = -1, NOTHING
+            row = close(Cursor(slot, bucket, row), amount, edges.size - 1, target)
+            bucket, amount = np.int64(-1), no_amount()
         if row == MALFORMED:
             return MALFORMED
     return row
 
 
 @inner
-def _are_registers(bounds, meters, times, values, qualities):
-    count, meter_count = times.size, bounds.size - 1
-    if values.size != count or qualities.size != count:
+def _are_registers(bounds, meters, readings, scratch):
+    times, meter_count = readings.times, bounds.size - 1
+    if readings.values.size != times.size or readings.qualities.size != times.size:
         return False
-    if meter_count < 0 or meters.size < METER_FIELDS * meter_count:
+    if not are_bounds(bounds, times.size) or not are_meters(meters, meter_count):
         return False
-    if bounds[0] < 0 or bounds[meter_count] > count:
-        return False
-    room = (meters.size - METER_FIELDS * meter_count) // SCRATCH_FIELDS
+    room = scratch.size // SCRATCH_FIELDS
     of_slot = 0  # where the slot's first meter begins
     for m in range(meter_count):
-        if not 0 <= bounds[m + 1] - bounds[m] <= room:
+        if bounds[m + 1] - bounds[m] > room:
             return False
-        of_slot = bounds[m] if m == 0 or meters[m] != meters[m - 1] else of_slot
+        of_slot = bounds[m] if m == 0 or meters.slots[m] != meters.slots[m - 1] else of_slot
         if of_slot < bounds[m] < bounds[m + 1] and times[bounds[m]] < times[bounds[m] - 1]:
             return False
         repeats = 0
@@ -122,19 +115,18 @@ def _are_registers(bounds, meters, times, values, qualities):
 
 
 @inner
-def add_rows(rows, edges, wants_estimates, at, to):
-    """Add a meter's intervals to buckets; the one that is open then, the row behind those written, its cell.
-
-    `at` is (slot, the open bucket or -1, row, cell), `to` what target_of tells.
-    """
-    starts, ends, amounts, qualities = rows
-    slot, bucket, row, cell = at
+def add_intervals(intervals, edges, wants_estimates, cursor, open_amount, target):
+    """Add a meter's intervals to buckets; return the bucket open then, the next free row, and its amount."""
+    starts, ends = intervals.starts, intervals.ends
+    amounts, qualities = intervals.amounts, intervals.qualities
+    slot, bucket, row = cursor.slot, cursor.bucket, cursor.row
     last_edge = edges[edges.size - 1]
     i = 0
     while i < starts.size and row >= 0:
         if bucket >= 0 and ends[i] <= edges[bucket + 1]:
-            run = _part(rows, i, starts.size - i)
-            count, cell = _add_within(run, (edges[bucket], edges[bucket + 1]), wants_estimates, cell)
+            run = intervals_within(intervals, i, starts.size)
+            edge, next_edge = edges[bucket], edges[bucket + 1]
+            count, open_amount = _add_within(run, edge, next_edge, wants_estimates, open_amount)
             i += count
             if i == starts.size:
                 break
@@ -145,43 +137,37 @@ def add_rows(rows, edges, wants_estimates, at, to):
             continue
         begin = bucket_of(edges, start, bucket)
         if bucket < max(begin, 0):
-            row = close((slot, bucket, row, cell), max(begin, 0), to)
-            bucket, cell = max(begin, 0), NOTHING
-            closed = _count_whole(rows, i - 1, edges, bucket) - 1
+            row = close(Cursor(slot, bucket, row), open_amount, max(begin, 0), target)
+            bucket, open_amount = max(begin, 0), no_amount()
+            closed = _count_whole(intervals, i - 1, edges, bucket) - 1
             if closed > 0:
-                row = close_whole(_part(rows, i - 1, closed), wants_estimates, (slot, bucket, row), to)
+                whole = intervals_within(intervals, i - 1, i - 1 + closed)
+                row = close_whole(whole, wants_estimates, Cursor(slot, bucket, row), target)
                 bucket, i = bucket + closed, i - 1 + closed
                 continue
         if begin >= 0:
-            cell = with_begin(cell, amount)
+            open_amount = with_begin(open_amount, amount)
         low = max(start, edges[0])
         before = amount_until(low, start, end, amount)
         while True:
             high = min(end, edges[bucket + 1])
             until = amount_until(high, start, end, amount)
-            cell = with_share(cell, until - before, high - low, is_estimated)
+            open_amount = with_share(open_amount, until - before, high - low, is_estimated)
             if high == end or high == last_edge:
                 break
-            row = close((slot, bucket, row, cell), bucket + 1, to)
-            bucket, cell, low, before = bucket + 1, NOTHING, high, until
-    return bucket, row, cell
+            row = close(Cursor(slot, bucket, row), open_amount, bucket + 1, target)
+            bucket, open_amount, low, before = bucket + 1, no_amount(), high, until
+    return bucket, row, open_amount
 
 
 @inner
-def _part(rows, first, count):
-    starts, ends, amounts, qualities = rows
-    end = first + count
-    return starts[first:end], ends[first:end], amounts[first:end], qualities[first:end]
-
-
-@inner
-def _count_whole(rows, first, edges, bucket):
+def _count_whole(intervals, first, edges, bucket):
     """How many intervals from the first on are just as long as a bucket each, from that bucket on."""
-    starts, _, _, _ = rows
+    starts = intervals.starts
     if starts[first] != edges[bucket]:
         return 0
     most = min(starts.size - first, edges.size - 1 - bucket)
-    _, ends, amounts, _ = _part(rows, first, most)
+    ends, amounts = intervals.ends[first : first + most], intervals.amounts[first : first + most]
     bucket_ends = edges[bucket + 1 : bucket + 1 + most]
     count = 0
     while count < ends.size and ends[count] == bucket_ends[count] and not np.isnan(amounts[count]):
@@ -190,13 +176,15 @@ def _count_whole(rows, first, edges, bucket):
 
 
 @inner
-def _add_within(rows, bucket_edges, wants_estimates, cell):
-    """Add the first intervals, up to one that leaves the open bucket; their count, and the cell."""
-    starts, ends, amounts, qualities = rows
-    edge, next_edge = bucket_edges
-    total, lost, covered, estimated, count, lowest, highest = cell
+def _add_within(intervals, edge, next_edge, wants_estimates, before):
+    """Add the first intervals, up to one that leaves the open bucket; return their count, and its amount."""
+    starts, ends = intervals.starts, intervals.ends
+    amounts, qualities = intervals.amounts, intervals.qualities
     if starts[0] < edge:
-        return 0, cell
+        return 0, before
+    # As locals, since LLVM keeps a record's fields less well in registers across a loop.
+    total, lost, covered, estimated = before.total, before.lost, before.covered, before.estimated
+    count, lowest, highest = before.count, before.lowest, before.highest
     size = _count_until(ends, next_edge)
     amounts = amounts[:size]
     nothing_count = 0
@@ -219,15 +207,13 @@ def _add_within(rows, bucket_edges, wants_estimates, cell):
             for i in range(size):
                 if is_estimate(qualities[i]):
                     estimated += ends[i] - starts[i]
-        return size, (total, lost, covered, estimated, count, lowest, highest)
+        return size, Amount(total, lost, covered, estimated, count, lowest, highest)
+    after = before
     for i in range(size):
         if not np.isnan(amounts[i]):
             is_estimated = wants_estimates and is_estimate(qualities[i])
-            begun = with_begin((total, lost, covered, estimated, count, lowest, highest), amounts[i])
-            total, lost, covered, estimated, count, lowest, highest = with_share(
-                begun, amounts[i], ends[i] - starts[i], is_estimated
-            )
-    return size, (total, lost, covered, estimated, count, lowest, highest)
+            after = with_share(with_begin(after, amounts[i]), amounts[i], ends[i] - starts[i], is_estimated)
+    return size, after
 
 
 @inner

@@ -1,46 +1,133 @@
 """Where the buckets of registers go: rows, or the sums of groups."""
 
+from typing import NamedTuple
+
 import numpy as np
 
+from ..arrays import Float64Array, Int64Array
 from ..buckets.groups import CELL_FIELDS as PLACE_CELL_FIELDS
 from ..buckets.groups import FOLD_SUM, add_run, fold_value
-from ..buckets.intervals import CELL_FIELDS, EMIT_COUNT, EMIT_FIELDS, EMIT_SUM, KEEP_EMPTY, REDUCE_FIELDS
+from ..buckets.intervals import EMIT_FIELDS
 from ..compiler.jit import inner
 from ..numbers.sums import two_sum
 from ..quality import is_estimate
 from ..status import MALFORMED
 
-# What a place holds last, int64s that nothing is left of when a kernel is done: see lines.py.
+# What a place holds last, int64s that are zero again when a kernel is done: see lines.py.
 STEP_SUM, STEP_BEGINS = range(2)
 STEP_FIELDS = 2
 
-# What `control` of a fold holds before the group of each slot.
-FOLD_HOW = REDUCE_FIELDS
-FOLD_FIELDS = REDUCE_FIELDS + 1
 
-# An open bucket's cell: sum, what rounding took from it, us covered, of these estimated, count, least, most.
-NOTHING = (0.0, 0.0, 0.0, 0.0, 0.0, np.inf, -np.inf)
+class GroupSink(NamedTuple):
+    """Where the sums of groups go: into places, of each group one a bucket.
+
+    A group has its count of rows by bucket, then of each column the CELL_FIELDS of kernels/buckets/groups.py,
+    each by bucket, and STEP_FIELDS more, each by bucket too.
+    """
+
+    groups: Int64Array  # of each slot
+    places: Float64Array  # groups x words of a place x buckets, zeroed before the first meter
+    how: int  # how sums are folded: groups.FOLD_SUM, FOLD_MIN or FOLD_MAX; counts are summed
+    sum_column: int  # the column that sums go to, or -1
+    count_column: int  # the column that counts go to, or -1
+
+
+class Target(NamedTuple):
+    """Either sink, as all that closes buckets takes it; an array that only the other has is empty."""
+
+    is_folding: bool  # into groups
+    bucket_count: int
+    slots: Int64Array  # of rows
+    buckets: Int64Array  # of rows
+    columns: Float64Array  # of rows
+    fields: Int64Array  # of rows
+    keep_empty: bool  # of rows
+    groups: Int64Array  # of each slot
+    places: Float64Array  # of groups
+    how: int  # of groups
+    sum_column: int  # of groups
+    count_column: int  # of groups
+    place_size: int  # words of a place
+
+
+class Cursor(NamedTuple):
+    """How far a kernel is: a slot's open bucket, and the row that it will have."""
+
+    slot: int
+    bucket: int  # -1 where none is open
+    row: int  # the next free one, or MALFORMED
+
+
+class Amount(NamedTuple):
+    """What an open bucket has so far."""
+
+    total: float
+    lost: float  # what rounding took from the total
+    covered: float  # us of the bucket for which there is an amount
+    estimated: float  # of these, us of an estimate
+    count: float  # intervals that begin in the bucket
+    lowest: float  # of their amounts
+    highest: float
 
 
 @inner
-def target_of(edges, control, columns, is_folding):
-    """Where rows go to: control, what columns are for them, how many buckets and what places there are."""
-    rows_of = columns if is_folding else columns[(edges.size - 1) * CELL_FIELDS :]
-    return control, rows_of, edges.size - 1, _place_size(control), is_folding
+def no_amount():
+    """Return what a bucket has when it is opened."""
+    return Amount(0.0, 0.0, 0.0, 0.0, 0.0, np.inf, -np.inf)
 
 
 @inner
-def has_places(slots, edges, control, columns):
-    """Whether there is a place for whatever a fold may make of meters of these slots."""
-    slot_count = control.size - FOLD_FIELDS
-    if edges.size < 2 or slot_count < 0 or control[KEEP_EMPTY] != 0:
+def target_of_rows(edges, sink):
+    """Return a RowSink as a target."""
+    nowhere = sink.columns[:0]
+    none = np.int64(-1)
+    return Target(
+        False,
+        edges.size - 1,
+        sink.slots,
+        sink.buckets,
+        sink.columns,
+        sink.fields,
+        sink.keep_empty,
+        sink.slots[:0],
+        nowhere,
+        none,
+        none,
+        none,
+        np.int64(0),
+    )
+
+
+@inner
+def target_of_groups(edges, sink):
+    """Return a GroupSink as a target."""
+    nowhere = sink.groups[:0]
+    return Target(
+        True,
+        edges.size - 1,
+        nowhere,
+        nowhere,
+        sink.places[:0],
+        nowhere,
+        False,
+        sink.groups,
+        sink.places,
+        sink.how,
+        sink.sum_column,
+        sink.count_column,
+        _place_size(sink),
+    )
+
+
+@inner
+def has_places(slots, edges, sink):
+    """Return whether there is a place for whatever a fold may make of meters of these slots."""
+    slot_count = sink.groups.size
+    if edges.size < 2 or sink.sum_column >= 2 or sink.count_column >= 2:
         return False
-    for field in range(EMIT_FIELDS):
-        if control[1 + field] >= (2 if field in (EMIT_SUM, EMIT_COUNT) else 0):
-            return False
-    place_size = _place_size(control)
+    place_size = _place_size(sink)
     for slot in range(slot_count):
-        if not 0 <= control[FOLD_FIELDS + slot] < columns.size // ((edges.size - 1) * place_size):
+        if not 0 <= sink.groups[slot] < sink.places.size // ((edges.size - 1) * place_size):
             return False
     for slot in slots:
         if not 0 <= slot < slot_count:
@@ -49,117 +136,125 @@ def has_places(slots, edges, control, columns):
 
 
 @inner
-def _place_size(control):
+def _place_size(sink):
     """The words of a place: its count of rows, the cells up to the last column used, and STEP_FIELDS."""
-    return 1 + (max(control[1 + EMIT_SUM], control[1 + EMIT_COUNT]) + 1) * PLACE_CELL_FIELDS + STEP_FIELDS
+    return 1 + (max(sink.sum_column, sink.count_column) + 1) * PLACE_CELL_FIELDS + STEP_FIELDS
 
 
 @inner
-def close_whole(rows, wants_estimates, at, to):
-    """Be done with buckets of one interval each; the row behind, or MALFORMED."""
-    starts, ends, amounts, qualities = rows
-    slot, bucket, row = at
-    _, _, _, _, is_folding = to
-    if is_folding:
-        return row + _fold_whole(amounts, (slot, bucket), to)
+def close_whole(intervals, wants_estimates, cursor, target):
+    """Be done with buckets of one interval each; return the next free row, or MALFORMED."""
+    slot, bucket, row = cursor.slot, cursor.bucket, cursor.row
+    if target.is_folding:
+        return row + _fold_whole(intervals.amounts, slot, bucket, target)
+    starts, ends, amounts = intervals.starts, intervals.ends, intervals.amounts
     for k in range(starts.size):
-        is_estimated = wants_estimates and is_estimate(qualities[k])
-        cell = with_share(with_begin(NOTHING, amounts[k]), amounts[k], ends[k] - starts[k], is_estimated)
-        row = _write((slot, bucket + k, row, cell), to)
+        is_estimated = wants_estimates and is_estimate(intervals.qualities[k])
+        begun = with_begin(no_amount(), amounts[k])
+        amount = with_share(begun, amounts[k], ends[k] - starts[k], is_estimated)
+        row = _write(Cursor(slot, bucket + k, row), amount, target)
     return row
 
 
 @inner
-def with_begin(cell, amount):
-    """The cell after one more interval has begun."""
-    total, lost, covered, estimated, count, lowest, highest = cell
-    lowest = amount if amount < lowest else lowest
-    highest = amount if amount > highest else highest
-    return total, lost, covered, estimated, count + 1, lowest, highest
+def with_begin(amount, begun):
+    """Return what a bucket has after one more interval, of the amount `begun`, has begun."""
+    return Amount(
+        amount.total,
+        amount.lost,
+        amount.covered,
+        amount.estimated,
+        amount.count + 1,
+        begun if begun < amount.lowest else amount.lowest,
+        begun if begun > amount.highest else amount.highest,
+    )
 
 
 @inner
-def with_share(cell, share, length, is_estimated):
-    """The cell with a share of an interval, of which `length` us lie in the bucket."""
-    total, lost, covered, estimated, count, lowest, highest = cell
-    total, rounding = two_sum(total, share)
-    estimated = estimated + length if is_estimated else estimated
-    return total, lost + rounding, covered + length, estimated, count, lowest, highest
+def with_share(amount, share, length, is_estimated):
+    """Return what a bucket has with a share of an interval, of which `length` us lie in the bucket."""
+    total, rounding = two_sum(amount.total, share)
+    return Amount(
+        total,
+        amount.lost + rounding,
+        amount.covered + length,
+        amount.estimated + length if is_estimated else amount.estimated,
+        amount.count,
+        amount.lowest,
+        amount.highest,
+    )
 
 
 @inner
-def close(at, target, to):
-    """Be done with the open bucket, and, if kept, empty ones up to `target`; the row behind, or MALFORMED."""
-    slot, bucket, row, _ = at
-    control, _, _, _, is_folding = to
-    if bucket >= 0:
-        row = _fold(at, to) if is_folding else _write(at, to)
-    if control[KEEP_EMPTY] != 0:
-        for empty in range(bucket + 1, target):
-            row = _write((slot, empty, row, NOTHING), to)
+def close(cursor, amount, until, target):
+    """Be done with the open bucket, and, if kept, empty ones before `until`.
+
+    Returns the next free row, or MALFORMED.
+    """
+    row = cursor.row
+    if cursor.bucket >= 0:
+        row = _fold(cursor, amount, target) if target.is_folding else _write(cursor, amount, target)
+    if target.keep_empty:
+        for empty in range(cursor.bucket + 1, until):
+            row = _write(Cursor(cursor.slot, empty, row), no_amount(), target)
     return row
 
 
 @inner
-def _write(at, to):
-    """Write one row; the row behind, or MALFORMED."""
-    slot, bucket, row, cell = at
-    control, columns, _, _, _ = to
-    room = (control.size - REDUCE_FIELDS) // 2
+def _write(cursor, amount, target):
+    """Write one row; return the next free one, or MALFORMED."""
+    room, row = target.slots.size, cursor.row
     if not 0 <= row < room:
         return MALFORMED
-    control[REDUCE_FIELDS + row] = slot
-    control[REDUCE_FIELDS + room + row] = bucket
-    fields = _fields_of(cell)
+    target.slots[row] = cursor.slot
+    target.buckets[row] = cursor.bucket
+    values = _values_of(amount)
     for field in range(EMIT_FIELDS):
-        column = control[1 + field]
+        column = target.fields[field]
         if column >= 0:
-            columns[column * room + row] = fields[field]
+            target.columns[column * room + row] = values[field]
     return row + 1
 
 
 @inner
-def _fold(at, to):
-    """Fold one row into the place of its slot's group; the row behind."""
-    slot, bucket, row, cell = at
-    control, columns, bucket_count, _, _ = to
-    total, count, _, _, _, _ = _fields_of(cell)
-    place, of_sum, of_count = place_of(slot, bucket, to)
-    columns[place] += 1
+def _fold(cursor, amount, target):
+    """Fold one row into the place of its slot's group; return the next row."""
+    bucket_count = target.bucket_count
+    values = _values_of(amount)
+    place, of_sum, of_count = place_of(cursor.slot, cursor.bucket, target)
+    target.places[place] += 1
     if of_sum >= 0:
-        fold_value(total, control[FOLD_HOW], columns, of_sum, bucket_count)
+        fold_value(values[0], target.how, target.places, of_sum, bucket_count)
     if of_count >= 0:
-        fold_value(count, FOLD_SUM, columns, of_count, bucket_count)
-    return row + 1
+        fold_value(values[1], FOLD_SUM, target.places, of_count, bucket_count)
+    return cursor.row + 1
 
 
 @inner
-def _fold_whole(amounts, at, to):
-    """Fold a row each into the places from one on, as _fold would; their count."""
-    slot, bucket = at
-    control, columns, bucket_count, _, _ = to
-    place, of_sum, of_count = place_of(slot, bucket, to)
-    row_counts = columns[place : place + amounts.size]
+def _fold_whole(amounts, slot, bucket, target):
+    """Fold a row each into the places from one on, as _fold would; return their count."""
+    places, bucket_count, how = target.places, target.bucket_count, target.how
+    place, of_sum, of_count = place_of(slot, bucket, target)
+    row_counts = places[place : place + amounts.size]
     for k in range(row_counts.size):
         row_counts[k] += 1
-    how = control[FOLD_HOW]
     if of_sum >= 0 and how == FOLD_SUM:
-        add_run(amounts, columns, of_sum, bucket_count)
+        add_run(amounts, places, of_sum, bucket_count)
     elif of_sum >= 0:
         for k in range(amounts.size):
-            fold_value(0.0 + amounts[k], how, columns, of_sum + k, bucket_count)  # no sum is -0.0
+            fold_value(0.0 + amounts[k], how, places, of_sum + k, bucket_count)  # no sum is -0.0
     if of_count >= 0:
         for k in range(amounts.size):
-            fold_value(1.0, FOLD_SUM, columns, of_count + k, bucket_count)
+            fold_value(1.0, FOLD_SUM, places, of_count + k, bucket_count)
     return amounts.size
 
 
 @inner
-def place_of(slot, bucket, to):
+def place_of(slot, bucket, target):
     """Where the count of rows of a slot's bucket is, and the cells of sum and count, or less than 0."""
-    control, _, bucket_count, place_size, _ = to
-    place = control[FOLD_FIELDS + slot] * place_size * bucket_count + bucket
-    of_sum, of_count = control[1 + EMIT_SUM], control[1 + EMIT_COUNT]
+    bucket_count = target.bucket_count
+    place = target.groups[slot] * target.place_size * bucket_count + bucket
+    of_sum, of_count = target.sum_column, target.count_column
     cell_size = PLACE_CELL_FIELDS * bucket_count
     sums = place + bucket_count + of_sum * cell_size if of_sum >= 0 else -1
     counts = place + bucket_count + of_count * cell_size if of_count >= 0 else -1
@@ -167,10 +262,13 @@ def place_of(slot, bucket, to):
 
 
 @inner
-def _fields_of(cell):
-    """What a bucket comes to, by field."""
-    total, lost, covered, estimated, count, lowest, highest = cell
-    total = total + lost if covered > 0 else np.nan
-    lowest = lowest if count > 0 else np.nan
-    highest = highest if count > 0 else np.nan
-    return total, count, lowest, highest, covered, estimated
+def _values_of(amount):
+    """What a bucket comes to, by field from EMIT_SUM to EMIT_ESTIMATED."""
+    return (
+        amount.total + amount.lost if amount.covered > 0 else np.nan,
+        amount.count,
+        amount.lowest if amount.count > 0 else np.nan,
+        amount.highest if amount.count > 0 else np.nan,
+        amount.covered,
+        amount.estimated,
+    )

@@ -11,7 +11,6 @@ from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._storage.snapshot import Blocks
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.errors import CorruptChunkError
-from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt32Array
 from smartdata_ts.kernels.codec import blocks as kernel_blocks
 
 
@@ -75,22 +74,23 @@ def decode(blocks: Blocks, part: Slice) -> Readings:
     def corrupt(block: int) -> CorruptChunkError:
         return chunk.corrupt(int(rows[block]), "its payload cannot be decoded")
 
-    return decode_payloads((data, descriptors, chunk.tables), int(chunk.count[rows].sum()), part, corrupt)
+    encoded = kernel_blocks.EncodedBlocks(data, descriptors, chunk.tables)
+    return decode_payloads(encoded, int(chunk.count[rows].sum()), part, corrupt)
 
 
 def decode_payloads(
-    payloads: tuple[UInt8Array, Int64Array, UInt32Array],
+    encoded: kernel_blocks.EncodedBlocks,
     room: int,
     part: Slice,
     corrupt: Callable[[int], CorruptChunkError],
 ) -> Readings:
-    span = np.empty(2 + BLOCK_READINGS_MAX, np.int64)
-    span[0], span[1] = part.time_min, part.time_max
+    scratch = np.empty(BLOCK_READINGS_MAX, np.int64)
     slots = np.empty(room, np.int32)
-    times = np.empty(room, np.int64)
-    values = np.empty(room, np.float64)
-    qualities = np.empty(room, np.uint8)
-    count = kernel_blocks.read_blocks(*payloads, span, slots, times, values, qualities)
+    columns = kernel_blocks.ReadingColumns(
+        np.empty(room, np.int64), np.empty(room, np.float64), np.empty(room, np.uint8)
+    )
+    count = kernel_blocks.read_blocks(encoded, part.time_min, part.time_max, scratch, slots, columns)
     if count < 0:
         raise corrupt(-1 - count)
+    times, values, qualities = columns
     return Readings(slots[:count], times[:count], values[:count], qualities[:count])

@@ -43,8 +43,7 @@ def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
     if only is None and (blocks := series_blocks(plan, part)) is not None and blocks.piece_count > 1:
         # In the order of series and time, so that nothing need be moved.
         loaded = blocks.load()
-        payloads = (loaded.data, loaded.descriptors, loaded.tables)
-        return decode_payloads(payloads, blocks.reading_count, part, loaded.corrupt)
+        return decode_payloads(loaded.encoded, blocks.reading_count, part, loaded.corrupt)
     pieces = [decode(blocks, part) for blocks in pieces_in(plan, part, only)]
     head = head_in(plan, part)
     if only is not None:

@@ -108,9 +108,7 @@ class SeriesBlocks:
             descriptors = descriptors[order]
         slots = descriptors[:, kernel_blocks.SLOT]
         return Payloads(
-            data,
-            descriptors.reshape(-1),
-            tables,
+            kernel_blocks.EncodedBlocks(data, descriptors.reshape(-1), tables),
             np.searchsorted(slots, np.arange(self.slot_count + 1)),
             np.bincount(slots, descriptors[:, kernel_blocks.COUNT], self.slot_count).astype(np.int64),
             chunks,
@@ -122,9 +120,7 @@ class SeriesBlocks:
 class Payloads:
     """What kernels need to read blocks, which are sorted by slot, then by time."""
 
-    data: UInt8Array
-    descriptors: Int64Array
-    tables: UInt32Array
+    encoded: kernel_blocks.EncodedBlocks
     bounds: Int64Array  # slot k has the blocks bounds[k] to bounds[k + 1]
     counts: Int64Array  # of readings, by slot
     _chunks: list[Blocks]

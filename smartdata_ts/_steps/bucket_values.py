@@ -17,6 +17,7 @@ from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.arrays import Float64Array, Int64Array
 from smartdata_ts.kernels.buckets import cells as kernel_cells
 from smartdata_ts.kernels.buckets import quantiles, reduce
+from smartdata_ts.kernels.buckets.growth import Wanted
 from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 
 # What is told of rows that are readings; and of amounts, of which some are split at a bucket's edges.
@@ -195,19 +196,18 @@ def _built_in(names: list[str], rows: Frame, bounds: Int64Array) -> dict[str, np
     if not names or not count:
         return {name: np.empty(0, np.int64 if name == "count" else np.float64) for name in names}
     cells = np.zeros(count * kernel_cells.CELL_FIELDS)
-    control = np.zeros(reduce.CONTROL_FIELDS, np.int64)
-    control[: reduce.CONTROL_SQUARES] = TIME_MIN, TIME_MAX
-    control[reduce.CONTROL_SQUARES] = "std" in names
+    wanted = Wanted(TIME_MIN, TIME_MAX, squares="std" in names, sums=True)
     # All of time; the last instant of it is no reading's, see Store.query.
     edges = np.array([TIME_MIN, TIME_MAX])
     slots = np.repeat(np.arange(count, dtype=np.int32), np.diff(bounds))
-    reduce.reduce_columns(slots, rows.starts, rows.values, edges, control, cells)
-    options = np.array([1, 0, 0, *(AGGREGATES[name] for name in names)], np.int64)
-    columns = np.empty((1 + len(names), count))  # where each bucket starts, and what is wanted
-    rows_of = np.empty(count, np.int32)
-    emitted = kernel_cells.emit_cells(cells, edges, options, rows_of, columns.reshape(-1))
+    reduce.reduce_columns(slots, rows.starts, rows.values, edges, wanted, cells)
+    columns = np.empty((len(names), count))
+    codes = np.array([AGGREGATES[name] for name in names], np.int64)
+    rows_of, starts = np.empty(count, np.int32), np.empty(count, np.int64)
+    sink = kernel_cells.AggregateSink(rows_of, starts, columns.reshape(-1), codes, 0, keep_empty=True)
+    emitted = kernel_cells.emit_cells(cells, edges, sink, 0)
     assert emitted == count, "every cell is wanted"
-    found = dict(zip(names, columns[1:], strict=True))
+    found = dict(zip(names, columns, strict=True))
     return {name: row.view(np.int64) if name == "count" else row for name, row in found.items()}
 
 

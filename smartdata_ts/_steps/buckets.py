@@ -16,8 +16,8 @@ from smartdata_ts.kernels.buckets import intervals as kernel_intervals
 AGGREGATES = ("sum", "count", "min", "max", "expected_count", "completeness", "estimated_share")
 OF_LEVELS = ("time_mean", "completeness", "estimated_share")
 _CELLS_MAX = 196_608  # of all slots; with eight times as many, hourly sums took half as long again
-# Fills rows of some slots, given these, the edges, and room (kernels/buckets/intervals.py); returns how many.
-Reduce = Callable[[slice, Int64Array, Int64Array, Float64Array], int]
+# Fills rows of some slots, given these, the edges, scratch for cells, and the sink; returns how many.
+Reduce = Callable[[slice, Int64Array, Float64Array, kernel_intervals.RowSink], int]
 # Slot, bucket start, and the aggregates, of some rows.
 _Rows = tuple[Int32Array, Int64Array, dict[str, np.ndarray]]
 # What each aggregate is made of.
@@ -60,11 +60,14 @@ class Buckets:
             values = values * (ends - starts)
         span = (int(starts.min()), int(ends.max())) if starts.size else (TIME_MAX, TIME_MIN)
         steps = _steps(frame, context) if "expected_count" in self.aggregates else None
-        bounds, rows = frame.bounds(), (starts, ends, values, frame.qualities)
+        bounds = frame.bounds()
+        intervals = kernel_intervals.Intervals(starts, ends, values, frame.qualities)
 
-        def reduce(slots: slice, edges: Int64Array, control: Int64Array, columns: Float64Array) -> int:
+        def reduce(
+            slots: slice, edges: Int64Array, cells: Float64Array, sink: kernel_intervals.RowSink
+        ) -> int:
             own = bounds[slots.start : slots.stop + 1]
-            return kernel_intervals.reduce_intervals(own, *rows, edges, control, columns)
+            return kernel_intervals.reduce_intervals(own, intervals, edges, cells, sink)
 
         return self.reduced(frame.first, frame.end, span, context, reduce, steps)
 
@@ -99,18 +102,17 @@ class Buckets:
         bucket_count = edges.size - 1
         room = (slots.stop - slots.start) * bucket_count
         fields = list(dict.fromkeys(field for name in self.aggregates for field in _FIELDS[name]))
-        control = context.room("control", kernel_intervals.REDUCE_FIELDS + 2 * room).view(np.int64)
-        control[kernel_intervals.KEEP_EMPTY] = self.empty
-        control[1 : kernel_intervals.REDUCE_FIELDS] = -1
-        control[1 + np.array(fields, np.int64)] = np.arange(len(fields))
-        cell_size = bucket_count * kernel_intervals.CELL_FIELDS
-        columns = context.room("columns", cell_size + len(fields) * room)
-        count = reduce(slots, clipped(edges, context), control, columns) if bucket_count else 0
+        column_of = np.full(kernel_intervals.EMIT_FIELDS, -1)
+        column_of[np.array(fields, np.int64)] = np.arange(len(fields))
+        own, buckets = context.room("rows", 2 * room).view(np.int64).reshape(2, room)
+        columns = context.room("columns", len(fields) * room)
+        sink = kernel_intervals.RowSink(own, buckets, columns, column_of, self.empty)
+        cells = context.room("cells", bucket_count * kernel_intervals.CELL_FIELDS)
+        count = reduce(slots, clipped(edges, context), cells, sink) if bucket_count else 0
         assert count >= 0, "a frame's columns do not fit each other"
-        own, buckets = control[kernel_intervals.REDUCE_FIELDS :].reshape(2, room)[:, :count]
-        row_slots = own.astype(np.int32)
+        row_slots, buckets = own[:count].astype(np.int32), buckets[:count]
         row_slots += np.int32(slots.start)
-        told = dict(zip(fields, columns[cell_size:].reshape(len(fields), room)[:, :count], strict=True))
+        told = dict(zip(fields, columns.reshape(len(fields), room)[:, :count], strict=True))
         widths = np.diff(edges)[buckets] if set(self.aggregates) & set(shares.SHARES) else buckets
         expected = None if steps is None else steps[row_slots]
         aggregates = {name: _column(name, told, widths, expected) for name in self.aggregates}

@@ -19,6 +19,7 @@ from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, 
 from smartdata_ts._steps.shares import usual_lengths
 from smartdata_ts.errors import UnitError, UsageError
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array
+from smartdata_ts.kernels.codec.blocks import ReadingColumns
 from smartdata_ts.kernels.registers import events as kernel_events
 
 EVENTS = ("none", "rollover", "backflow", "reset", "digit_fault")
@@ -100,18 +101,23 @@ def _differences(kept: Frame, context: Context) -> Frame:
     bounds = rows.bounds()
     count = kernel_events.pick_readings(bounds, rows.starts, rows.values, meters.moduli, points, events)
     assert count >= 0, "a frame's columns do not fit each other"
-    facts = np.concatenate([meters.moduli, meters.multipliers])
-    found = np.empty(4 * count, np.int64)
-    columns = (rows.slots, rows.starts, rows.values, rows.qualities)
-    made = kernel_events.intervals_between(points[:count], events, *columns, facts, found)
+    found = kernel_events.MeterIntervals(
+        np.empty(count, np.int32),
+        np.empty(count, np.int64),
+        np.empty(count, np.int64),
+        np.empty(count),
+        np.empty(count, np.uint8),
+        np.empty(count, np.uint8),
+    )
+    readings = ReadingColumns(rows.starts, rows.values, rows.qualities)
+    facts = (meters.moduli, meters.multipliers)
+    made = kernel_events.intervals_between(points[:count], events, rows.slots, readings, *facts, found)
     assert made >= 0, "points are of these rows"
-    starts, ends, amounts, told = (found[k * count : k * count + made] for k in range(4))
-    slots = (told >> 16).astype(np.int32)
+    slots, starts, ends = found.slots[:made], found.starts[:made], found.ends[:made]
     if meters.slots.size > kept.end - kept.first:
         slots = meters.slots[slots]
-    qualities, events = (told >> 8).astype(np.uint8), told.astype(np.uint8)
-    rows_of = (slots, starts, ends, amounts.view(np.float64), qualities)
-    return Frame(kept.first, kept.end, *rows_of, {"event": events})
+    rows_of = (slots, starts, ends, found.amounts[:made], found.qualities[:made])
+    return Frame(kept.first, kept.end, *rows_of, {"event": found.events[:made]})
 
 
 @dataclass(frozen=True)

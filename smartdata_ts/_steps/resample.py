@@ -18,10 +18,11 @@ from smartdata_ts._steps import shares
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._time.calendar import Calendar, Edges, are_edges_of
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
-from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
+from smartdata_ts.kernels.arrays import Float64Array, Int64Array
 from smartdata_ts.kernels.buckets import cells as kernel_cells
 from smartdata_ts.kernels.buckets import reduce as kernel_reduce
-from smartdata_ts.kernels.buckets.growth import GROWTH_FIELDS
+from smartdata_ts.kernels.buckets.growth import GROWTH_FIELDS, Room, Wanted
+from smartdata_ts.kernels.codec.blocks import EncodedBlocks
 
 AGGREGATES = {
     "count": kernel_cells.AGGREGATE_COUNT,
@@ -112,43 +113,32 @@ class _Scratch:
         self.columns = [name for name in dict.fromkeys((*aggregates, "count")) if name in AGGREGATES]
         if not set(aggregates) & {"count", *shares.SHARES}:
             self.columns.remove("count")
-        told = np.zeros(kernel_reduce.CONTROL_FIELDS + kernel_cells.EMIT_FIELDS, np.int64)
-        told[kernel_reduce.CONTROL_SQUARES] = "std" in aggregates
-        told[kernel_reduce.CONTROL_NO_SUMS] = not {"sum", "mean", "std"} & set(aggregates)
-        # What both kernels are told, of which `options` are the second part.
-        self.told = np.append(told, [AGGREGATES[name] for name in self.columns])
-        self.options = self.told[kernel_reduce.CONTROL_FIELDS :]
-        self.control = np.zeros(kernel_reduce.CONTROL_FIELDS + 3 * BLOCK_READINGS_MAX, np.int64)
-        self.control[: kernel_reduce.CONTROL_FIELDS] = told[: kernel_reduce.CONTROL_FIELDS]
-        self.values = np.empty(BLOCK_READINGS_MAX)
+        self.codes = np.array([AGGREGATES[name] for name in self.columns], np.int64)
+        self.squares = "std" in aggregates
+        self.sums = bool({"sum", "mean", "std"} & set(aggregates))
+        block = (np.empty(BLOCK_READINGS_MAX, np.int64) for _ in range(3))
+        self.room = Room(next(block), next(block), np.empty(BLOCK_READINGS_MAX))
+        self.commits = next(block)
         self._cells = np.empty(0)
-        self._of_slot = np.empty(0, np.int64)
+        self._growth = np.empty(0, np.int64)
 
-    def set_span(self, part: Slice) -> None:
-        """Tell the kernels of which times readings count."""
-        for control in (self.told, self.control):
-            control[kernel_reduce.CONTROL_TIME_MIN] = part.time_min
-            control[kernel_reduce.CONTROL_TIME_MAX] = part.time_max
-
-    def set_target(self, keep_empty: bool, row: int, slot: int) -> None:
-        """Tell the kernels where rows go to."""
-        self.options[kernel_cells.EMIT_KEEP_EMPTY] = keep_empty
-        self.options[kernel_cells.EMIT_ROW] = row
-        self.options[kernel_cells.EMIT_SLOT] = slot
+    def wanted(self, part: Slice) -> Wanted:
+        """Which readings count, and what is wanted of them."""
+        return Wanted(part.time_min, part.time_max, self.squares, self.sums)
 
     def cells(self, count: int) -> Float64Array:
-        """Zeroed cells; whoever emits them zeroes them again."""
+        """Zeroed cells; the kernel that emits them zeroes them again."""
         size = count * kernel_cells.CELL_FIELDS
         if self._cells.size < size:
             self._cells = np.zeros(size)
         return self._cells[:size]
 
-    def of_slot(self, bucket_count: int) -> Int64Array:
-        """Room for a block's columns and a slot's zeroed growth and cells, which are zeroed again."""
-        size = 3 * BLOCK_READINGS_MAX + bucket_count * (GROWTH_FIELDS + kernel_cells.CELL_FIELDS)
-        if self._of_slot.size < size:
-            self._of_slot = np.zeros(size, np.int64)
-        return self._of_slot[:size]
+    def growth(self, bucket_count: int) -> Int64Array:
+        """Zeroed growth of a slot; the kernel that emits it zeroes it again."""
+        size = bucket_count * GROWTH_FIELDS
+        if self._growth.size < size:
+            self._growth = np.zeros(size, np.int64)
+        return self._growth[:size]
 
 
 def _resample(
@@ -158,29 +148,28 @@ def _resample(
     room = sum(map(_cell_count, task))
     slots = result_room(room, np.int32)
     columns = result_room(room * (1 + len(scratch.columns)), np.float64)
-    starts = columns[:room].view(np.int64)
+    starts, columns = columns[:room].view(np.int64), columns[room:]
     widths = np.empty(room, np.int64)
     estimates = np.empty(room, np.int64)
     row = 0
     for piece, edges in task:
         first = row
-        scratch.set_span(piece)
-        scratch.set_target(keep_empty, row, piece.first)
+        sink = kernel_cells.AggregateSink(slots, starts, columns, scratch.codes, piece.first, keep_empty)
         blocks = None if keep_empty else series_blocks(plan, piece)
         if blocks is None or not blocks.chunks:
             cells = scratch.cells(_cell_count((piece, edges)))
             loose = _reduce(plan, piece, edges, scratch, cells)
-            row = kernel_cells.emit_cells(cells, edges, scratch.options, slots, columns)
+            row = kernel_cells.emit_cells(cells, edges, sink, row)
         else:
             loose = [blocks.recent]
-            row = _resample_blocks(blocks, edges, scratch, slots, columns)
+            row = _resample_blocks(blocks, edges, scratch.wanted(piece), scratch, sink, row)
         if set(scratch.aggregates) & set(shares.SHARES):
             buckets = np.searchsorted(edges, starts[first:row])
             widths[first:row] = np.diff(edges)[buckets]
             if "estimated_share" in scratch.aggregates:
                 counted = shares.count_estimates(plan, piece, edges, loose)
                 estimates[first:row] = counted[(slots[first:row] - piece.first) * (edges.size - 1) + buckets]
-    found = {name: columns[k * room : k * room + row] for k, name in enumerate(scratch.columns, 1)}
+    found = {name: columns[k * room : k * room + row] for k, name in enumerate(scratch.columns)}
     if set(scratch.aggregates) & set(shares.SHARES):
         found |= _shares(scratch.aggregates, found, widths[:row], steps[slots[:row]], estimates[:row])
     arrays = [
@@ -249,20 +238,17 @@ def _slices_by_cells(plan: Plan, calendar: Calendar | Edges, keep_empty: bool) -
 
 
 def _resample_blocks(
-    blocks: SeriesBlocks, edges: Int64Array, scratch: _Scratch, slots: Int32Array, columns: Float64Array
+    blocks: SeriesBlocks,
+    edges: Int64Array,
+    wanted: Wanted,
+    scratch: _Scratch,
+    sink: kernel_cells.AggregateSink,
+    row: int,
 ) -> int:
-    """Write the rows of blocks, slot by slot; returns the row behind the last one."""
-    loaded = blocks.load()
-    row = kernel_reduce.resample_blocks(
-        loaded.data,
-        loaded.descriptors,
-        loaded.tables,
-        edges,
-        scratch.told,
-        scratch.of_slot(edges.size - 1),
-        slots,
-        columns,
-    )
+    """Write the rows of blocks, slot by slot, from `row` on; return the next free row."""
+    loaded, bucket_count = blocks.load(), edges.size - 1
+    growth, cells = scratch.growth(bucket_count), scratch.cells(bucket_count)
+    row = kernel_reduce.resample_blocks(loaded.encoded, edges, wanted, scratch.room, growth, cells, sink, row)
     if row < 0:
         raise loaded.corrupt(-1 - row)
     return row
@@ -273,6 +259,7 @@ def _reduce(
 ) -> list[Readings]:
     """Add every reading of a slice to its cell; returns those that did not come straight from blocks."""
     tangled = plan.tangled[part.first : part.end]
+    wanted = scratch.wanted(part)
     for chunk, rows, positions in plan.blocks_in(part):
         slots = positions - part.first
         plain = ~tangled[slots] | plan.settled_in(chunk, rows)
@@ -280,15 +267,8 @@ def _reduce(
             continue
         chosen, slots = rows[plain], slots[plain]
         data, descriptors = chunk.payloads(chosen, slots)
-        status = kernel_reduce.reduce_blocks(
-            data,
-            descriptors,
-            chunk.tables,
-            edges,
-            scratch.control,
-            scratch.values,
-            cells,
-        )
+        encoded = EncodedBlocks(data, descriptors, chunk.tables)
+        status = kernel_reduce.reduce_blocks(encoded, edges, wanted, scratch.room, cells)
         if status < 0:
             raise chunk.corrupt(int(chosen[-1 - status]), "its payload cannot be decoded")
     loose = []
@@ -302,9 +282,7 @@ def _reduce(
             _reduce_past(plan, part, edges, scratch, cells) if past else read_slice(plan, part, plan.tangled)
         )
     for readings in loose:
-        kernel_reduce.reduce_columns(
-            readings.series, readings.times, readings.values, edges, scratch.control, cells
-        )
+        kernel_reduce.reduce_columns(readings.series, readings.times, readings.values, edges, wanted, cells)
     return loose
 
 
@@ -321,26 +299,20 @@ def _reduce_past(
     known = plan.tangled & plan.separate & ("estimated_share" not in scratch.aggregates)
     rest = read_unsettled(plan, part, known)
     readings = rest.readings
-    columns = np.concatenate([readings.series, readings.times, rest.commits])
-    scratch.control[kernel_reduce.CONTROL_COMMIT] = as_of.commit
+    others = kernel_reduce.OtherReadings(
+        readings.series.astype(np.int64), readings.times, rest.commits.astype(np.int64)
+    )
     for chunk, rows, positions in plan.blocks_in(part):
         wanted = known[positions] & ~plan.settled_in(chunk, rows) & (not chunk.is_history)
         if not wanted.any():
             continue
         chosen = rows[wanted]
         data, descriptors = chunk.payloads(chosen, positions[wanted] - part.first, with_commits=True)
-        status = kernel_reduce.reduce_known_blocks(
-            data,
-            descriptors,
-            chunk.tables,
-            edges,
-            scratch.control,
-            scratch.values,
-            columns,
-            cells,
-        )
+        encoded = EncodedBlocks(data, descriptors, chunk.tables)
+        known_span, room = scratch.wanted(part), (scratch.room, as_of.commit, scratch.commits)
+        status = kernel_reduce.reduce_known_blocks(encoded, edges, known_span, *room, others, cells)
         if status < 0:
             raise chunk.corrupt(int(chosen[-1 - status]), "its payload cannot be decoded")
-    # Whoever reduces skips NaN: what is hidden need not be moved out of the way.
-    readings.values[columns[2 * len(rest) :] < 0] = np.nan
+    # Kernels that reduce skip NaN, so that hidden readings need not be moved out of the way.
+    readings.values[others.commits < 0] = np.nan
     return readings

@@ -39,6 +39,7 @@ from smartdata_ts.kernels.codec.blocks import (
     TIMES_OFFSET,
     VALUES_END,
     VALUES_OFFSET,
+    EncodedBlocks,
     read_integer_blocks,
 )
 from smartdata_ts.kernels.codec.checksum import digest_ranges
@@ -445,7 +446,8 @@ class ChunkFile:
             fields = np.zeros((rows.size, DESCRIPTOR_FIELDS), np.int64)
             fields[:, COUNT] = counts
             fields[:, TIMES_OFFSET], fields[:, TIMES_END] = found.firsts[_COMMITS], found.ends[_COMMITS]
-            status = read_integer_blocks(found.data, fields.reshape(-1), self.tables, decoded)
+            encoded = EncodedBlocks(found.data, fields.reshape(-1), self.tables)
+            status = read_integer_blocks(encoded, decoded)
             if status < 0:
                 raise self.corrupt(int(rows[-1 - status]), "its commits cannot be decoded")
         return decoded

@@ -22,6 +22,7 @@ from smartdata_ts._readings.versions import Versions, join
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
 from smartdata_ts.kernels.buckets import cells as kernel_cells
 from smartdata_ts.kernels.buckets import reduce as kernel_reduce
+from smartdata_ts.kernels.buckets.growth import Wanted
 
 Mask = npt.NDArray[np.bool_]
 
@@ -144,16 +145,15 @@ def _aggregated(starts: Mask, times: Int64Array, values: Float64Array, aggregate
     firsts = np.append(np.flatnonzero(starts), starts.size)
     results = np.empty(firsts.size - 1)
     span = np.array([times.min(), times.max() + 1], np.int64)
-    control = np.zeros(kernel_reduce.CONTROL_FIELDS, np.int64)
-    control[[kernel_reduce.CONTROL_TIME_MIN, kernel_reduce.CONTROL_TIME_MAX]] = span
-    options = np.array([1, 0, 0, aggregate], np.int64)
+    wanted = Wanted(int(span[0]), int(span[1]), squares=False, sums=True)
+    code = np.array([aggregate], np.int64)
     for first in range(0, results.size, _GROUPS_MAX):
         end = min(first + _GROUPS_MAX, results.size)
         part = slice(firsts[first], firsts[end])
         slots = np.cumsum(starts[part], dtype=np.int32) - np.int32(1)
         cells = np.zeros((end - first) * kernel_cells.CELL_FIELDS)
-        kernel_reduce.reduce_columns(slots, times[part], values[part], span, control, cells)
-        columns = np.empty((2, end - first))  # the span's start, and what is wanted
-        kernel_cells.emit_cells(cells, span, options, np.empty(end - first, np.int32), columns.reshape(-1))
-        results[first:end] = columns[1]
+        kernel_reduce.reduce_columns(slots, times[part], values[part], span, wanted, cells)
+        rows_of, begins = np.empty(end - first, np.int32), np.empty(end - first, np.int64)
+        sink = kernel_cells.AggregateSink(rows_of, begins, results[first:end], code, 0, keep_empty=True)
+        kernel_cells.emit_cells(cells, span, sink, 0)
     return results

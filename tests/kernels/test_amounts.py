@@ -27,34 +27,29 @@ def reduced(
     rows = sorted(rows, key=lambda row: row[:2])
     slots, starts, ends, values = zip(*rows, strict=True) if rows else [()] * 4
     bounds = np.searchsorted(slots, np.arange(slot_count + 1)) if rows else np.zeros(slot_count + 1)
-    room, cell_size = (
-        slot_count * max(len(edges) - 1, 0),
-        max(len(edges) - 1, 0) * buckets_intervals.CELL_FIELDS,
+    room = slot_count * max(len(edges) - 1, 0)
+    fields = np.array([wanted.index(name) if name in wanted else -1 for name in FIELDS])
+    row_slots, buckets, columns = (
+        np.zeros(room, np.int64),
+        np.zeros(room, np.int64),
+        np.full(len(wanted) * room, -7.0),
     )
-    control = np.zeros(buckets_intervals.REDUCE_FIELDS + 2 * room, np.int64)
-    control[buckets_intervals.KEEP_EMPTY] = keep_empty
-    control[1 : buckets_intervals.REDUCE_FIELDS] = [
-        wanted.index(name) if name in wanted else -1 for name in FIELDS
-    ]
-    columns = np.full(cell_size + len(wanted) * room, -7.0)
     count = buckets_intervals.reduce_intervals(
         bounds.astype(np.int64),
-        np.array(starts, np.int64),
-        np.array(ends, np.int64),
-        np.array(values, np.float64),
-        np.full(len(rows), quality, np.uint8),
+        buckets_intervals.Intervals(
+            np.array(starts, np.int64),
+            np.array(ends, np.int64),
+            np.array(values, np.float64),
+            np.full(len(rows), quality, np.uint8),
+        ),
         np.array(edges, np.int64),
-        control,
-        columns,
+        np.full(max(len(edges) - 1, 0) * buckets_intervals.CELL_FIELDS, -7.0),
+        buckets_intervals.RowSink(row_slots, buckets, columns, fields, keep_empty),
     )
     found = {}
     for row in range(max(count, 0)):
-        place = (
-            control[buckets_intervals.REDUCE_FIELDS + row],
-            control[buckets_intervals.REDUCE_FIELDS + room + row],
-        )
-        told = {name: columns[cell_size + k * room + row] for k, name in enumerate(wanted)}
-        found[int(place[0]), int(place[1])] = told
+        told = {name: columns[k * room + row] for k, name in enumerate(wanted)}
+        found[int(row_slots[row]), int(buckets[row])] = told
     assert len(found) == max(count, 0)
     return count, found
 
@@ -114,14 +109,36 @@ def test_columns_that_do_not_fit_are_malformed(
 
 
 @pytest.mark.parametrize(
-    ("bounds", "room", "columns"),
-    [([0, 3], 9, 99), ([1, 0, 2], 9, 99), ([-1, 2], 9, 99), ([], 9, 99), ([0, 2], 0, 99), ([0, 2], 9, 20)],
+    "change",
+    [
+        {"bounds": [0, 3]},
+        {"bounds": [1, 0, 2]},
+        {"bounds": [-1, 2]},
+        {"bounds": []},
+        {"room": 0},
+        {"columns": 6},
+        {"cells": 13},
+        {"buckets": 8},
+        {"fields": 5},
+        {},
+    ],
 )
-def test_rooms_that_do_not_fit_are_malformed(bounds: list[int], room: int, columns: int) -> None:
-    control = np.zeros(buckets_intervals.REDUCE_FIELDS + 2 * room, np.int64)
+def test_rooms_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
+    given = {"bounds": [0, 2], "room": 9, "columns": 99, "cells": 14, "fields": 6} | change
     instants, edges = np.array([0, 5]), np.array([0, 4, 9])
-    rows = (instants, instants + 5, np.ones(2), np.zeros(2, np.uint8))
-    status = buckets_intervals.reduce_intervals(
-        np.array(bounds, np.int64), *rows, edges, control, np.zeros(columns)
+    room, buckets = given["room"], given.get("buckets", given["room"])
+    sink = buckets_intervals.RowSink(
+        np.zeros(room, np.int64),
+        np.zeros(buckets, np.int64),
+        np.zeros(given["columns"]),
+        np.zeros(given["fields"], np.int64),
+        False,
     )
-    assert status == kernels_status.MALFORMED
+    status = buckets_intervals.reduce_intervals(
+        np.array(given["bounds"], np.int64),
+        buckets_intervals.Intervals(instants, instants + 5, np.ones(2), np.zeros(2, np.uint8)),
+        edges,
+        np.zeros(given["cells"]),
+        sink,
+    )
+    assert (status == kernels_status.MALFORMED) == bool(change)

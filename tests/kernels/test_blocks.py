@@ -29,6 +29,7 @@ from smartdata_ts.kernels.codec.blocks import (
     TIMES_OFFSET,
     VALUES_END,
     VALUES_OFFSET,
+    EncodedBlocks,
     read_integer_blocks,
     summarize_values,
 )
@@ -251,13 +252,13 @@ def test_commits_in_any_order_come_back_and_cut_short_are_malformed(blocks):
         fields[COUNT] = len(block)
         fields[TIMES_OFFSET], fields[TIMES_END] = ends[k] - encoded.commits.sizes[k], ends[k]
         found = np.empty(len(block), np.int64)
-        assert read_integer_blocks(data, fields, tables, found) == len(block)
+        assert read_integer_blocks(EncodedBlocks(data, fields, tables), found) == len(block)
         assert found.tolist() == block
         fields[TIMES_END] -= 1
-        assert read_integer_blocks(data, fields, tables, found) == -1
+        assert read_integer_blocks(EncodedBlocks(data, fields, tables), found) == -1
         fields[TIMES_END] += 1
         fields[COUNT] = len(block) + 1
-        assert read_integer_blocks(data, fields, tables, found) == -1
+        assert read_integer_blocks(EncodedBlocks(data, fields, tables), found) == -1
 
 
 def test_times_that_do_not_increase_are_malformed():

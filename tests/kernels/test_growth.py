@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from support.encoded_blocks import BLOCK_SIZE_MAX, INT64_MAX, INT64_MIN, IS_PYTHON, Blocks, encode, examples
 from support.prefix_payloads import counts_from, model_of, payload, tables_of
 from test_lines import linear, lines_of
+from test_reduce import room_of
 
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
-from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt32Array
+from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.buckets.cells import (
     AGGREGATE_COUNT,
     AGGREGATE_FIRST,
@@ -27,21 +28,26 @@ from smartdata_ts.kernels.buckets.cells import (
     AGGREGATE_STD,
     AGGREGATE_SUM,
     CELL_FIELDS,
-    EMIT_FIELDS,
-    EMIT_ROW,
-    EMIT_SLOT,
+    AggregateSink,
     emit_cells,
 )
-from smartdata_ts.kernels.buckets.growth import GROWTH_FIELDS, GROWTH_FIRST, NO_GROWTH, add_growth
-from smartdata_ts.kernels.buckets.reduce import (
-    CONTROL_FIELDS,
-    CONTROL_NO_SUMS,
-    CONTROL_SQUARES,
-    reduce_blocks,
-    reduce_columns,
-    resample_blocks,
+from smartdata_ts.kernels.buckets.growth import (
+    GROWTH_FIELDS,
+    GROWTH_FIRST,
+    Room,
+    Wanted,
+    add_growth,
+    no_growth,
 )
-from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, SLOT, TIMES_OFFSET
+from smartdata_ts.kernels.buckets.reduce import reduce_blocks, reduce_columns, resample_blocks
+from smartdata_ts.kernels.codec.blocks import (
+    COUNT,
+    DESCRIPTOR_FIELDS,
+    SLOT,
+    TIMES_OFFSET,
+    EncodedBlocks,
+    descriptor_of,
+)
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, LINEAR, PREFIX, RAW
 from smartdata_ts.kernels.compiler.jit import kernel
 
@@ -61,21 +67,13 @@ HOUR = 3_600_000_000
 
 @kernel
 def grown_blocks(
-    data: UInt8Array,
-    descriptors: Int64Array,
-    tables: UInt32Array,
-    edges: Int64Array,
-    control: Int64Array,
-    scratch: Int64Array,
-    growth: Int64Array,
+    blocks: EncodedBlocks, edges: Int64Array, wanted: Wanted, room: Room, growth: Int64Array
 ) -> int:
     """How many blocks, from the first on, are added to one slot's growth."""
-    room = scratch.size // 2
-    columns = (scratch[:room], scratch[room:], scratch[:0].view(np.float64))
-    grown, count = NO_GROWTH, 0
-    for block in range(descriptors.size // DESCRIPTOR_FIELDS):
-        descriptor = descriptors[block * DESCRIPTOR_FIELDS : (block + 1) * DESCRIPTOR_FIELDS]
-        grown, added = add_growth(data, descriptor, tables, columns, edges, control, grown, growth)
+    grown, count = no_growth(), 0
+    for block in range(blocks.descriptors.size // DESCRIPTOR_FIELDS):
+        descriptor = descriptor_of(blocks, block)
+        grown, added = add_growth(blocks.data, descriptor, blocks.tables, room, edges, wanted, grown, growth)
         if not added:
             break
         count += 1
@@ -92,7 +90,7 @@ def model() -> np.ndarray:
 
 
 @cache
-def tables() -> np.ndarray:
+def all_tables() -> np.ndarray:
     return tables_of(model())
 
 
@@ -116,7 +114,7 @@ def blocks_of(encoded: Sequence[tuple]) -> Blocks:
             content += column
     data = np.frombuffer(content + b"\xff" * 8, np.uint8)
     reading_count = int(descriptors[:, COUNT].sum())
-    return Blocks(data, descriptors.reshape(-1), tables(), reading_count, b"", 1)
+    return Blocks(data, descriptors.reshape(-1), all_tables(), reading_count, b"", 1)
 
 
 # -- ways from blocks to rows
@@ -126,58 +124,54 @@ class Resampling:
     """Rows of blocks, by slot and time; its scratch may be used again, as the kernel says."""
 
     def __init__(self, room: int = BLOCK_READINGS_MAX) -> None:
-        self.room = room
-        self.scratch = np.zeros(0, np.int64)
+        self.room = room_of(room)
+        self.growth, self.cells = np.zeros(0, np.int64), np.zeros(0)
 
     def rows(
-        self, blocks: Blocks, edges, span=ALWAYS, squares=0, no_sums=0, aggregates=AGGREGATES
+        self, blocks: Blocks, edges, span=ALWAYS, squares=False, sums=True, aggregates=AGGREGATES
     ) -> np.ndarray:
         """The rows, slot and bucket start before the aggregates, as int64s."""
         edges = np.asarray(edges, np.int64)
         bucket_count = edges.size - 1
         slot_count = int(blocks.descriptors[SLOT::DESCRIPTOR_FIELDS].max()) + 1
-        options = np.zeros(CONTROL_FIELDS + EMIT_FIELDS, np.int64)
-        options[:2] = span
-        options[CONTROL_SQUARES], options[CONTROL_NO_SUMS] = squares, no_sums
-        options[CONTROL_FIELDS + EMIT_ROW], options[CONTROL_FIELDS + EMIT_SLOT] = 3, 10
-        options = np.append(options, aggregates)
-        size = 3 * self.room + (GROWTH_FIELDS + CELL_FIELDS) * bucket_count
-        if self.scratch.size < size:
-            self.scratch = np.zeros(size, np.int64)
+        wanted = Wanted(*span, squares, sums)
+        if self.growth.size < GROWTH_FIELDS * bucket_count:
+            self.growth = np.zeros(GROWTH_FIELDS * bucket_count, np.int64)
+            self.cells = np.zeros(CELL_FIELDS * bucket_count)
+        growth, cells = self.growth[: GROWTH_FIELDS * bucket_count], self.cells[: CELL_FIELDS * bucket_count]
         room = 3 + slot_count * bucket_count
-        slots, columns = np.full(room, -5, np.int32), np.full(room * (1 + len(aggregates)), -5.0)
-        given_blocks = (blocks.data, blocks.descriptors, blocks.tables)
-        scratch = self.scratch[:size]
-        behind = resample_blocks(*given_blocks, edges, options, scratch, slots, columns)
-        growth = scratch[3 * self.room : 3 * self.room + GROWTH_FIELDS * bucket_count]
+        slots, starts = np.full(room, -5, np.int32), np.full(room, -5)
+        columns = np.full(room * len(aggregates), -5.0)
+        sink = AggregateSink(slots, starts, columns, np.array(aggregates), 10, keep_empty=False)
+        behind = resample_blocks(blocks.encoded, edges, wanted, self.room, growth, cells, sink, 3)
         assert not growth[: GROWTH_FIRST * bucket_count].any(), "counts and totals are zeroed"
-        assert not scratch[3 * self.room + growth.size :].any(), "cells are zeroed"
+        assert not cells.view(np.int64).any(), "cells are zeroed"
         if behind < 0:
             return np.array([[behind]])
         assert np.all(slots[:3] == -5)
+        assert np.all(starts[:3] == -5)
         assert np.all(columns.reshape(-1, room)[:, :3] == -5)
         by_row = columns.view(np.int64).reshape(-1, room)[:, 3:behind]
-        return np.vstack([slots[3:behind], by_row])
+        return np.vstack([slots[3:behind], starts[3:behind], by_row])
 
 
 def emitted(cells, edges, slot_count: int) -> np.ndarray:
-    options = np.array([0, 0, 10, *AGGREGATES], np.int64)
     room = slot_count * (edges.size - 1)
-    slots, columns = np.empty(room, np.int32), np.empty(room * (1 + len(AGGREGATES)))
-    count = emit_cells(cells, edges, options, slots, columns)
-    return np.vstack([slots[:count], columns.view(np.int64).reshape(-1, room)[:, :count]])
+    slots, starts = np.empty(room, np.int32), np.empty(room, np.int64)
+    columns = np.empty(room * len(AGGREGATES))
+    sink = AggregateSink(slots, starts, columns, np.array(AGGREGATES), 10, keep_empty=False)
+    count = emit_cells(cells, edges, sink, 0)
+    by_row = columns.view(np.int64).reshape(-1, room)[:, :count]
+    return np.vstack([slots[:count], starts[:count], by_row])
 
 
-def reduced(blocks: Blocks, edges, span=ALWAYS, squares: int = 0, room: int = BLOCK_READINGS_MAX):
+def reduced(blocks: Blocks, edges, span=ALWAYS, squares: bool = False, room: int = BLOCK_READINGS_MAX):
     """The rows of cells that blocks are added to, one after the other."""
     edges = np.asarray(edges, np.int64)
     slot_count = int(blocks.descriptors[SLOT::DESCRIPTOR_FIELDS].max()) + 1
-    control = np.zeros(CONTROL_FIELDS + 2 * room, np.int64)
-    control[:2] = span
-    control[CONTROL_SQUARES] = squares
+    wanted = Wanted(*span, squares, sums=True)
     cells = np.zeros(slot_count * (edges.size - 1) * CELL_FIELDS)
-    given_blocks = (blocks.data, blocks.descriptors, blocks.tables)
-    count = reduce_blocks(*given_blocks, edges, control, np.empty(room), cells)
+    count = reduce_blocks(blocks.encoded, edges, wanted, room_of(room), cells)
     return count, emitted(cells, edges, slot_count)
 
 
@@ -212,12 +206,12 @@ def assert_like_decoded(blocks: Blocks, edges, span=ALWAYS) -> None:
     rows = Resampling().rows(blocks, edges, span)
     assert_rows(rows, naive_rows(blocks, edges, span))
     # Squares take all readings, so that no block is added without being decoded.
-    assert np.array_equal(rows, Resampling().rows(blocks, edges, span, squares=1))
-    without_sums = Resampling().rows(blocks, edges, span, no_sums=1)
+    assert np.array_equal(rows, Resampling().rows(blocks, edges, span, squares=True))
+    without_sums = Resampling().rows(blocks, edges, span, sums=False)
     assert np.array_equal(np.delete(rows, OF_SUMS, axis=0), np.delete(without_sums, OF_SUMS, axis=0))
     count, of_cells = reduced(blocks, edges, span)
     assert np.array_equal(of_cells, rows)
-    decoded_count, of_decoded = reduced(blocks, edges, span, squares=1)
+    decoded_count, of_decoded = reduced(blocks, edges, span, squares=True)
     assert np.array_equal(of_decoded, rows)
     assert count == decoded_count == rows[2].sum()
 
@@ -225,11 +219,9 @@ def assert_like_decoded(blocks: Blocks, edges, span=ALWAYS) -> None:
 def added(blocks: Blocks, edges, span=ALWAYS) -> int:
     """How many of one slot's blocks, from the first on, are added to its growth."""
     edges = np.asarray(edges, np.int64)
-    control = np.zeros(CONTROL_FIELDS, np.int64)
-    control[:2] = span
-    scratch = np.empty(2 * BLOCK_READINGS_MAX, np.int64)
+    wanted = Wanted(*span, squares=False, sums=True)
     growth = np.zeros(GROWTH_FIELDS * (edges.size - 1), np.int64)
-    return grown_blocks(blocks.data, blocks.descriptors, blocks.tables, edges, control, scratch, growth)
+    return grown_blocks(blocks.encoded, edges, wanted, room_of(BLOCK_READINGS_MAX), growth)
 
 
 # -- any blocks
@@ -429,7 +421,7 @@ def test_a_slot_whose_later_blocks_do_not_grow_has_the_earlier_ones_too():
 
 def test_deviations_are_those_of_all_readings():
     blocks = blocks_of([plain(exponent=2), plain(200, 63, exponent=2)])
-    rows = Resampling().rows(blocks, [0, 100, 1000], squares=1, aggregates=[AGGREGATE_STD])
+    rows = Resampling().rows(blocks, [0, 100, 1000], squares=True, aggregates=[AGGREGATE_STD])
     values = naive_rows(blocks, [0, 100, 1000]).values()
     assert rows[2].view(np.float64).tolist() == pytest.approx([statistics.stdev(own) for own in values])
 
@@ -459,7 +451,8 @@ def test_a_scratch_may_be_used_again_with_other_edges(widths):
             rows = again.rows(blocks, edges)
             assert np.array_equal(rows, Resampling().rows(blocks, edges))
             # Before the next one, which would be led astray by what is left.
-            assert not again.scratch[3 * again.room :].any()
+            assert not again.growth.any()
+            assert not again.cells.any()
 
 
 def test_times_that_wrap_are_malformed():
@@ -478,7 +471,7 @@ def test_every_flipped_bit_gives_what_decoding_gives():
     for at in range(0, 8 * (blocks.data.size - 8), 3 if IS_PYTHON else 1):
         blocks.data[at // 8] ^= 1 << at % 8
         rows = Resampling(300).rows(blocks, edges)
-        assert np.array_equal(rows, Resampling(300).rows(blocks, edges, squares=1))
+        assert np.array_equal(rows, Resampling(300).rows(blocks, edges, squares=True))
         assert reduced(blocks, edges)[0] == (rows[2].sum() if rows.size > 1 else rows[0, 0])
         blocks.data[at // 8] ^= 1 << at % 8
 
@@ -512,12 +505,12 @@ def test_registers_grow_from_their_payloads(places, gap_share):
         edges = np.arange(-24, size + 2 * width, width) * HOUR
         assert added(blocks, edges) == 3
         rows = Resampling().rows(blocks, edges)
-        assert np.array_equal(rows, Resampling().rows(blocks, edges, squares=1))
+        assert np.array_equal(rows, Resampling().rows(blocks, edges, squares=True))
         assert np.array_equal(rows, reduced(blocks, edges)[1])
         # All the mantissas' sums are doubles, so that sums are those of the decimals.
         columns = (np.zeros(hours.size, np.int32), hours * HOUR, values)
         cells = np.zeros((edges.size - 1) * CELL_FIELDS)
-        reduce_columns(*columns, edges, np.array([*ALWAYS, 0, 0, 0]), cells)
+        reduce_columns(*columns, edges, Wanted(*ALWAYS, squares=False, sums=True), cells)
         assert np.array_equal(rows, emitted(cells, edges, 1))
         mantissas = np.rint(values * 10**places).astype(np.int64)
         buckets = np.searchsorted(edges, hours * HOUR, "right") - 1

@@ -31,15 +31,12 @@ from smartdata_ts.kernels.buckets.cells import (
     AGGREGATE_STD,
     AGGREGATE_SUM,
     CELL_FIELDS,
-    EMIT_FIELDS,
-    EMIT_KEEP_EMPTY,
+    AggregateSink,
     emit_cells,
 )
+from smartdata_ts.kernels.buckets.growth import Room, Wanted
 from smartdata_ts.kernels.buckets.reduce import (
-    CONTROL_COMMIT,
-    CONTROL_FIELDS,
-    CONTROL_NO_SUMS,
-    CONTROL_SQUARES,
+    OtherReadings,
     reduce_blocks,
     reduce_columns,
     reduce_known_blocks,
@@ -54,6 +51,7 @@ from smartdata_ts.kernels.codec.blocks import (
     TIMES_OFFSET,
     VALUES_END,
     VALUES_OFFSET,
+    EncodedBlocks,
 )
 
 AGGREGATES = [
@@ -68,6 +66,11 @@ AGGREGATES = [
 ]
 
 
+def room_of(size: int) -> Room:
+    times, mantissas = np.empty((2, size), np.int64)
+    return Room(times, mantissas, np.empty(size))
+
+
 class Reduction:
     """Cells of some series, filled by any number of calls."""
 
@@ -75,14 +78,12 @@ class Reduction:
         self.edges = np.asarray(edges, np.int64)
         self.slot_count = slot_count
         self.cells = np.zeros(slot_count * (self.edges.size - 1) * CELL_FIELDS)
-        self.control = np.zeros(CONTROL_FIELDS + 3 * BLOCK_READINGS_MAX, np.int64)
-        self.control[:2] = span
-        self.control[CONTROL_SQUARES] = 1
+        self.wanted = Wanted(*span, squares=True, sums=True)
 
     def add_columns(self, times, values, slots=None) -> int:
         slots = np.zeros(len(times), np.int32) if slots is None else np.asarray(slots, np.int32)
         times, values = np.asarray(times, np.int64), np.asarray(values, np.float64)
-        return reduce_columns(slots, times, values, self.edges, self.control, self.cells)
+        return reduce_columns(slots, times, values, self.edges, self.wanted, self.cells)
 
     def add_blocks(self, times, values, starts=None, slots=None, order=None) -> int:
         blocks = encode(times, values, None, starts)
@@ -95,22 +96,17 @@ class Reduction:
 
     def add_encoded(self, blocks, descriptors=None) -> int:
         descriptors = blocks.descriptors if descriptors is None else descriptors
-        values = np.empty(BLOCK_READINGS_MAX)
-        return reduce_blocks(
-            blocks.data, descriptors, blocks.tables, self.edges, self.control, values, self.cells
-        )
+        encoded = EncodedBlocks(blocks.data, descriptors, blocks.tables)
+        return reduce_blocks(encoded, self.edges, self.wanted, room_of(BLOCK_READINGS_MAX), self.cells)
 
     def rows(self, keep_empty: bool = False) -> dict[tuple[int, int], list[float]]:
         """Return the aggregates of each (slot, bucket start) that has readings."""
         room = self.slot_count * (self.edges.size - 1)
         slots = np.empty(room, np.int32)
-        columns = np.empty(room * (1 + len(AGGREGATES)))
-        options = np.zeros(EMIT_FIELDS + len(AGGREGATES), np.int64)
-        options[EMIT_KEEP_EMPTY] = keep_empty
-        options[EMIT_FIELDS:] = AGGREGATES
-        count = emit_cells(self.cells, self.edges, options, slots, columns)
-        starts, *_ = columns.view(np.int64).reshape(-1, room)
-        by_aggregate = columns.reshape(-1, room)[1:, :count]
+        starts, columns = np.empty(room, np.int64), np.empty(room * len(AGGREGATES))
+        sink = AggregateSink(slots, starts, columns, np.array(AGGREGATES), 0, keep_empty)
+        count = emit_cells(self.cells, self.edges, sink, 0)
+        by_aggregate = columns.reshape(-1, room)[:, :count]
         counts = by_aggregate[0].view(np.int64)
         keys = zip(slots[:count].tolist(), starts[:count].tolist(), strict=True)
         return {key: [int(counts[row]), *by_aggregate[1:, row].tolist()] for row, key in enumerate(keys)}
@@ -346,9 +342,9 @@ def known_blocks(times, values, commits, starts):
 
 def reduce_known(reduction, blocks, commit, rest) -> int:
     data, descriptors, tables = blocks
-    reduction.control[CONTROL_COMMIT] = commit
-    scratch = np.empty(BLOCK_READINGS_MAX)
-    given = (data, descriptors.reshape(-1), tables, reduction.edges, reduction.control, scratch, rest)
+    encoded = EncodedBlocks(data, descriptors.reshape(-1), tables)
+    room, commits = room_of(BLOCK_READINGS_MAX), np.empty(BLOCK_READINGS_MAX, np.int64)
+    given = (encoded, reduction.edges, reduction.wanted, room, commit, commits, rest)
     return reduce_known_blocks(*given, reduction.cells)
 
 
@@ -368,8 +364,10 @@ def test_what_a_commit_knew_of_blocks_is_reduced_and_hides_what_it_superseded(da
     near = [time - 1 if time > 0 else time + 1 for time in times.tolist()]
     others = data.draw(st.lists(st.sampled_from([*times.tolist(), *near]), max_size=9))
     places = sorted({(slot, time) for time in others for slot in (0, 1)})
-    rest = np.array(
-        [*(slot for slot, _ in places), *(time for _, time in places), *[1] * len(places)], np.int64
+    rest = OtherReadings(
+        np.array([slot for slot, _ in places], np.int64),
+        np.array([time for _, time in places], np.int64),
+        np.ones(len(places), np.int64),
     )
     reduction = Reduction(edges, slot_count=2)
     count = reduce_known(reduction, (blocks[0], blocks[1][given].copy(), blocks[2]), commit, rest)
@@ -377,7 +375,7 @@ def test_what_a_commit_knew_of_blocks_is_reduced_and_hides_what_it_superseded(da
     assert count == sum(edges[0] <= time < edges[-1] for time in times[is_known])
     assert_rows(reduction.rows(), buckets)
     known = set(times[is_known].tolist())
-    hidden = [commit < 0 for commit in rest[2 * len(places) :].tolist()]
+    hidden = [commit < 0 for commit in rest.commits.tolist()]
     assert hidden == [slot == 0 and time in known for slot, time in places]
 
 
@@ -385,7 +383,7 @@ def test_commits_that_cannot_be_decoded_are_told():
     times, values = np.arange(50) * 10, np.arange(50) / 10
     data, descriptors, tables = known_blocks(times, values, np.arange(50) % 3, [0, 20, 50])
     descriptors[1, QUALITIES_END] = descriptors[1, QUALITIES_OFFSET] + 1
-    nothing = np.empty(0, np.int64)
+    nothing = OtherReadings(*np.empty((3, 0), np.int64))
     assert reduce_known(Reduction([0, 500]), (data, descriptors, tables), 1, nothing) == -2
     descriptors[0, COUNT] = BLOCK_READINGS_MAX + 1
     assert reduce_known(Reduction([0, 500]), (data, descriptors, tables), 1, nothing) == -1
@@ -425,9 +423,9 @@ def test_signalling_nans_are_skipped_too():
 def test_what_is_not_asked_for_changes_nothing_else(values, width):
     edges = np.arange(0, 40 + width, width)
     rows = []
-    for squares, no_sums in ((1, 0), (0, 0), (0, 1)):
+    for squares, sums in ((True, True), (False, True), (False, False)):
         reduction = Reduction(edges)
-        reduction.control[CONTROL_SQUARES], reduction.control[CONTROL_NO_SUMS] = squares, no_sums
+        reduction.wanted = Wanted(INT64_MIN, INT64_MAX, squares, sums)
         half = len(values) // 2
         reduction.add_columns(np.arange(half), values[:half])
         reduction.add_columns(np.arange(half, len(values)), values[half:])

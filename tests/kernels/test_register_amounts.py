@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_registers import intervals_room
 
 from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.buckets import groups as buckets_groups
 from smartdata_ts.kernels.buckets import intervals as buckets_intervals
+from smartdata_ts.kernels.codec.blocks import ReadingColumns
 from smartdata_ts.kernels.registers import events as registers_events
 from smartdata_ts.kernels.registers import meters as registers_meters
 from smartdata_ts.kernels.registers import reduce as registers_reduce
@@ -69,16 +71,26 @@ def columns_of(
     )
 
 
-def room_for(row_count: int, bucket_count: int, keep_empty: bool) -> tuple[np.ndarray, np.ndarray]:
-    control = np.full(buckets_intervals.REDUCE_FIELDS + 2 * row_count, -7, np.int64)
-    control[buckets_intervals.KEEP_EMPTY] = keep_empty
-    control[1 : buckets_intervals.REDUCE_FIELDS] = range(6)
-    return control, np.full(bucket_count * buckets_intervals.CELL_FIELDS + 6 * row_count, -7.0)
+def rows_sink(row_count: int, keep_empty: bool = False) -> buckets_intervals.RowSink:
+    slots, buckets = np.full((2, row_count), -7)
+    columns = np.full(6 * row_count, -7.0)
+    return buckets_intervals.RowSink(slots, buckets, columns, np.arange(6), keep_empty)
 
 
-def with_scratch(bounds: np.ndarray, *columns: np.ndarray) -> np.ndarray:
-    largest = max(int(np.diff(bounds).max()), 0)
-    return np.concatenate([*columns, np.empty(registers_meters.SCRATCH_FIELDS * largest)])
+def assert_same_rows(found: buckets_intervals.RowSink, expected: buckets_intervals.RowSink) -> None:
+    np.testing.assert_array_equal(found.slots, expected.slots)
+    np.testing.assert_array_equal(found.buckets, expected.buckets)
+    np.testing.assert_array_equal(found.columns.view(np.int64), expected.columns.view(np.int64))
+
+
+def meters_of(slots: object, *facts: object) -> registers_meters.Meters:
+    """Moduli, multipliers, numerators and denominators."""
+    columns = (np.ascontiguousarray(column, np.float64) for column in facts)
+    return registers_meters.Meters(np.array(slots, np.int64), *columns)
+
+
+def scratch_for(bounds: np.ndarray) -> np.ndarray:
+    return np.empty(registers_meters.SCRATCH_FIELDS * max(int(np.diff(bounds).max()), 0), np.int64)
 
 
 @given(
@@ -101,33 +113,24 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
     count, bucket_count = times.size, edges.size - 1
     row_count = (int(slots[-1]) + 1) * bucket_count
 
-    points, events, found = (
-        np.empty(count, np.int64),
-        np.empty(count, np.uint8),
-        np.empty(4 * count, np.int64),
-    )
+    points, events = np.empty(count, np.int64), np.empty(count, np.uint8)
     made = registers_events.pick_readings(bounds, times, values, moduli, points, events)
     numbers = np.repeat(np.arange(len(meters), dtype=np.int32), np.diff(bounds))
-    facts = np.concatenate([moduli, multipliers])
-    columns = (numbers, times, values, qualities)
-    made = registers_events.intervals_between(points[:made], events, *columns, facts, found)
-    starts, ends, used, told = found[: 4 * (count if count else 0)].reshape(4, count)[:, :made]
-    used = used.view(np.float64) * unit[0] / unit[1]
-    own = np.searchsorted(slots[told >> 16], np.arange(slots[-1] + 2))
-    control, cells = room_for(row_count, bucket_count, keep_empty)
-    codes = (told >> 8).astype(np.uint8)
-    rows = buckets_intervals.reduce_intervals(own, starts, ends, used, codes, edges, control, cells)
+    readings, between = ReadingColumns(times, values, qualities), intervals_room(count)
+    facts = (moduli, multipliers)
+    made = registers_events.intervals_between(points[:made], events, numbers, readings, *facts, between)
+    of_meters, starts, ends, used, codes, _ = (column[:made] for column in between)
+    own = np.searchsorted(slots[of_meters], np.arange(slots[-1] + 2))
+    expected = rows_sink(row_count, keep_empty)
+    intervals = buckets_intervals.Intervals(starts, ends, used * unit[0] / unit[1], codes)
+    cells = np.full(bucket_count * buckets_intervals.CELL_FIELDS, -7.0)
+    rows = buckets_intervals.reduce_intervals(own, intervals, edges, cells, expected)
 
-    fused_control, fused_cells = room_for(row_count, bucket_count, keep_empty)
-    meters_of = with_scratch(
-        bounds, slots, *facts.reshape(2, -1), *np.repeat(unit, len(meters)).reshape(2, -1)
-    )
-    columns = (times, values, qualities, edges)
-    fused = registers_reduce.reduce_registers(bounds, meters_of, *columns, fused_control, fused_cells)
+    found = rows_sink(row_count, keep_empty)
+    own_meters = meters_of(slots, moduli, multipliers, *np.repeat([unit], len(meters), axis=0).T)
+    fused = registers_reduce.reduce_registers(bounds, own_meters, readings, edges, scratch_for(bounds), found)
     assert fused == rows >= 0
-    np.testing.assert_array_equal(fused_control, control)
-    first = bucket_count * buckets_intervals.CELL_FIELDS
-    np.testing.assert_array_equal(fused_cells[first:].view(np.int64), cells[first:].view(np.int64))
+    assert_same_rows(found, expected)
 
 
 @pytest.mark.parametrize(
@@ -138,38 +141,38 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
         {"bounds": [-1, 1, 3]},
         {"bounds": [2, 1, 3]},
         {"times": [0, 0, 5]},
-        {"times": [0, 5, 4], "meters": [0.0] * 4 + [1.0] * 6},
+        {"times": [0, 5, 4], "slots": [0, 0]},
         {"values": [1.0]},
         {"qualities": [0]},
         {"bounds": []},
-        {"meters": [0.0] * 9},
+        {"slots": [0]},
+        {"moduli": [0.0]},
+        {"multipliers": [1.0] * 3},
+        {"numerators": []},
+        {"denominators": [1.0]},
         {"edges": [4]},
         {"room": 1},
-        {"cells": 20},
+        {"columns": 6},
         {"scratch": 15},
         {},
     ],
 )
 def test_registers_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
     given = {"bounds": [0, 2, 3], "times": [0, 5, 5], "values": [1.0, 2.0, 3.0], "qualities": [0, 0, 0]}
-    given |= {
-        "meters": [0.0, 1.0] + [0.0] * 2 + [1.0] * 6,
-        "edges": [0, 4, 9],
-        "room": 9,
-        "cells": 99,
-        "scratch": 16,
-    }
-    given |= change
-    control = np.zeros(buckets_intervals.REDUCE_FIELDS + 2 * given["room"], np.int64)
+    given |= {"slots": [0, 1], "moduli": [0.0] * 2, "multipliers": [1.0] * 2}
+    given |= {"numerators": [1.0] * 2, "denominators": [1.0] * 2}
+    given |= {"edges": [0, 4, 9], "room": 9, "columns": 54, "scratch": 16} | change
     status = registers_reduce.reduce_registers(
         np.array(given["bounds"], np.int64),
-        np.array(given["meters"] + [0.0] * given["scratch"]),
-        np.array(given["times"], np.int64),
-        np.array(given["values"], np.float64),
-        np.array(given["qualities"], np.uint8),
+        meters_of(*(given[name] for name in registers_meters.Meters._fields)),
+        ReadingColumns(
+            np.array(given["times"], np.int64),
+            np.array(given["values"], np.float64),
+            np.array(given["qualities"], np.uint8),
+        ),
         np.array(given["edges"], np.int64),
-        control,
-        np.zeros(given["cells"]),
+        np.zeros(given["scratch"], np.int64),
+        rows_sink(given["room"])._replace(columns=np.zeros(given["columns"]), fields=np.zeros(6, np.int64)),
     )
     assert (status == kernels_status.MALFORMED) == bool(change)
 
@@ -190,14 +193,13 @@ def test_rows_are_folded_as_by_places(
 ) -> None:
     bounds, readings = columns_of(meters)
     edges = edges_of(edges_or_meter, bounds, readings[0])
-    facts = np.array([meter[:3] for meter in meters]).T
-    meters_of = with_scratch(bounds, *facts, *np.ones((2, len(meters))))
+    own_meters = meters_of(*np.array([meter[:3] for meter in meters]).T, *np.ones((2, len(meters))))
     bucket_count = edges.size - 1
-    control, cells = room_for(3 * bucket_count, bucket_count, keep_empty=False)
-    columns = (*readings, edges)
-    count = registers_reduce.reduce_registers(bounds, meters_of, *columns, control, cells)
-    slots, buckets = control[buckets_intervals.REDUCE_FIELDS :].reshape(2, -1)[:, :count]
-    rows = cells[bucket_count * buckets_intervals.CELL_FIELDS :].reshape(6, -1)[:, :count]
+    sink = rows_sink(3 * bucket_count)
+    given = (bounds, own_meters, ReadingColumns(*readings), edges, scratch_for(bounds))
+    count = registers_reduce.reduce_registers(*given, sink)
+    slots, buckets = sink.slots[:count], sink.buckets[:count]
+    rows = sink.columns.reshape(6, -1)[:, :count]
 
     fields = [buckets_intervals.EMIT_SUM, buckets_intervals.EMIT_COUNT]
     cell_size = (max(columns_to) + 1) * buckets_groups.CELL_FIELDS
@@ -214,12 +216,9 @@ def test_rows_are_folded_as_by_places(
             first = 1 + column * buckets_groups.CELL_FIELDS
             expected[:, :, first : first + buckets_groups.CELL_FIELDS] = own.reshape(3, bucket_count, -1)
 
-    fold_control = np.full(registers_target.FOLD_FIELDS + 3, -1)
-    fold_control[buckets_intervals.KEEP_EMPTY] = 0
-    fold_control[1 + np.array(fields)] = columns_to
-    fold_control[registers_target.FOLD_HOW :] = how, *groups
     found = np.zeros(expected.size)
-    assert registers_reduce.fold_registers(bounds, meters_of, *columns, fold_control, found) == count
+    sink = registers_target.GroupSink(np.array(groups), found, how, *columns_to)
+    assert registers_reduce.fold_registers(*given, sink) == count
     by_field = found.reshape(3, shape[2], bucket_count)
     np.testing.assert_array_equal(by_field.transpose(0, 2, 1).view(np.int64), expected.view(np.int64))
 
@@ -227,16 +226,14 @@ def test_rows_are_folded_as_by_places(
 @pytest.mark.parametrize(
     "change",
     [
-        {"slots": [0.0, 2.0]},
-        {"slots": [-1.0, 0.0]},
-        {"slots": [np.nan, 0.0]},
+        {"slots": [0, 2]},
+        {"slots": [-1, 0]},
         {"groups": [0, 2]},
         {"groups": [0, -1]},
         {"groups": []},
-        {"fields": [1, 0, -1, -1, -1, -1], "places": 35},
-        {"fields": [2, 0, -1, -1, -1, -1]},
-        {"fields": [0, -1, 1, -1, -1, -1]},
-        {"keeps_empty": 1},
+        {"columns": [1, 0], "places": 35},
+        {"columns": [2, 0]},
+        {"columns": [0, 2]},
         {"places": 23},
         {"edges": [4]},
         {"times": [0, 0, 5]},
@@ -244,19 +241,19 @@ def test_rows_are_folded_as_by_places(
     ],
 )
 def test_folds_that_do_not_fit_are_malformed(change: dict[str, object]) -> None:
-    given = {"slots": [0.0, 1.0], "groups": [1, 0], "fields": [0, -1, -1, -1, -1, -1], "places": 24}
-    given |= {"keeps_empty": 0, "edges": [0, 4, 9], "times": [0, 5, 5]} | change
-    control = np.array(
-        [given["keeps_empty"], *given["fields"], buckets_groups.FOLD_SUM, *given["groups"]], np.int64
-    )
+    given = {"slots": [0, 1], "groups": [1, 0], "columns": [0, -1], "places": 24}
+    given |= {"edges": [0, 4, 9], "times": [0, 5, 5]} | change
     status = registers_reduce.fold_registers(
         np.array([0, 2, 3]),
-        np.concatenate([given["slots"], np.zeros(2), np.ones(6), np.zeros(16)]),
-        np.array(given["times"]),
-        np.array([1.0, 2.0, 3.0]),
-        np.zeros(3, np.uint8),
+        meters_of(given["slots"], np.zeros(2), *np.ones((3, 2))),
+        ReadingColumns(np.array(given["times"]), np.array([1.0, 2.0, 3.0]), np.zeros(3, np.uint8)),
         np.array(given["edges"]),
-        control,
-        np.zeros(given["places"]),
+        np.zeros(16, np.int64),
+        registers_target.GroupSink(
+            np.array(given["groups"], np.int64),
+            np.zeros(given["places"]),
+            buckets_groups.FOLD_SUM,
+            *given["columns"],
+        ),
     )
     assert (status == kernels_status.MALFORMED) == bool(change)

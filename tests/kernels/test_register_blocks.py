@@ -7,17 +7,31 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.encoded_blocks import INT64_MAX, INT64_MIN, Blocks, encode, examples
-from test_register_amounts import columns_of, edges_of, edges_or_meter, meters_with_readings
+from test_register_amounts import (
+    columns_of,
+    edges_of,
+    edges_or_meter,
+    meters_of,
+    meters_with_readings,
+    rows_sink,
+)
 
 from smartdata_ts._meter import quality
 from smartdata_ts.kernels import status as kernels_status
 from smartdata_ts.kernels.buckets import groups as buckets_groups
-from smartdata_ts.kernels.buckets import intervals as buckets_intervals
-from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, TIMES_OFFSET, VALUES_END
+from smartdata_ts.kernels.buckets.intervals import RowSink
+from smartdata_ts.kernels.codec.blocks import (
+    COUNT,
+    DESCRIPTOR_FIELDS,
+    TIMES_OFFSET,
+    VALUES_END,
+    ReadingColumns,
+)
 from smartdata_ts.kernels.registers import blocks as registers_blocks
 from smartdata_ts.kernels.registers import meters as registers_meters
 from smartdata_ts.kernels.registers import reduce as registers_reduce
 from smartdata_ts.kernels.registers import target as registers_target
+from smartdata_ts.kernels.registers.lines import Span
 
 MALFORMED_BLOCK = registers_blocks.MALFORMED_BLOCK
 one_meter_a_slot = meters_with_readings.map(
@@ -28,46 +42,49 @@ one_meter_a_slot = meters_with_readings.map(
 Exchange = tuple[int, float, float]  # time, final, initial
 
 
-def facts_of(
-    meters: list,
-    scratch_size: int,
-    exchanges: list[Exchange] | None = None,
-    taken: tuple[int, int] = (INT64_MIN, INT64_MAX),
-) -> np.ndarray:
-    """What kernels are told; with exchanges, one a meter, of which a slot's first one is not looked at."""
-    facts = [*np.array([meter[:3] for meter in meters]).T, *np.repeat([[1.0], [1000.0]], len(meters), axis=1)]
-    if exchanges is not None:
-        times, finals, initials = zip(*exchanges, strict=True)
-        facts += [*np.repeat([taken], len(meters), axis=0).T.copy().view(np.float64)]
-        facts += [np.array(times, np.int64).view(np.float64), np.array(finals), np.array(initials)]
-    return np.concatenate([*facts, np.full(scratch_size, np.nan)])
+def facts_of(meters: list) -> registers_meters.Meters:
+    facts = np.array([meter[:3] for meter in meters]).T
+    return meters_of(*facts, *np.repeat([[1.0], [1000.0]], len(meters), axis=1))
+
+
+def scratch_of(size: int) -> np.ndarray:
+    """Whatever was there before, seen as doubles NaN."""
+    return np.full(size, np.nan).view(np.int64)
+
+
+def exchanges_of(exchanges: list[Exchange]) -> registers_blocks.Exchanges:
+    """One a meter, of which a slot's first one is not looked at."""
+    times, finals, initials = zip(*exchanges, strict=True)
+    return registers_blocks.Exchanges(np.array(times, np.int64), np.array(finals), np.array(initials))
 
 
 NO_EXCHANGE = (INT64_MIN, np.nan, np.nan)
+ALWAYS = Span(INT64_MIN, INT64_MAX)
 
 
-def fold_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray]:
-    control = np.full(registers_target.FOLD_FIELDS + slot_count, -1)
-    control[
-        [buckets_intervals.KEEP_EMPTY, 1 + buckets_intervals.EMIT_SUM, 1 + buckets_intervals.EMIT_COUNT]
-    ] = 0, 0, 1
-    control[registers_target.FOLD_HOW :] = buckets_groups.FOLD_SUM, *(slot % 2 for slot in range(slot_count))
-    return control, np.zeros(
-        2 * bucket_count * (1 + 2 * buckets_groups.CELL_FIELDS + registers_target.STEP_FIELDS)
-    )
+def groups_sink(slot_count: int, bucket_count: int) -> registers_target.GroupSink:
+    groups = np.array([slot % 2 for slot in range(slot_count)])
+    place_size = 1 + 2 * buckets_groups.CELL_FIELDS + registers_target.STEP_FIELDS
+    places = np.zeros(2 * bucket_count * place_size)
+    return registers_target.GroupSink(groups, places, buckets_groups.FOLD_SUM, 0, 1)
 
 
-def row_room(slot_count: int, bucket_count: int) -> tuple[np.ndarray, np.ndarray]:
-    row_count = slot_count * bucket_count
-    control = np.full(buckets_intervals.REDUCE_FIELDS + 2 * row_count, -7)
-    control[: buckets_intervals.REDUCE_FIELDS] = False, *range(6)
-    return control, np.full(bucket_count * buckets_intervals.CELL_FIELDS + 6 * row_count, -7.0)
+def sink_of_rows(slot_count: int, bucket_count: int) -> RowSink:
+    return rows_sink(slot_count * bucket_count)
+
+
+def assert_same(found: tuple, expected: tuple) -> None:
+    """Both sinks hold the same, to the bit."""
+    for field, name in zip(found, found._fields, strict=True):
+        column = getattr(expected, name)
+        if isinstance(field, np.ndarray):
+            np.testing.assert_array_equal(field.view(np.int64), column.view(np.int64))
 
 
 # Each with the kernel of columns, and what makes room for its rows.
 KERNELS = {
-    registers_blocks.reduce_register_blocks: (registers_reduce.reduce_registers, row_room),
-    registers_blocks.fold_register_blocks: (registers_reduce.fold_registers, fold_room),
+    registers_blocks.reduce_register_blocks: (registers_reduce.reduce_registers, sink_of_rows),
+    registers_blocks.fold_register_blocks: (registers_reduce.fold_registers, groups_sink),
 }
 
 
@@ -94,21 +111,20 @@ def test_blocks_are_reduced_as_their_readings_are(
     kernel, room_for = KERNELS[block_kernel]
 
     usable = np.isfinite(values) & quality.IS_READING[qualities]
-    columns = (times[usable], values[usable], qualities[usable])
+    columns = ReadingColumns(times[usable], values[usable], qualities[usable])
     own = np.searchsorted(meter_of[usable], slots)
-    control, expected = room_for(len(meters), edges.size - 1)
-    facts = facts_of(meters, 30 * registers_meters.SCRATCH_FIELDS)
-    count = kernel(own, facts, *columns, edges, control, expected)
+    expected = room_for(len(meters), edges.size - 1)
+    scratch = scratch_of(30 * registers_meters.SCRATCH_FIELDS)
+    count = kernel(own, facts_of(meters), columns, edges, scratch, expected)
 
     blocks = encode(times, values, qualities, starts)
     of_blocks = np.searchsorted(meter_of[starts[:-1]], slots)
-    found_control, found = room_for(len(meters), edges.size - 1)
-    facts = facts_of(meters, 32 * registers_blocks.BLOCK_SCRATCH_FIELDS, [NO_EXCHANGE] * len(meters))
-    payloads = (blocks.data, blocks.descriptors, blocks.tables)
+    found = room_for(len(meters), edges.size - 1)
+    scratch = scratch_of(32 * registers_blocks.BLOCK_SCRATCH_FIELDS)
+    given_meters = (facts_of(meters), exchanges_of([NO_EXCHANGE] * len(meters)), ALWAYS)
     pairs = np.repeat(of_blocks, 2)[1:-1]
-    assert block_kernel(*payloads, pairs, facts, edges, found_control, found) == count >= 0
-    np.testing.assert_array_equal(found_control, control)
-    np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
+    assert block_kernel(blocks.encoded, pairs, *given_meters, edges, scratch, found) == count >= 0
+    assert_same(found, expected)
 
 
 @st.composite
@@ -162,12 +178,11 @@ def test_exchanged_meters_are_reduced_as_their_readings_are(
     kernel, room_for = KERNELS[block_kernel]
     split = split_at_exchanges(readings, meters, exchanges, taken)
     times, values = np.array([row for rows in split for row in rows] or np.empty((0, 2))).T
-    columns = (times.astype(np.int64), values.copy(), np.zeros(times.size, np.uint8))
+    columns = ReadingColumns(times.astype(np.int64), values.copy(), np.zeros(times.size, np.uint8))
     own = np.cumsum([0, *map(len, split)])
-    control, expected = room_for(slot_count, edges.size - 1)
-    count = kernel(
-        own, facts_of(meters, 30 * registers_meters.SCRATCH_FIELDS), *columns, edges, control, expected
-    )
+    expected = room_for(slot_count, edges.size - 1)
+    scratch = scratch_of(30 * registers_meters.SCRATCH_FIELDS)
+    count = kernel(own, facts_of(meters), columns, edges, scratch, expected)
 
     ends = np.cumsum([0, *(len(times) for times, _ in readings)]).tolist()
     starts = sorted({k for a, b in itertools.pairwise(ends) for k in range(a, b, block_size)})
@@ -175,12 +190,11 @@ def test_exchanged_meters_are_reduced_as_their_readings_are(
     blocks = encode(all_times, all_values, starts=[*starts, ends[-1]])
     of_slots = np.searchsorted(starts, ends)
     pairs = np.array([of_slots[[int(meter[0]), int(meter[0]) + 1]] for meter in meters]).ravel()
-    found_control, found = room_for(slot_count, edges.size - 1)
-    facts = facts_of(meters, 22 * registers_blocks.BLOCK_SCRATCH_FIELDS, exchanges, taken)
-    payloads = (blocks.data, blocks.descriptors, blocks.tables)
-    assert block_kernel(*payloads, pairs, facts, edges, found_control, found) == count >= 0
-    np.testing.assert_array_equal(found_control, control)
-    np.testing.assert_array_equal(found.view(np.int64), expected.view(np.int64))
+    found = room_for(slot_count, edges.size - 1)
+    scratch = scratch_of(22 * registers_blocks.BLOCK_SCRATCH_FIELDS)
+    given_meters = (facts_of(meters), exchanges_of(exchanges), Span(*taken))
+    assert block_kernel(blocks.encoded, pairs, *given_meters, edges, scratch, found) == count >= 0
+    assert_same(found, expected)
 
 
 def two_blocks() -> Blocks:
@@ -191,12 +205,11 @@ def two_blocks() -> Blocks:
 
 def status_of(blocks: Blocks, kernel, scratch: int = 10, **change) -> int:
     given = {"bounds": [0, 2], "edges": [0, 40, 80], "slots": 1} | change
-    control, columns = KERNELS[kernel][1](1, 2)
-    meter = (0.0, 0.0, 1.0)
-    facts = facts_of([meter], scratch * registers_blocks.BLOCK_SCRATCH_FIELDS, [NO_EXCHANGE])
-    facts[0] = change.get("slot", 0.0)
-    payloads = (blocks.data, blocks.descriptors, blocks.tables)
-    return kernel(*payloads, np.array(given["bounds"]), facts, np.array(given["edges"]), control, columns)
+    sink, facts = KERNELS[kernel][1](1, 2), facts_of([(change.get("slot", 0), 0.0, 1.0)])
+    exchanges = exchanges_of([NO_EXCHANGE] * change.get("exchanges", 1))
+    room = scratch_of(scratch * registers_blocks.BLOCK_SCRATCH_FIELDS)
+    edges, bounds = np.array(given["edges"]), np.array(given["bounds"])
+    return kernel(blocks.encoded, bounds, facts, exchanges, ALWAYS, edges, room, sink)
 
 
 both = pytest.mark.parametrize("kernel", list(KERNELS))
@@ -236,14 +249,15 @@ def test_blocks_that_are_malformed_are_told(kernel) -> None:
         {"edges": [4]},
         {"bounds": [0, INT64_MAX]},
         {"bounds": [INT64_MIN, 0]},
+        {"exchanges": 2},
     ],
 )
 def test_what_does_not_fit_is_malformed(kernel, change) -> None:
     assert status_of(two_blocks(), kernel, **change) == kernels_status.MALFORMED
 
 
-@pytest.mark.parametrize("slot", [-1.0, 1.0, np.nan])
-def test_a_slot_that_has_no_place_is_malformed(slot: float) -> None:
+@pytest.mark.parametrize("slot", [-1, 1, 2**40])
+def test_a_slot_that_has_no_place_is_malformed(slot: int) -> None:
     kernel = registers_blocks.fold_register_blocks
     assert status_of(two_blocks(), kernel, slot=slot) == kernels_status.MALFORMED
 
@@ -253,13 +267,11 @@ def test_a_slot_that_has_no_place_is_malformed(slot: float) -> None:
 def test_exchanges_out_of_order_are_malformed(kernel, times: tuple[int, int]) -> None:
     blocks = two_blocks()
     exchanges = [NO_EXCHANGE, *((time, 1.0, 0.0) for time in times)]
-    facts = facts_of([(0.0, 0.0, 1.0)] * 3, 10 * registers_blocks.BLOCK_SCRATCH_FIELDS, exchanges)
-    payloads = (blocks.data, blocks.descriptors, blocks.tables)
-    control, columns = KERNELS[kernel][1](1, 2)
-    bounds = np.array([0, 2] * 3)
-    assert (
-        kernel(*payloads, bounds, facts, np.array([0, 40, 80]), control, columns) == kernels_status.MALFORMED
-    )
+    given_meters = (facts_of([(0, 0.0, 1.0)] * 3), exchanges_of(exchanges), ALWAYS)
+    scratch = scratch_of(10 * registers_blocks.BLOCK_SCRATCH_FIELDS)
+    sink, edges, bounds = KERNELS[kernel][1](1, 2), np.array([0, 40, 80]), np.array([0, 2] * 3)
+    status = kernel(blocks.encoded, bounds, *given_meters, edges, scratch, sink)
+    assert status == kernels_status.MALFORMED
 
 
 @both

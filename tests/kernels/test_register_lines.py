@@ -9,20 +9,20 @@ from hypothesis import strategies as st
 from support.encoded_blocks import INT64_MAX, INT64_MIN, IS_PYTHON, Blocks, encode, examples
 from test_growth import blocks_of, grown_values
 from test_lines import linear, lines_of
-from test_register_blocks import NO_EXCHANGE, Exchange, split_at_exchanges
+from test_register_amounts import meters_of
+from test_register_blocks import NO_EXCHANGE, Exchange, exchanges_of, scratch_of, split_at_exchanges
 
 from smartdata_ts._meter import quality
-from smartdata_ts.kernels.arrays import Int64Array, UInt8Array, UInt32Array
+from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.buckets import groups as buckets_groups
-from smartdata_ts.kernels.buckets import intervals as buckets_intervals
-from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS
+from smartdata_ts.kernels.codec.blocks import COUNT, DESCRIPTOR_FIELDS, EncodedBlocks, ReadingColumns
 from smartdata_ts.kernels.codec.integers import CARRY_FLAG, PREFIX
 from smartdata_ts.kernels.compiler.jit import kernel
 from smartdata_ts.kernels.registers import blocks as registers_blocks
 from smartdata_ts.kernels.registers import meters as registers_meters
 from smartdata_ts.kernels.registers import reduce as registers_reduce
-from smartdata_ts.kernels.registers.lines import open_meter, width_of
-from smartdata_ts.kernels.registers.target import FOLD_FIELDS, FOLD_HOW, STEP_FIELDS
+from smartdata_ts.kernels.registers.lines import Span, grid_of, open_meter
+from smartdata_ts.kernels.registers.target import STEP_FIELDS, GroupSink, target_of_groups
 
 HOUR = 3_600_000_000
 ALWAYS = (INT64_MIN, INT64_MAX)
@@ -31,49 +31,29 @@ Meter = tuple[float, float, float]  # slot, modulus, multiplier
 
 
 @kernel
-def opened(
-    data: UInt8Array,
-    descriptors: Int64Array,
-    tables: UInt32Array,
-    edges: Int64Array,
-    control: Int64Array,
-    taken: Int64Array,
-    scratch: Int64Array,
-) -> int:
+def opened(blocks: EncodedBlocks, edges: Int64Array, sink: GroupSink, span: Span, scratch: Int64Array) -> int:
     """How many blocks of one meter there are where it is folded by its lines; else 0."""
-    frame = (edges, width_of(edges, control, True))
-    bounds = (0, descriptors.size // DESCRIPTOR_FIELDS)
-    if frame[1] == 0:
+    grid = grid_of(edges, target_of_groups(edges, sink))
+    if grid.width == 0:
         return 0
-    _, count = open_meter((data, descriptors, tables), bounds, (taken[0], taken[1]), frame, -1, scratch)
+    block_count = blocks.descriptors.size // DESCRIPTOR_FIELDS
+    _, count = open_meter(blocks, 0, block_count, span, grid, -1, scratch)
     return count
 
 
 # -- both ways
 
 
-def facts_of(meters: list[Meter], unit=(1.0, 1.0)) -> list[np.ndarray]:
-    return [*np.array(meters).T, *np.repeat(np.array(unit)[:, None], len(meters), axis=1)]
+def facts_of(meters: list[Meter], unit=(1.0, 1.0)) -> registers_meters.Meters:
+    return meters_of(*np.array(meters).T, *np.repeat(np.array(unit)[:, None], len(meters), axis=1))
 
 
-def block_facts(meters: list[Meter], room: int, exchanges=None, taken=ALWAYS, unit=(1.0, 1.0)) -> np.ndarray:
-    """What the kernel of blocks is told, with scratch for so many readings of a meter."""
-    times, finals, initials = zip(*(exchanges or [NO_EXCHANGE] * len(meters)), strict=True)
-    facts = facts_of(meters, unit)
-    facts += [*np.repeat([taken], len(meters), axis=0).T.copy().view(np.float64)]
-    facts += [np.array(times, np.int64).view(np.float64), np.array(finals), np.array(initials)]
-    return np.concatenate([*facts, np.full((room + 2) * registers_blocks.BLOCK_SCRATCH_FIELDS, np.nan)])
-
-
-def fold_room(groups: list[int], bucket_count: int, columns=(0, 1), how=buckets_groups.FOLD_SUM):
-    """The control, and the places of groups."""
-    control = np.full(FOLD_FIELDS + len(groups), -1)
-    control[
-        [buckets_intervals.KEEP_EMPTY, 1 + buckets_intervals.EMIT_SUM, 1 + buckets_intervals.EMIT_COUNT]
-    ] = 0, *columns
-    control[FOLD_HOW:] = how, *groups
+def groups_sink(
+    groups: list[int], bucket_count: int, columns=(0, 1), how=buckets_groups.FOLD_SUM
+) -> GroupSink:
     place_size = 1 + (max(columns) + 1) * buckets_groups.CELL_FIELDS + STEP_FIELDS
-    return control, np.zeros((max(groups) + 1) * place_size * bucket_count)
+    places = np.zeros((max(groups) + 1) * place_size * bucket_count)
+    return GroupSink(np.array(groups), places, how, *columns)
 
 
 class Fold:
@@ -92,15 +72,18 @@ class Fold:
 
     def by_blocks(self, exchanges=None, taken=ALWAYS) -> tuple[int, np.ndarray]:
         """Return the count of rows, and the places: groups, fields, buckets."""
-        control, found = fold_room(self.groups, self.edges.size - 1, self.columns, self.how)
-        facts = block_facts(self.meters, self.blocks.reading_count, exchanges, taken, self.unit)
+        sink = groups_sink(self.groups, self.edges.size - 1, self.columns, self.how)
+        scratch = scratch_of((self.blocks.reading_count + 2) * registers_blocks.BLOCK_SCRATCH_FIELDS)
+        given_exchanges = exchanges_of(exchanges or [NO_EXCHANGE] * len(self.meters))
+        given_meters = (facts_of(self.meters, self.unit), given_exchanges, Span(*taken))
         pairs = np.repeat(self.bounds, 2)[1:-1]
         if exchanges is not None:  # meters of one slot have the same blocks
             slots = [int(slot) for slot, _, _ in self.meters]
             pairs = np.array([self.bounds[[slot, slot + 1]] for slot in slots]).ravel()
-        given_blocks = (self.blocks.data, self.blocks.descriptors, self.blocks.tables)
-        count = registers_blocks.fold_register_blocks(*given_blocks, pairs, facts, self.edges, control, found)
-        return count, self.shaped(found)
+        count = registers_blocks.fold_register_blocks(
+            self.blocks.encoded, pairs, *given_meters, self.edges, scratch, sink
+        )
+        return count, self.shaped(sink.places)
 
     def readings(self, taken=ALWAYS) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Each meter's times, values and qualities, of those that count."""
@@ -115,14 +98,13 @@ class Fold:
         return found
 
     def by_readings(self, readings) -> tuple[int, np.ndarray]:
-        control, found = fold_room(self.groups, self.edges.size - 1, self.columns, self.how)
+        sink = groups_sink(self.groups, self.edges.size - 1, self.columns, self.how)
         bounds = np.cumsum([0, *(times.size for times, _, _ in readings)])
-        scratch = np.empty((int(np.diff(bounds).max()) + 2) * registers_meters.SCRATCH_FIELDS)
-        facts = np.concatenate([*facts_of(self.meters, self.unit), scratch])
-        times, values, qualities = (np.concatenate(column) for column in zip(*readings, strict=True))
-        columns = (times, values, qualities, self.edges)
-        count = registers_reduce.fold_registers(bounds, facts, *columns, control, found)
-        return count, self.shaped(found)
+        scratch = scratch_of((int(np.diff(bounds).max()) + 2) * registers_meters.SCRATCH_FIELDS)
+        columns = ReadingColumns(*(np.concatenate(column) for column in zip(*readings, strict=True)))
+        facts = facts_of(self.meters, self.unit)
+        count = registers_reduce.fold_registers(bounds, facts, columns, self.edges, scratch, sink)
+        return count, self.shaped(sink.places)
 
     def assert_like_readings(self, taken=ALWAYS) -> np.ndarray:
         expected = self.by_readings(self.readings(taken))
@@ -155,11 +137,9 @@ def lines_count(
     blocks: Blocks, edges, taken=ALWAYS, how=buckets_groups.FOLD_SUM, room: int | None = None
 ) -> int:
     """How many blocks one meter has that is folded by its lines; else 0."""
-    control, _ = fold_room([0], 1, how=how)
     size = 8 * (blocks.reading_count + 100) if room is None else room
-    given_blocks = (blocks.data, blocks.descriptors, blocks.tables)
-    taken = np.array(taken, np.int64)
-    return opened(*given_blocks, np.asarray(edges, np.int64), control, taken, np.zeros(size, np.int64))
+    sink, scratch = groups_sink([0], 1, how=how), np.zeros(size, np.int64)
+    return opened(blocks.encoded, np.asarray(edges, np.int64), sink, Span(*taken), scratch)
 
 
 # -- meters

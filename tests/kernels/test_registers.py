@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartdata_ts.kernels import status as kernels_status
+from smartdata_ts.kernels.codec.blocks import ReadingColumns
 from smartdata_ts.kernels.registers import events as registers_events
 
 HOUR = 3_600_000_000
@@ -103,28 +104,37 @@ def test_picked_readings_are_those_of_the_oracle(values: list[float], modulus: f
     assert picked(values, modulus, step) == oracle(values, modulus, step)
 
 
+def intervals_room(size: int) -> registers_events.MeterIntervals:
+    dtypes = (np.int32, np.int64, np.int64, np.float64, np.uint8, np.uint8)
+    return registers_events.MeterIntervals(*(np.empty(size, dtype) for dtype in dtypes))
+
+
 def test_intervals_between_points() -> None:
     points, events = np.array([0, 1, 3, 4, 5, 6]), np.array([255, 0, 2, 255, 1, 3], np.uint8)
     slots = np.array([0, 0, 0, 0, 1, 1, 1], np.int32)
     times, values = np.arange(7) * 10, np.array([1.0, 4.0, 99.0, 3.5, 98.0, 2.0, 1.0])
     qualities = np.array([0, 65, 0, 0, 0, 3, 7], np.uint8)
-    meters = np.array([0.0, 100.0, 2.0, 0.5])
-    intervals = np.empty(24, np.int64)
-    columns = (slots, times, values, qualities)
-    count = registers_events.intervals_between(points, events, *columns, meters, intervals)
-    rows = intervals.reshape(4, 6)[:, :count]
-    assert rows[:2].T.tolist() == [[0, 10], [10, 30], [40, 50], [50, 60]]
-    np.testing.assert_array_equal(rows[2].view(float), [6.0, -1.0, 2.0, np.nan])
-    assert (rows[3] >> 16).tolist() == [0, 0, 1, 1]
-    assert (rows[3] >> 8 & 255).tolist() == [65, 5, 0, 5]
-    assert (rows[3] & 255).tolist() == [0, 2, 1, 3]
+    moduli, multipliers = np.array([0.0, 100.0]), np.array([2.0, 0.5])
+    intervals = intervals_room(6)
+    readings = ReadingColumns(times, values, qualities)
+    columns, meters = (slots, readings), (moduli, multipliers)
+    count = registers_events.intervals_between(points, events, *columns, *meters, intervals)
+    rows = registers_events.MeterIntervals(*(column[:count] for column in intervals))
+    assert rows.starts.tolist() == [0, 10, 40, 50]
+    assert rows.ends.tolist() == [10, 30, 50, 60]
+    np.testing.assert_array_equal(rows.amounts, [6.0, -1.0, 2.0, np.nan])
+    assert rows.slots.tolist() == [0, 0, 1, 1]
+    assert rows.qualities.tolist() == [65, 5, 0, 5]
+    assert rows.events.tolist() == [0, 2, 1, 3]
     for broken in (
-        (np.array([0, 7]), events, *columns, meters, intervals),
-        (points, events[:3], *columns, meters, intervals),
-        (points, np.zeros(6, np.uint8), *columns, meters, intervals),
-        (points, events, *columns, meters[:2], intervals),
-        (points, events, *columns, meters, intervals[:20]),
-        (points, events, slots, times, values[:5], qualities, meters, intervals),
+        (np.array([0, 7]), events, *columns, *meters, intervals),
+        (points, events[:3], *columns, *meters, intervals),
+        (points, np.zeros(6, np.uint8), *columns, *meters, intervals),
+        (points, events, *columns, moduli[:1], multipliers[:1], intervals),
+        (points, events, *columns, moduli, multipliers[:1], intervals),
+        (points, events, *columns, *meters, intervals_room(5)),
+        (points, events, *columns, *meters, intervals._replace(events=intervals.events[:5])),
+        (points, events, slots, ReadingColumns(times, values[:5], qualities), *meters, intervals),
     ):
         assert registers_events.intervals_between(*broken) == kernels_status.MALFORMED
 

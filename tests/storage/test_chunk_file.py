@@ -33,7 +33,7 @@ from smartdata_ts._storage import chunk_file
 from smartdata_ts._storage.chunk_file import ChunkFile, encode_chunk, is_as_named, name_chunk
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
-from smartdata_ts.kernels.codec.blocks import read_blocks
+from smartdata_ts.kernels.codec.blocks import EncodedBlocks, ReadingColumns, read_blocks
 from smartdata_ts.kernels.codec.checksum import digest_ranges
 
 reader = example_reader()
@@ -63,19 +63,14 @@ def read_all(chunk: ChunkFile) -> Readings:
     rows = np.arange(chunk.block_count)
     data, descriptors = chunk.payloads(rows, chunk.series.astype(np.int64))
     count = int(chunk.count.sum())
-    span = np.empty(2 + BLOCK_READINGS_MAX, np.int64)
-    span[:2] = INT64_MIN, INT64_MAX
-    columns = (
-        np.empty(count, np.int32),
-        np.empty(count, np.int64),
-        np.empty(count),
-        np.empty(count, np.uint8),
-    )
-    kept = read_blocks(data, descriptors, chunk.tables, span, *columns)
+    scratch, slots = np.empty(BLOCK_READINGS_MAX, np.int64), np.empty(count, np.int32)
+    columns = ReadingColumns(np.empty(count, np.int64), np.empty(count), np.empty(count, np.uint8))
+    encoded = EncodedBlocks(data, descriptors, chunk.tables)
+    kept = read_blocks(encoded, INT64_MIN, INT64_MAX, scratch, slots, columns)
     if kept < 0:
         raise chunk.corrupt(-1 - kept, "it does not decode")
     assert kept == count
-    return Readings(*columns)
+    return Readings(slots, *columns)
 
 
 def assert_same(readings: Readings, expected: Readings) -> None:

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from smartdata_ts._storage import codec
-from smartdata_ts.kernels.codec.blocks import DESCRIPTOR_FIELDS, read_blocks
+from smartdata_ts.kernels.codec.blocks import DESCRIPTOR_FIELDS, EncodedBlocks, ReadingColumns, read_blocks
 from support.places import ROOT, TESTS
 
 INT64_MIN = -(2**63)
@@ -47,6 +47,11 @@ class Blocks:
     models: bytes
     model_count: int
 
+    @property
+    def encoded(self) -> EncodedBlocks:
+        """The blocks as kernels take them."""
+        return EncodedBlocks(self.data, self.descriptors, self.tables)
+
     def payload(self, block: int, column: int) -> bytes:
         """The bytes of a block's times (0), values (1) or qualities (2)."""
         first, end = self.descriptors.reshape(-1, DESCRIPTOR_FIELDS)[block, 2 + 2 * column : 4 + 2 * column]
@@ -54,13 +59,13 @@ class Blocks:
 
     def decode(self, time_min: int = INT64_MIN, time_max: int = INT64_MAX):
         """Return (status, slots, times, values, qualities); the columns hold what is kept."""
-        span = np.empty(2 + codec.BLOCK_READINGS_MAX, np.int64)
-        span[:2] = time_min, time_max
+        scratch = np.empty(codec.BLOCK_READINGS_MAX, np.int64)
         slots = np.empty(self.reading_count, np.int32)
         times = np.empty(self.reading_count, np.int64)
         values = np.empty(self.reading_count)
         qualities = np.empty(self.reading_count, np.uint8)
-        kept = read_blocks(self.data, self.descriptors, self.tables, span, slots, times, values, qualities)
+        columns = ReadingColumns(times, values, qualities)
+        kept = read_blocks(self.encoded, time_min, time_max, scratch, slots, columns)
         return (kept, *(column[: max(kept, 0)] for column in (slots, times, values, qualities)))
 
 

@@ -11,18 +11,17 @@ import pyarrow as pa
 
 from smartdata_ts._read.series_blocks import SeriesBlocks
 from smartdata_ts._steps.across import Across, Members, probability_of
-from smartdata_ts._steps.buckets import Reduce, clipped
+from smartdata_ts._steps.buckets import clipped
 from smartdata_ts._steps.folding import Part, columns_of
 from smartdata_ts._steps.frame import Context, Frame, Step
 from smartdata_ts._steps.pipeline import to_batch
-from smartdata_ts._steps.registers.buckets import RegisterBuckets
+from smartdata_ts._steps.registers.buckets import Feed, RegisterBuckets
 from smartdata_ts.kernels.buckets import groups as kernel_groups
-from smartdata_ts.kernels.buckets import intervals as kernel_intervals
 from smartdata_ts.kernels.registers import blocks as registers_blocks
 from smartdata_ts.kernels.registers import reduce as registers_reduce
 from smartdata_ts.kernels.registers import target as registers_target
 
-_FIELDS = {"sum": kernel_intervals.EMIT_SUM, "count": kernel_intervals.EMIT_COUNT}
+_FOLDED = {"sum", "count"}
 _PLACES_SIZE_MAX = 3 << 18  # words: what the processor's caches keep
 
 
@@ -61,9 +60,7 @@ class RegisterFolds:
         part = self._folded(first, end, span, self._opened(first, blocks, context), context)
         return None if part is None else _frame_of(part, first, end)
 
-    def _opened(
-        self, first: int, blocks: SeriesBlocks, context: Context
-    ) -> Iterator[tuple[int, int, Reduce]]:
+    def _opened(self, first: int, blocks: SeriesBlocks, context: Context) -> Iterator[tuple[int, int, Feed]]:
         """Ranges of slots, and what gives their blocks to the kernel until the next range is asked for."""
         kernel = registers_blocks.fold_register_blocks
         for slot, part in blocks.by_chunk():
@@ -75,7 +72,7 @@ class RegisterFolds:
         first: int,
         end: int,
         span: tuple[int, int],
-        folds: Iterable[tuple[int, int, Reduce]],
+        folds: Iterable[tuple[int, int, Feed]],
         context: Context,
     ) -> Part | None:
         """The same by the kernel; None where it would need too much room."""
@@ -87,17 +84,15 @@ class RegisterFolds:
         size = int(np.prod(shape))
         if not 0 < size <= _PLACES_SIZE_MAX:
             return None
-        control = np.full(registers_target.FOLD_FIELDS, -1)
-        control[kernel_intervals.KEEP_EMPTY] = 0
-        for column, name in enumerate(hows):
-            control[1 + _FIELDS[name]] = column
-        control[registers_target.FOLD_HOW] = hows["sum"]
+        column_of = {name: column for column, name in enumerate(hows)}
+        of_sum, of_count = column_of.get("sum", -1), column_of.get("count", -1)
         places = context.room("places", size)
         places[:] = 0.0
         clipped_edges = clipped(edges, context)
         for low, high, fold in folds:
-            told = np.concatenate([control, numbers[low:high]])
-            count = fold(slice(0, high - low), clipped_edges, told, places)
+            groups_of = numbers[low:high].astype(np.int64)
+            sink = registers_target.GroupSink(groups_of, places, hows["sum"], of_sum, of_count)
+            count = fold(slice(0, high - low), clipped_edges, sink)
             assert count >= 0, "a frame's columns do not fit each other"
         table = places.reshape(shape)
         of_group, buckets = np.nonzero(table[:, 0])
@@ -123,6 +118,6 @@ def folds(steps: tuple[Step, ...], across: Across, members: Members) -> Register
         case (RegisterBuckets(buckets=buckets) as registers,) if not buckets.empty:
             wanted = set(buckets.aggregates)
             is_plain = members.conversions is None and probability_of(across.how) is None
-            if is_plain and {"sum"} <= wanted <= set(_FIELDS):
+            if is_plain and {"sum"} <= wanted <= _FOLDED:
                 return RegisterFolds(registers, across, members)
     return None
