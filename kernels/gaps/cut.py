@@ -12,6 +12,8 @@ A gap of length L is cut into round(L / step) equal pieces. Lengths are elapsed 
 of 23 or 25 hours is no gap. Every piece is PIECE_FIELDS integers; one with method 0 is a row as it was.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..arrays import Float64Array, Int64Array
@@ -41,6 +43,13 @@ TOO_MANY = -2
 TIME_MIN = -(2**63)
 TIME_MAX = 2**63 - 1
 PIECES_MAX = 2**31
+
+
+class Extent(NamedTuple):
+    """Where every series should have rows, so that what is missing before and after them is a gap too."""
+
+    start: int  # us; TIME_MIN for none
+    end: int  # us; TIME_MAX for none
 
 
 @inner
@@ -208,18 +217,17 @@ def cut_gaps(
     values: Float64Array,
     steps: Int64Array,
     rules: Int64Array,
-    span: Int64Array,
+    extent: Extent,
     pieces: Int64Array,
 ) -> int:
     """Fill `pieces` with all rows, gaps cut; returns the piece count, MALFORMED, or TOO_MANY above 2^31.
 
     Where the pieces do not fit, call again with room for the count. `rules` are pairs of a method and the
-    longest gap it is for; the first that fits is taken. What `span` (first and end, TIME_MIN and TIME_MAX
-    for none) has before and behind a series' rows are gaps too.
+    longest gap it is for; the first that fits is taken.
     """
     if not are_bounds(bounds, starts.size) or ends.size != starts.size or values.size != starts.size:
         return MALFORMED
-    if steps.size < bounds.size - 1 or rules.size % 2 or span.size != 2:
+    if steps.size < bounds.size - 1 or rules.size % 2:
         return MALFORMED
     count = 0
     for s in range(bounds.size - 1):
@@ -232,12 +240,12 @@ def cut_gaps(
                 after += 1
             if after < end and (ends[after] < starts[after]):
                 return MALFORMED
-            low = ends[before] if before >= 0 else starts[i] if i < after else span[0]
-            high = starts[after] if after < end else ends[after - 1] if i < after else span[1]
-            if before < 0 and span[0] != TIME_MIN:
-                low = min(low, span[0])
-            if after == end and span[1] != TIME_MAX:
-                high = max(high, span[1])
+            low = ends[before] if before >= 0 else starts[i] if i < after else extent.start
+            high = starts[after] if after < end else ends[after - 1] if i < after else extent.end
+            if before < 0 and extent.start != TIME_MIN:
+                low = min(low, extent.start)
+            if after == end and extent.end != TIME_MAX:
+                high = max(high, extent.end)
             method = _unknown_method(low, high, step, rules, after > i)
             if method != NONE and (before >= 0 or after < end):
                 count = _cut(pieces, count, before, after if after < end else -1, low, high, step, method)

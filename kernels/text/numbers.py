@@ -9,17 +9,22 @@ Clinger, How to Read Floating Point Numbers Accurately, 1990); otherwise csv_dec
 number of more digits has the status SLOW_NUMBER: the caller reads it in another way.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ..arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
+from ..arrays import Float64Array, Int32Array, UInt8Array, UInt64Array
 from ..compiler.jit import inner, kernel
 from .decimals import INFINITY_BITS, double_bits
 from .status import EMPTY_VALUE, NUMBER_OUT_OF_RANGE, OK, SLOW_NUMBER, UNREADABLE_NUMBER
 
-# Places in the spec.
-DECIMAL_BYTE = 0
-THOUSANDS_BYTE = 1  # 0: none; a blank stands for every kind of blank, an apostrophe for both
-SPEC_SIZE = 2
+
+class NumberFormat(NamedTuple):
+    """The marks of numbers, each a byte."""
+
+    decimal: int
+    thousands: int  # 0: none; a blank stands for every kind of blank, an apostrophe for both
+
 
 _EXACT_POWERS = np.array([float(f"1e{k}") for k in range(23)])
 _EXACT_MAX = 1 << 53
@@ -219,7 +224,7 @@ def parse_numbers(
     buffer: UInt8Array,
     spans: Int32Array,
     count: int,
-    spec: Int64Array,
+    marks: NumberFormat,
     powers: UInt64Array,
     values: Float64Array,
     bits: UInt64Array,
@@ -229,8 +234,7 @@ def parse_numbers(
 
     `bits` is the memory of `values` as words; `powers` are the words of csv_decimals.
     """
-    decimal = spec[DECIMAL_BYTE]
-    thousands = spec[THOUSANDS_BYTE]
+    decimal, thousands = marks.decimal, marks.thousands
     failed = 0
     for k in range(count):
         if statuses[k] != OK:

@@ -8,6 +8,8 @@ newlines and doubled quotes; one that is not closed within QUOTED_SIZE_MAX bytes
 so that a stray quote costs its own line and not the rest of the file.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..arrays import Int32Array, Int64Array, UInt8Array
@@ -17,12 +19,14 @@ from .status import EMPTY_ROW, MALFORMED_QUOTES, OK, TOO_FEW_FIELDS, TOO_MANY_FI
 
 QUOTED_SIZE_MAX = 65536
 
-# Places in the spec of split_rows.
-NEWLINE_BYTE = 0
-QUOTE_BYTE = 1
-CAPACITY = 2
-NEXT_END = 3
-SPEC_SIZE = 4
+
+class RowFormat(NamedTuple):
+    """How rows are told apart, and how many spans have room for."""
+
+    newline: int  # a byte
+    quote: int  # a byte
+    capacity: int  # rows
+
 
 _BLANK = 32
 _TAB = 9
@@ -182,21 +186,20 @@ def split_rows(
     ends: Int32Array,
     end_count: int,
     slots: Int32Array,
-    spec: Int64Array,
+    rows: RowFormat,
+    next_end: Int64Array,
     spans: Int32Array,
     statuses: UInt8Array,
 ) -> int:
-    """Fill spans and statuses of up to spec[CAPACITY] rows, from ends[spec[NEXT_END]] on.
+    """Fill spans and statuses of up to rows.capacity rows, from ends[next_end[0]] on.
 
     `slots` has one number a column of the file: where its spans go, or -1 for a column that is not
-    read. The spans of slot s lie at spans[2 * CAPACITY * s :]; slot 0 holds the whole rows.
-    Blank lines are passed over. Returns the row count, and leaves spec[NEXT_END] where to go on.
+    read. The spans of slot s lie at spans[2 * capacity * s :]; slot 0 holds the whole rows.
+    Blank lines are passed over. Returns the row count, and leaves in next_end[0] where to go on.
     """
-    newline = spec[NEWLINE_BYTE]
-    quote = spec[QUOTE_BYTE]
-    capacity = spec[CAPACITY]
+    newline, quote, capacity = rows.newline, rows.quote, rows.capacity
     row_count = 0
-    k = spec[NEXT_END]
+    k = next_end[0]
     while k < end_count and row_count < capacity:
         row_start = ends[k - 1] + 1 if k > 0 else 0
         start = row_start
@@ -243,5 +246,5 @@ def split_rows(
         spans[2 * row_count + 1] = start - 1
         statuses[row_count] = status
         row_count += 1
-    spec[NEXT_END] = k
+    next_end[0] = k
     return row_count

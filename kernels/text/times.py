@@ -1,6 +1,6 @@
 """Dates and times of day in text to int64 microseconds.
 
-Grammar, its parts told by the spec: DATE, or DATE GAP CLOCK, or the two in columns of their own, or
+Grammar, its parts named by a TimeSpec: DATE, or DATE GAP CLOCK, or the two in columns of their own, or
 a count of seconds, milliseconds or microseconds since 1970-01-01.
 
 DATE is year, month and day in a declared order around a separator (or none: then all digits stand).
@@ -11,6 +11,8 @@ A time with an offset is an instant; one without stays local, and is for the cal
 Days are counted as in H. Hinnant, chrono-compatible low-level date algorithms, days_from_civil.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..arrays import Int32Array, Int64Array, UInt8Array
@@ -18,23 +20,32 @@ from ..compiler.jit import inner, kernel
 from ..numbers.bits import load_word
 from .status import EMPTY_TIME, IMPOSSIBLE_TIME, OK, TIME_OUT_OF_RANGE, TIME_TOO_FINE, UNREADABLE_TIME
 
-# Places in the spec.
-ORDER = 0
-DATE_SEPARATOR = 1  # a byte, or 0 for none
-GAP = 2  # a byte, NO_CLOCK where the text ends after the date; T stands for a blank too
-CLOCK_SEPARATOR = 3  # a byte, or 0 for none
-TWELVE_HOURS = 4  # 1 where AM or PM must follow
-EPOCH_UNIT = 5  # microseconds of a unit; 0 for dates
-YEAR_DIGITS = 6  # 4, or 2 for years from 1970 to 2069
-PICTURE = 7  # four words, see `picture`; the first is 0 where texts have no fixed shape
-LAST_DATE = 11  # two words and the days they mean, kept by the kernel
-SPEC_SIZE = 14
-
 YEAR_FIRST = 0
 DAY_FIRST = 1
 MONTH_FIRST = 2
 
 NO_CLOCK = -1
+
+
+class TimeSpec(NamedTuple):
+    """How times are written."""
+
+    order: int  # YEAR_FIRST, DAY_FIRST or MONTH_FIRST
+    date_separator: int  # a byte, or 0 for none
+    gap: int  # a byte, NO_CLOCK where the text ends after the date; T stands for a blank too
+    clock_separator: int  # a byte, or 0 for none
+    twelve_hours: bool  # whether AM or PM must follow
+    epoch_unit: int  # us of a unit; 0 for dates
+    year_digits: int  # 4, or 2 for years from 1970 to 2069
+    date_shape: int  # the first eight bytes, see `picture`; 0 where texts have no fixed shape
+    date_bias: int
+    clock_shape: int  # the next eight bytes
+    clock_bias: int
+    last_date: Int64Array  # LAST_DATE_SIZE words that the kernel keeps, zeroed at first
+
+
+# The two words of the date that was read last, and the days since 1970 that they mean.
+LAST_DATE_SIZE = 3
 
 _NO_DAY = -(1 << 62)
 _SECOND = 1_000_000
@@ -129,11 +140,11 @@ def _is_date(year, month, day):
 @inner
 def _parse_date(buffer, i, stop, spec):
     """Status, days since 1970, and position after."""
-    separator = spec[DATE_SEPARATOR]
-    order = spec[ORDER]
+    separator = spec.date_separator
+    order = spec.order
     exact = separator == 0
     if order == YEAR_FIRST:
-        year, i = _year(buffer, i, stop, spec[YEAR_DIGITS])
+        year, i = _year(buffer, i, stop, spec.year_digits)
         i = _skip(buffer, i, stop, separator)
         if year < 0 or i < 0:
             return UNREADABLE_TIME, 0, 0
@@ -151,7 +162,7 @@ def _parse_date(buffer, i, stop, spec):
         i = _skip(buffer, i, stop, separator)
         if month < 0 or i < 0:
             return UNREADABLE_TIME, 0, 0
-        year, i = _year(buffer, i, stop, spec[YEAR_DIGITS])
+        year, i = _year(buffer, i, stop, spec.year_digits)
         if order == MONTH_FIRST:
             day, month = month, day
     if year < 0 or day < 0:
@@ -223,7 +234,7 @@ def _parse_offset(buffer, i, stop):
 @inner
 def _parse_clock(buffer, i, stop, spec):
     """Status, microseconds since midnight, microseconds east of UTC, and 1 if an offset stood."""
-    separator = spec[CLOCK_SEPARATOR]
+    separator = spec.clock_separator
     exact = separator == 0
     second = 0
     hour, i = _two(buffer, i, stop, exact)
@@ -238,7 +249,7 @@ def _parse_clock(buffer, i, stop, spec):
         second, i = _two(buffer, i if exact else i + 1, stop, True)
         if second < 0:
             return UNREADABLE_TIME, 0, 0, 0
-    return _finish_clock(buffer, i, stop, hour, minute, second, spec[TWELVE_HOURS] == 1)
+    return _finish_clock(buffer, i, stop, hour, minute, second, spec.twelve_hours)
 
 
 @inner
@@ -283,9 +294,10 @@ def _fits(word, bias):
 def _days_of(date, rest, spec):
     """Days since 1970 of a date given as digits' values, or _NO_DAY; the last one is remembered."""
     rest &= np.uint64(0xFFFF)
-    if np.int64(date) == spec[LAST_DATE] and np.int64(rest) == spec[LAST_DATE + 1]:
-        return spec[LAST_DATE + 2]
-    if spec[ORDER] == YEAR_FIRST:
+    last = spec.last_date
+    if np.int64(date) == last[0] and np.int64(rest) == last[1]:
+        return last[2]
+    if spec.order == YEAR_FIRST:
         year = _digits(date, 0) * 100 + _digits(date, 2)
         month = _digits(date, 5)
         day = _digits(rest, 0)
@@ -293,31 +305,30 @@ def _days_of(date, rest, spec):
         year = _digits(date, 6) * 100 + _digits(rest, 0)
         month = _digits(date, 3)
         day = _digits(date, 0)
-        if spec[ORDER] == MONTH_FIRST:
+        if spec.order == MONTH_FIRST:
             day, month = month, day
     if not _is_date(year, month, day):
         return _NO_DAY
-    spec[LAST_DATE] = np.int64(date)
-    spec[LAST_DATE + 1] = np.int64(rest)
-    spec[LAST_DATE + 2] = days_from_civil(year, month, day)
-    return spec[LAST_DATE + 2]
+    last[0], last[1] = np.int64(date), np.int64(rest)
+    last[2] = days_from_civil(year, month, day)
+    return last[2]
 
 
 @inner
 def _parse_full(buffer, start, stop, spec):
     """As _parse_time, for dates and clocks that have all their digits; OK or UNREADABLE_TIME."""
     gap = buffer[start + 10]
-    if gap != spec[GAP] and not (spec[GAP] == 84 and (gap == 32 or gap == 116)):
+    if gap != spec.gap and not (spec.gap == 84 and (gap == 32 or gap == 116)):
         return UNREADABLE_TIME, 0, 0
-    date = load_word(buffer, np.uint64(start)) ^ np.uint64(spec[PICTURE])
-    rest = load_word(buffer, np.uint64(start + 8)) ^ np.uint64(spec[PICTURE + 2])
+    date = load_word(buffer, np.uint64(start)) ^ np.uint64(spec.date_shape)
+    rest = load_word(buffer, np.uint64(start + 8)) ^ np.uint64(spec.clock_shape)
     rest &= _ALL_BUT_GAP
-    if not _fits(date, np.uint64(spec[PICTURE + 1])) or not _fits(rest, np.uint64(spec[PICTURE + 3])):
+    if not _fits(date, np.uint64(spec.date_bias)) or not _fits(rest, np.uint64(spec.clock_bias)):
         return UNREADABLE_TIME, 0, 0
     days = _days_of(date, rest, spec)
     second = 0
     i = start + 16
-    if i + 2 < stop and buffer[i] == spec[CLOCK_SEPARATOR]:
+    if i + 2 < stop and buffer[i] == spec.clock_separator:
         second, i = _two(buffer, i + 1, stop, True)
     if second < 0 or days == _NO_DAY:
         return UNREADABLE_TIME, 0, 0
@@ -368,17 +379,17 @@ def _parse_time(buffer, start, stop, clock_start, clock_stop, spec):
     """Status, time, and 1 if it is an instant."""
     if start >= stop:
         return EMPTY_TIME, 0, 0
-    if spec[EPOCH_UNIT] > 0:
-        status, time = _parse_epoch(buffer, start, stop, spec[EPOCH_UNIT])
+    if spec.epoch_unit > 0:
+        status, time = _parse_epoch(buffer, start, stop, spec.epoch_unit)
         return status, time, 1
-    if spec[PICTURE] != 0 and stop - start >= 16 and clock_start < 0:
+    if spec.date_shape != 0 and stop - start >= 16 and clock_start < 0:
         status, time, is_instant = _parse_full(buffer, start, stop, spec)
         if status == OK:
             return status, time, is_instant
     status, days, i = _parse_date(buffer, start, stop, spec)
     if status != OK:
         return status, 0, 0
-    gap = spec[GAP]
+    gap = spec.gap
     if clock_start >= 0:
         if i != stop:
             return UNREADABLE_TIME, 0, 0
@@ -401,7 +412,7 @@ def parse_times(
     buffer: UInt8Array,
     spans: Int32Array,
     clock_spans: Int32Array,
-    spec: Int64Array,
+    spec: TimeSpec,
     times: Int64Array,
     instants: UInt8Array,
     statuses: UInt8Array,

@@ -1,26 +1,32 @@
 """Windows that move along readings: count, sum, mean, min, max, std and median; differences and rates.
 
 Readings of series s stand at bounds[s] to bounds[s + 1], sorted by time. Reading j is in the window of
-reading i where times[i] - before < times[j] <= times[i] + after; `window` holds before (at least 1), after
-(at least 0) and the count (at least 1) below which a window has no value. NaN is no reading: it is never
-in a window, but has a window itself.
+reading i where times[i] - before < times[j] <= times[i] + after. NaN is no reading: it is never in a window,
+but has a window itself.
 
 Nothing is ever taken out of a sum, so that nothing drifts: a window is a part before `middle`, of which
 every suffix is known, and a part behind it, which grows. When the first is used up, all that is left
 becomes the first part (the queue of two stacks): two additions a reading, whatever the window's length.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..arrays import Float64Array, Int64Array
 from ..compiler.jit import inner, kernel
+from ..numbers.search import are_bounds
 from ..numbers.sums import two_sum
 from ..status import MALFORMED
 
-WINDOW_BEFORE = 0
-WINDOW_AFTER = 1
-WINDOW_COUNT_MIN = 2
-WINDOW_FIELDS = 3
+
+class Window(NamedTuple):
+    """Which readings are in the window of one, and of how many at least it has a value."""
+
+    before: int  # us, at least 1
+    after: int  # us, at least 0
+    count_min: int  # readings, at least 1
+
 
 COUNT = 0
 SUM = 1
@@ -36,23 +42,11 @@ MAX = 1
 @inner
 def _is_sound(bounds, times, values, window, results):
     """Whether the columns fit each other and the window is one."""
-    if window.size < WINDOW_FIELDS or bounds.size == 0:
-        return False
     if values.size != times.size or results.size != times.size:
         return False
-    if window[WINDOW_BEFORE] < 1 or window[WINDOW_AFTER] < 0 or window[WINDOW_COUNT_MIN] < 1:
+    if window.before < 1 or window.after < 0 or window.count_min < 1:
         return False
-    return _are_bounds(bounds, times.size)
-
-
-@inner
-def _are_bounds(bounds, row_count):
-    if bounds[0] < 0 or bounds[bounds.size - 1] > row_count:
-        return False
-    for s in range(bounds.size - 1):
-        if bounds[s] > bounds[s + 1]:
-            return False
-    return True
+    return are_bounds(bounds, times.size)
 
 
 @inner
@@ -84,7 +78,7 @@ def rolling_sums(
     bounds: Int64Array,
     times: Int64Array,
     values: Float64Array,
-    window: Int64Array,
+    window: Window,
     how: int,
     scratch: Float64Array,
     results: Float64Array,
@@ -98,7 +92,7 @@ def rolling_sums(
         return MALFORMED
     if scratch.size < 2 * times.size + SUMS_SCRATCH:
         return MALFORMED
-    before, after = np.uint64(window[WINDOW_BEFORE]), np.uint64(window[WINDOW_AFTER])
+    before, after = np.uint64(window.before), np.uint64(window.after)
     parts, suffixes = scratch[:SUMS_SCRATCH], scratch[SUMS_SCRATCH:]
     for s in range(bounds.size - 1):
         end = bounds[s + 1]
@@ -132,7 +126,7 @@ def rolling_sums(
                 parts[k + np.uint64(2 * _ROWS)] = back
                 parts[k + np.uint64(3 * _ROWS)] = lost
                 parts[k + np.uint64(4 * _ROWS)] = count
-            _add_parts(parts, window[WINDOW_COUNT_MIN], how, results[first:behind])
+            _add_parts(parts, window.count_min, how, results[first:behind])
     return times.size
 
 
@@ -175,7 +169,7 @@ def rolling_extremes(
     bounds: Int64Array,
     times: Int64Array,
     values: Float64Array,
-    window: Int64Array,
+    window: Window,
     how: int,
     scratch: Float64Array,
     results: Float64Array,
@@ -193,12 +187,12 @@ def rolling_extremes(
         back_count = 0
         for i in range(bounds[s], end):
             high_before = high
-            high = _window_high(times, max(high, i + 1), i, end, window[WINDOW_AFTER])
+            high = _window_high(times, max(high, i + 1), i, end, window.after)
             for j in range(high_before, high):
                 if values[j] == values[j]:
                     back = min(back, sign * values[j])
                     back_count += 1
-            low = _window_low(times, low, i, window[WINDOW_BEFORE])
+            low = _window_low(times, low, i, window.before)
             if low >= middle:
                 least = np.inf
                 count = 0.0
@@ -211,7 +205,7 @@ def rolling_extremes(
                 middle = high
                 back = np.inf
                 back_count = 0
-            if back_count + np.int64(scratch[2 * low + 1]) < window[WINDOW_COUNT_MIN]:
+            if back_count + np.int64(scratch[2 * low + 1]) < window.count_min:
                 results[i] = np.nan
             else:
                 results[i] = sign * min(scratch[2 * low], back)
@@ -239,7 +233,7 @@ def rolling_deviations(
     bounds: Int64Array,
     times: Int64Array,
     values: Float64Array,
-    window: Int64Array,
+    window: Window,
     scratch: Float64Array,
     results: Float64Array,
 ) -> int:
@@ -255,11 +249,11 @@ def rolling_deviations(
         count = mean = squares = 0.0
         for i in range(bounds[s], end):
             high_before = high
-            high = _window_high(times, max(high, i + 1), i, end, window[WINDOW_AFTER])
+            high = _window_high(times, max(high, i + 1), i, end, window.after)
             for j in range(high_before, high):
                 if values[j] == values[j]:
                     count, mean, squares = _merge_moments(count, mean, squares, 1.0, values[j], 0.0)
-            low = _window_low(times, low, i, window[WINDOW_BEFORE])
+            low = _window_low(times, low, i, window.before)
             if low >= middle:
                 count = mean = squares = 0.0
                 for j in range(high - 1, low - 1, -1):
@@ -273,7 +267,7 @@ def rolling_deviations(
             all_count, _, all_squares = _merge_moments(
                 scratch[3 * low], scratch[3 * low + 1], scratch[3 * low + 2], count, mean, squares
             )
-            if all_count < max(2.0, np.float64(window[WINDOW_COUNT_MIN])):
+            if all_count < max(2.0, np.float64(window.count_min)):
                 results[i] = np.nan
             else:
                 results[i] = np.sqrt(all_squares / (all_count - 1.0))
@@ -285,7 +279,7 @@ def rolling_medians(
     bounds: Int64Array,
     times: Int64Array,
     values: Float64Array,
-    window: Int64Array,
+    window: Window,
     order: Int64Array,
     scratch: Int64Array,
     results: Float64Array,
@@ -310,14 +304,14 @@ def rolling_medians(
         count = 0
         for i in range(first, end):
             high_before = high
-            high = _window_high(times, max(high, i + 1), i, end, window[WINDOW_AFTER])
+            high = _window_high(times, max(high, i + 1), i, end, window.after)
             for j in range(high_before, high):
                 count += _add_rank(tree, ranks[j], 1) if values[j] == values[j] else 0
             low_before = low
-            low = _window_low(times, low, i, window[WINDOW_BEFORE])
+            low = _window_low(times, low, i, window.before)
             for j in range(low_before, low):
                 count -= _add_rank(tree, ranks[j], -1) if values[j] == values[j] else 0
-            if count < window[WINDOW_COUNT_MIN]:
+            if count < window.count_min:
                 results[i] = np.nan
             else:
                 upper = values[order[first + _find_rank(tree, count // 2)]]
@@ -371,9 +365,9 @@ def differences(
 
     NaN is no reading; a series' first has no result. Returns the row count, or MALFORMED.
     """
-    if values.size != times.size or results.size != times.size or bounds.size == 0 or per < 0:
+    if values.size != times.size or results.size != times.size or per < 0:
         return MALFORMED
-    if not _are_bounds(bounds, times.size):
+    if not are_bounds(bounds, times.size):
         return MALFORMED
     for s in range(bounds.size - 1):
         before = -1

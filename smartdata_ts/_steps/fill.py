@@ -33,7 +33,7 @@ HISTORY_US = 8 * 7 * 86_400_000_000
 
 _END = pa.field("end", TIME_TYPE, nullable=False)
 _PIECES_MAX = 8_388_608
-_NO_SPAN = np.array([TIME_MIN, TIME_MAX], np.int64)
+_NO_EXTENT = gaps_cut.Extent(TIME_MIN, TIME_MAX)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _cut(
     context: Context,
 ) -> Int64Array:
     """The pieces, for which there is room enough at once where gaps are few."""
-    arguments = (bounds, starts, ends, values, steps, rules, _NO_SPAN)
+    arguments = (bounds, starts, ends, values, steps, rules, _NO_EXTENT)
     pieces = context.room("pieces", (starts.size + starts.size // 8 + 64) * gaps_cut.PIECE_FIELDS).view(
         np.int64
     )

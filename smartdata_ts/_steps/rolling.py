@@ -9,7 +9,6 @@ from smartdata_ts._meter.quality import worse_of
 from smartdata_ts._readings.arrow import result_room
 from smartdata_ts._readings.schema import READINGS_SCHEMA
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
-from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.windows import rolling as kernel_rolling
 
 _SUMS = {"count": kernel_rolling.COUNT, "sum": kernel_rolling.SUM, "mean": kernel_rolling.MEAN}
@@ -42,18 +41,18 @@ class Rolling:
 
     def run(self, frame: Frame, context: Context) -> Frame:
         """Add a column for each aggregate."""
-        window = np.array([self.before_us, self.after_us, self.min_count], np.int64)
+        window = kernel_rolling.Window(self.before_us, self.after_us, self.min_count)
         columns = {name: _rolled(name, frame, window, context) for name in self.aggregates}
         return replace(frame, columns={**frame.columns, **columns})
 
 
-def _rolled(name: str, frame: Frame, window: Int64Array, context: Context) -> np.ndarray:
+def _rolled(name: str, frame: Frame, window: kernel_rolling.Window, context: Context) -> np.ndarray:
     bounds, times, values = frame.bounds(), frame.starts, frame.values
     results = result_room(times.size, np.float64)
     scratch = context.room("rolling", 3 * times.size + kernel_rolling.SUMS_SCRATCH)
     if name in _SUMS:
         if name == "count":  # none is a count too
-            window = np.array([window[0], window[1], 1], np.int64)
+            window = window._replace(count_min=1)
         status = kernel_rolling.rolling_sums(bounds, times, values, window, _SUMS[name], scratch, results)
     elif name in _EXTREMES:
         status = kernel_rolling.rolling_extremes(

@@ -118,12 +118,13 @@ def test_any_bytes_are_split_within_their_bounds(data, columns):
     assert np.all(np.diff(ends[:count]) > 0)
     assert {data[end] for end in ends[:count]} <= {44, 10}
     count = text_rows.whole_rows(buffer, 10, count, ends)
-    spec = np.array([10, 34, 100, 0])
+    next_end = np.zeros(1, np.int64)
     spans = np.full(200 * (columns + 1), -1, np.int32)
     slots = np.arange(1, columns + 1, dtype=np.int32)
     statuses = np.zeros(100, np.uint8)
-    rows = text_rows.split_rows(buffer, ends, count, slots, spec, spans, statuses)
-    assert spec[text_rows.NEXT_END] == count
+    row_format = text_rows.RowFormat(10, 34, 100)
+    rows = text_rows.split_rows(buffer, ends, count, slots, row_format, next_end, spans, statuses)
+    assert next_end[0] == count
     for k in range(columns + 1):
         used = spans[200 * k : 200 * k + 2 * rows].reshape(-1, 2)
         assert np.all((used >= 0) & (used <= buffer.size))

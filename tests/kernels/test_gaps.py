@@ -120,7 +120,7 @@ def test_extreme_times_neither_overflow_nor_hang() -> None:
     rows = [(low, low + 60, 1.0), (0, 60, 1.0), (high - 60, high, 1.0)]
     columns = Columns([rows])
     pieces = np.empty(0, np.int64)
-    rules, span = np.array([LINEAR, high]), np.array([low, high])
+    rules, span = np.array([LINEAR, high]), gaps_cut.Extent(low, high)
     arguments = (columns.bounds, columns.starts, columns.ends, columns.values, columns.steps())
     assert gaps_cut.cut_gaps(*arguments, rules, span, pieces) == gaps_cut.TOO_MANY
     assert len(listed(columns.cut([(LINEAR, 10**18)]))) == 3
@@ -131,18 +131,17 @@ def test_columns_that_do_not_fit_are_refused(bounds: list[int]) -> None:
     bound, times, values, none = np.array(bounds, np.int64), np.arange(3), np.zeros(3), np.empty(0, np.int64)
     steps = np.ones(3, np.int64)
     assert gaps_cut.usual_steps(bound, times, times, values, steps) == -1
-    assert gaps_cut.cut_gaps(bound, times, times, values, steps, none, np.zeros(2, np.int64), none) == -1
+    assert gaps_cut.cut_gaps(bound, times, times, values, steps, none, gaps_cut.Extent(0, 0), none) == -1
     assert gaps_cut.usual_spacings(bound, times, values, steps) == -1
 
 
 def test_arguments_that_do_not_fit_are_refused() -> None:
     bounds, times, values, none = np.array([0, 3]), np.arange(3), np.zeros(3), np.empty(0, np.int64)
-    step, span = np.ones(1, np.int64), np.zeros(2, np.int64)
+    step, span = np.ones(1, np.int64), gaps_cut.Extent(0, 0)
     assert gaps_cut.usual_steps(bounds, times, times + 1, values[:2], step) == -1
     assert gaps_cut.usual_steps(bounds, times, times[:2], values, step) == -1
     assert gaps_cut.cut_gaps(bounds, times, times, values, none, none, span, none) == -1
     assert gaps_cut.cut_gaps(bounds, times, times, values, step, step, span, none) == -1
-    assert gaps_cut.cut_gaps(bounds, times, times, values, step, none, step, none) == -1
     assert gaps_cut.cut_gaps(bounds, times, times - 1, values, step, none, span, none) == -1
     assert gaps_cut.usual_spacings(bounds, times, values[:1], step) == -1
     assert gaps_cut.usual_spacings(bounds, times, values, none) == -1

@@ -34,10 +34,10 @@ class Columns:
     def cut(self, rules: list[tuple[int, int]], span: tuple[int, int] = NO_SPAN) -> Int64Array:
         arguments = (self.bounds, self.starts, self.ends, self.values, self.steps())
         rule = np.array(rules, np.int64).reshape(-1)
-        count = gaps_cut.cut_gaps(*arguments, rule, np.array(span), np.empty(0, np.int64))
+        count = gaps_cut.cut_gaps(*arguments, rule, gaps_cut.Extent(*span), np.empty(0, np.int64))
         assert count >= 0
         pieces = np.empty(count * gaps_cut.PIECE_FIELDS, np.int64)
-        assert gaps_cut.cut_gaps(*arguments, rule, np.array(span), pieces) == count
+        assert gaps_cut.cut_gaps(*arguments, rule, gaps_cut.Extent(*span), pieces) == count
         return pieces
 
     def profiles(self, zone: Int64Array = UTC) -> Float64Array:

@@ -20,16 +20,15 @@ class NumberColumn:
         self._decimal = decimal
         self._encoding = encoding
         self._separators = _separators(thousands)
-        self._spec = np.zeros(text_numbers.SPEC_SIZE, np.int64)
-        self._spec[text_numbers.DECIMAL_BYTE] = ord(decimal)
-        self._spec[text_numbers.THOUSANDS_BYTE] = ord(self._separators[0]) if self._separators else 0
+        thousands_byte = ord(self._separators[0]) if self._separators else 0
+        self._marks = text_numbers.NumberFormat(ord(decimal), thousands_byte)
 
     def parse(
         self, buffer: UInt8Array, spans: Int32Array, values: Float64Array, statuses: UInt8Array
     ) -> None:
         """Fill `values`; the statuses of rows that hold no number are set."""
         failed = text_numbers.parse_numbers(
-            buffer, spans, values.size, self._spec, _powers(), values, values.view(np.uint64), statuses
+            buffer, spans, values.size, self._marks, _powers(), values, values.view(np.uint64), statuses
         )
         if not failed:
             return

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from smartdata_ts.errors import DialectError, UsageError
-from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.text import times as text_times
 
 _EPOCH_UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
@@ -45,20 +44,21 @@ class TimeFormat:
     year_digits: int = 4
     epoch_unit_us: int = 0
 
-    def spec(self) -> Int64Array:
+    def spec(self) -> text_times.TimeSpec:
         """The description as the kernel reads it."""
-        spec = np.zeros(text_times.SPEC_SIZE, np.int64)
-        spec[text_times.ORDER] = self.order
-        spec[text_times.DATE_SEPARATOR] = _byte(self.date_separator)
-        spec[text_times.GAP] = text_times.NO_CLOCK if self.gap is None else _byte(self.gap)
-        spec[text_times.CLOCK_SEPARATOR] = _byte(self.clock_separator)
-        spec[text_times.TWELVE_HOURS] = self.twelve_hours
-        spec[text_times.EPOCH_UNIT] = self.epoch_unit_us
-        spec[text_times.YEAR_DIGITS] = self.year_digits
         separators = (self.date_separator, self.gap, self.clock_separator)
-        if all(separators) and self.year_digits == 4 and not self.twelve_hours:
-            spec[text_times.PICTURE : text_times.PICTURE + 4] = self._pictures()
-        return spec
+        is_fixed = all(separators) and self.year_digits == 4 and not self.twelve_hours
+        return text_times.TimeSpec(
+            self.order,
+            _byte(self.date_separator),
+            text_times.NO_CLOCK if self.gap is None else _byte(self.gap),
+            _byte(self.clock_separator),
+            self.twelve_hours,
+            self.epoch_unit_us,
+            self.year_digits,
+            *(self._pictures() if is_fixed else (0, 0, 0, 0)),
+            np.zeros(text_times.LAST_DATE_SIZE, np.int64),
+        )
 
     def _pictures(self) -> tuple[int, int, int, int]:
         """Words of the first sixteen bytes, up to the minutes, where all digits are written."""

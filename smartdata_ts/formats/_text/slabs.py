@@ -22,21 +22,20 @@ class Slabs:
                 self._slots[column] = k + 1
         self._spans = np.zeros(2 * capacity * (len(columns) + 1), np.int32)
         self._statuses = np.empty(capacity, np.uint8)
-        self._spec = np.zeros(text_rows.SPEC_SIZE, np.int64)
-        self._spec[text_rows.NEWLINE_BYTE] = ord(dialect.newline)
-        self._spec[text_rows.QUOTE_BYTE] = ord(dialect.quote)
-        self._spec[text_rows.CAPACITY] = capacity
+        self._rows = text_rows.RowFormat(ord(dialect.newline), ord(dialect.quote), capacity)
+        self._next_end = np.zeros(1, np.int64)
 
     def split(self, block: Block) -> Iterator[UInt8Array]:
         """Statuses of the rows of one slab after another; arrays are good until the next."""
-        self._spec[text_rows.NEXT_END] = 0
-        while self._spec[text_rows.NEXT_END] < block.ends.size:
+        self._next_end[0] = 0
+        while self._next_end[0] < block.ends.size:
             row_count = text_rows.split_rows(
                 block.buffer,
                 block.ends,
                 block.ends.size,
                 self._slots,
-                self._spec,
+                self._rows,
+                self._next_end,
                 self._spans,
                 self._statuses,
             )
