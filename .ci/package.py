@@ -217,7 +217,7 @@ def run(
         check=False,
     )
     if check and done.returncode != 0:
-        sys.exit(f"failed: {' '.join(map(str, command))}")
+        sys.exit(f"failed with status {done.returncode}: {' '.join(map(str, command))}")
     return done.returncode == 0
 
 
