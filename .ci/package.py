@@ -1,7 +1,8 @@
 """Try what a user installs, away from this checkout.
 
-    python .ci/package.py wheel     on every Python of pyproject.toml that this machine has
-    python .ci/package.py oldest    on the oldest of them, with the lowest versions that it allows
+    python .ci/package.py wheel         on every Python of pyproject.toml that this machine has
+    python .ci/package.py wheel 3.13    on this one
+    python .ci/package.py oldest        on the oldest of them, with the lowest versions that it allows
 
 Both build the sdist, and the wheel from the sdist, and install that into an empty environment. The demo
 runs with nothing else installed; then the quick suite runs as it stands in the sdist. Only Python and pip
@@ -42,12 +43,11 @@ PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-c
 
 def main() -> None:
     """Build and try the package as the command line says."""
-    kind = sys.argv[1] if len(sys.argv) == 2 else ""
+    kind, *chosen = sys.argv[1:] or [""]
     versions = declared_pythons()
-    if kind not in ("wheel", "oldest"):
+    if kind not in ("wheel", "oldest") or not set(chosen) <= set(versions):
         sys.exit(__doc__)
-    if kind == "oldest":
-        versions = versions[:1]
+    versions = chosen or (versions[:1] if kind == "oldest" else versions)
     with tempfile.TemporaryDirectory(prefix="package-") as name:
         folder = Path(name)
         sdist, wheel = build(folder)
