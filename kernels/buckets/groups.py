@@ -23,10 +23,10 @@ FOLD_SUM_OF_ALL = 1  # NaN where any is
 FOLD_MIN = 2
 FOLD_MAX = 3
 
-CELL_VALUE = 0
-CELL_LOST = 1  # what rounding took from a sum
-CELL_COUNT = 2  # of values that are not NaN
-CELL_FIELDS = 3
+FOLDED_VALUE = 0
+FOLDED_LOST = 1  # what rounding took from a sum
+FOLDED_COUNT = 2  # of values that are not NaN
+FOLDED_FIELDS = 3
 
 
 @kernel
@@ -94,15 +94,15 @@ def _slot_of(group, time, table, place_groups, place_times):
 
 @kernel
 def fold_values(numbers: Int64Array, values: Float64Array, how: int, cells: Float64Array) -> int:
-    """Fold values into the cells (places x CELL_FIELDS, zeroed before the first) of their places.
+    """Fold values into the cells (places x FOLDED_FIELDS, zeroed before the first) of their places.
 
     NaN is no value, but for FOLD_SUM_OF_ALL. Returns the row count, or MALFORMED.
     """
     if values.size != numbers.size:
         return MALFORMED
     for row in range(numbers.size):
-        value, cell = values[row], numbers[row] * CELL_FIELDS
-        if not 0 <= cell <= cells.size - CELL_FIELDS:
+        value, cell = values[row], numbers[row] * FOLDED_FIELDS
+        if not 0 <= cell <= cells.size - FOLDED_FIELDS:
             return MALFORMED
         fold_value(value, how, cells, cell, 1)
     return numbers.size
@@ -113,7 +113,7 @@ def fold_value(value, how, cells, cell, stride):
     """Fold a value into the cell that begins there, and whose fields are `stride` words apart."""
     if np.isnan(value) and how != FOLD_SUM_OF_ALL:
         return
-    counted, lost = cell + CELL_COUNT * stride, cell + CELL_LOST * stride
+    counted, lost = cell + FOLDED_COUNT * stride, cell + FOLDED_LOST * stride
     count = cells[counted]
     cells[counted] = count + 1
     before = cells[cell]
@@ -131,8 +131,8 @@ def add_run(values, cells, cell, stride):
     """Sum values, of which none is NaN, into the cells from one on, each a word behind the one before."""
     end = cell + values.size
     totals = cells[cell:end]
-    losts = cells[cell + CELL_LOST * stride : end + CELL_LOST * stride]
-    counts = cells[cell + CELL_COUNT * stride : end + CELL_COUNT * stride]
+    losts = cells[cell + FOLDED_LOST * stride : end + FOLDED_LOST * stride]
+    counts = cells[cell + FOLDED_COUNT * stride : end + FOLDED_COUNT * stride]
     for k in range(values.size):
         totals[k], rounding = two_sum(totals[k], values[k])
         losts[k] += rounding

@@ -15,14 +15,14 @@ from ..quality import is_estimate
 from ..status import MALFORMED
 
 # One cell a bucket; the first six fields are what may be asked for.
-CELL_SUM = 0
-CELL_COUNT = 1  # intervals with an amount that begin in the bucket
-CELL_MIN = 2
-CELL_MAX = 3
-CELL_COVERED = 4  # us of the bucket for which there is an amount
-CELL_ESTIMATED = 5  # of these, us of an estimate
-CELL_LOST = 6  # what rounding took from the sum
-CELL_FIELDS = 7
+AMOUNT_SUM = 0
+AMOUNT_COUNT = 1  # intervals with an amount that begin in the bucket
+AMOUNT_MIN = 2
+AMOUNT_MAX = 3
+AMOUNT_COVERED = 4  # us of the bucket for which there is an amount
+AMOUNT_ESTIMATED = 5  # of these, us of an estimate
+AMOUNT_LOST = 6  # what rounding took from the sum
+AMOUNT_FIELDS = 7
 
 EMIT_SUM, EMIT_COUNT, EMIT_MIN, EMIT_MAX, EMIT_COVERED, EMIT_ESTIMATED = range(6)
 EMIT_FIELDS = 6
@@ -70,15 +70,15 @@ def reduce_intervals(
 
     Slot k has the intervals bounds[k] to bounds[k + 1], by start. Shares are differences of the amount
     interpolated at the edges, so that they telescope to the whole. What lies outside of the edges, which
-    strictly increase, is left out. `cells` is scratch, buckets x CELL_FIELDS. Returns the row count, or
+    strictly increase, is left out. `cells` is scratch, buckets x AMOUNT_FIELDS. Returns the row count, or
     MALFORMED.
     """
-    if not has_room(edges, sink) or cells.size < (edges.size - 1) * CELL_FIELDS:
+    if not has_room(edges, sink) or cells.size < (edges.size - 1) * AMOUNT_FIELDS:
         return MALFORMED
     if not _are_intervals(bounds, intervals):
         return MALFORMED
     wants_estimates = sink.fields[EMIT_ESTIMATED] >= 0
-    cells = cells[: (edges.size - 1) * CELL_FIELDS]
+    cells = cells[: (edges.size - 1) * AMOUNT_FIELDS]
     row = 0
     for slot in range(bounds.size - 1):
         cells[:] = 0.0
@@ -118,7 +118,7 @@ def _add_intervals(intervals, edges, wants_estimates, cells):
         low = min(low, max(bucket, 0))
         if bucket >= 0 and ends[i] <= edges[bucket + 1]:
             run = intervals_within(intervals, i, starts.size)
-            cell = cells[bucket * CELL_FIELDS : (bucket + 1) * CELL_FIELDS]
+            cell = cells[bucket * AMOUNT_FIELDS : (bucket + 1) * AMOUNT_FIELDS]
             i += _add_within(run, edges[bucket], edges[bucket + 1], wants_estimates, cell)
             high = max(high, bucket)
         else:
@@ -135,11 +135,11 @@ def _add_within(intervals, edge, next_edge, wants_estimates, cell):
     """
     starts, ends = intervals.starts, intervals.ends
     amounts, qualities = intervals.amounts, intervals.qualities
-    total, lost = cell[CELL_SUM], cell[CELL_LOST]
-    covered, estimated = cell[CELL_COVERED], cell[CELL_ESTIMATED]
-    begun = cell[CELL_COUNT]
-    low = cell[CELL_MIN] if begun > 0 else np.inf
-    high = cell[CELL_MAX] if begun > 0 else -np.inf
+    total, lost = cell[AMOUNT_SUM], cell[AMOUNT_LOST]
+    covered, estimated = cell[AMOUNT_COVERED], cell[AMOUNT_ESTIMATED]
+    begun = cell[AMOUNT_COUNT]
+    low = cell[AMOUNT_MIN] if begun > 0 else np.inf
+    high = cell[AMOUNT_MAX] if begun > 0 else -np.inf
     i = 0
     while i < starts.size and edge <= starts[i] and ends[i] <= next_edge:
         amount = amounts[i]
@@ -153,9 +153,9 @@ def _add_within(intervals, edge, next_edge, wants_estimates, cell):
             if wants_estimates and is_estimate(qualities[i]):
                 estimated += ends[i] - starts[i]
         i += 1
-    cell[CELL_SUM], cell[CELL_LOST] = total, lost
-    cell[CELL_COVERED], cell[CELL_ESTIMATED] = covered, estimated
-    cell[CELL_COUNT], cell[CELL_MIN], cell[CELL_MAX] = begun, low, high
+    cell[AMOUNT_SUM], cell[AMOUNT_LOST] = total, lost
+    cell[AMOUNT_COVERED], cell[AMOUNT_ESTIMATED] = covered, estimated
+    cell[AMOUNT_COUNT], cell[AMOUNT_MIN], cell[AMOUNT_MAX] = begun, low, high
     return i
 
 
@@ -177,12 +177,12 @@ def _are_intervals(bounds, intervals):
 def _emit_slot(cells, low, high, slot, row, sink):
     """Write a row for each of a slot's cells that is to have one; return the next free row, or MALFORMED."""
     if sink.keep_empty:
-        low, high = 0, cells.size // CELL_FIELDS - 1
+        low, high = 0, cells.size // AMOUNT_FIELDS - 1
     if row + max(high - low + 1, 0) > sink.slots.size:
         return MALFORMED
     for bucket in range(low, high + 1):
-        cell = cells[bucket * CELL_FIELDS : (bucket + 1) * CELL_FIELDS]
-        if cell[CELL_COVERED] > 0 or sink.keep_empty:
+        cell = cells[bucket * AMOUNT_FIELDS : (bucket + 1) * AMOUNT_FIELDS]
+        if cell[AMOUNT_COVERED] > 0 or sink.keep_empty:
             sink.slots[row] = slot
             sink.buckets[row] = bucket
             _emit(cell, row, sink)
@@ -194,13 +194,13 @@ def _emit_slot(cells, low, high, slot, row, sink):
 def _emit(cell, row, sink):
     """Write the wanted fields of a cell."""
     room = sink.slots.size
-    has_begin = cell[CELL_COUNT] > 0
+    has_begin = cell[AMOUNT_COUNT] > 0
     for field in range(EMIT_FIELDS):
         column = sink.fields[field]
         if column >= 0:
             value = cell[field]
             if field == EMIT_SUM:
-                value = cell[CELL_SUM] + cell[CELL_LOST] if cell[CELL_COVERED] > 0 else np.nan
+                value = cell[AMOUNT_SUM] + cell[AMOUNT_LOST] if cell[AMOUNT_COVERED] > 0 else np.nan
             elif (field == EMIT_MIN or field == EMIT_MAX) and not has_begin:
                 value = np.nan
             sink.columns[column * room + row] = value
@@ -211,21 +211,31 @@ def _split(start, end, amount, quality, edges, bucket, cells):
     """Add an interval, which begins in `bucket` (-1: before all), to its cells; the last bucket of it."""
     is_estimated = is_estimate(quality)
     if bucket >= 0:
-        _count(cells, bucket * CELL_FIELDS, amount)
+        _count(cells, bucket * AMOUNT_FIELDS, amount)
     bucket = max(bucket, 0)
     low = max(start, edges[0])
     before = amount_until(low, start, end, amount)
     while low < end and bucket < edges.size - 1:
-        high = min(end, edges[bucket + 1])
-        until = amount_until(high, start, end, amount)
-        cell = bucket * CELL_FIELDS
-        _add(cells, cell, until - before)
-        cells[cell + CELL_COVERED] += high - low
+        share, high, until = share_in(edges[bucket + 1], start, end, amount, before)
+        cell = bucket * AMOUNT_FIELDS
+        _add(cells, cell, share)
+        cells[cell + AMOUNT_COVERED] += high - low
         if is_estimated:
-            cells[cell + CELL_ESTIMATED] += high - low
+            cells[cell + AMOUNT_ESTIMATED] += high - low
         low, before = high, until
         bucket += 1
     return bucket - 1
+
+
+@inner
+def share_in(next_edge, start, end, amount, before):
+    """Return an interval's share in a bucket, where that ends, and the amount up to there.
+
+    `before` is the amount that lies before the bucket.
+    """
+    high = min(end, next_edge)
+    until = amount_until(high, start, end, amount)
+    return until - before, high, until
 
 
 @inner
@@ -240,15 +250,15 @@ def amount_until(at, start, end, amount):
 
 @inner
 def _count(cells, cell, amount):
-    count = cells[cell + CELL_COUNT]
-    if count == 0 or amount < cells[cell + CELL_MIN]:
-        cells[cell + CELL_MIN] = amount
-    if count == 0 or amount > cells[cell + CELL_MAX]:
-        cells[cell + CELL_MAX] = amount
-    cells[cell + CELL_COUNT] = count + 1
+    count = cells[cell + AMOUNT_COUNT]
+    if count == 0 or amount < cells[cell + AMOUNT_MIN]:
+        cells[cell + AMOUNT_MIN] = amount
+    if count == 0 or amount > cells[cell + AMOUNT_MAX]:
+        cells[cell + AMOUNT_MAX] = amount
+    cells[cell + AMOUNT_COUNT] = count + 1
 
 
 @inner
 def _add(cells, cell, share):
-    cells[cell + CELL_SUM], rounding = two_sum(cells[cell + CELL_SUM], share)
-    cells[cell + CELL_LOST] += rounding
+    cells[cell + AMOUNT_SUM], rounding = two_sum(cells[cell + AMOUNT_SUM], share)
+    cells[cell + AMOUNT_LOST] += rounding

@@ -35,18 +35,15 @@ def first_at_or_after(times, bound):
 
 @inner
 def bucket_of(edges, instant, guess):
-    """The last edge that is not behind an instant, -1 where all are; mostly that of `guess`, or the next."""
+    """The last edge that is not after an instant, -1 where all are; mostly that of `guess`, or the next."""
     for bucket in range(max(guess, 0), min(guess + 2, edges.size - 1)):
         if edges[bucket] <= instant < edges[bucket + 1]:
             return bucket
-    low, high = -1, edges.size - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if edges[middle] <= instant:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    if instant < edges[0]:
+        return -1
+    if instant >= edges[edges.size - 1]:
+        return edges.size - 1
+    return bucket_at(edges, instant, 0)
 
 
 @inner

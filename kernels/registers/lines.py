@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Int64Array, UInt8Array
-from ..buckets.groups import CELL_COUNT, CELL_FIELDS, CELL_LOST, FOLD_SUM
+from ..buckets.groups import FOLD_SUM, FOLDED_COUNT, FOLDED_FIELDS, FOLDED_LOST
 from ..buckets.growth import grows
-from ..buckets.intervals import amount_until
+from ..buckets.intervals import share_in
 from ..codec.blocks import COUNT, QUALITIES_END, QUALITIES_OFFSET, descriptor_of, tables_of
 from ..codec.lines import (
     LINE_FIELDS,
@@ -250,11 +250,11 @@ def _share_out(amount, slot, bucket, end_bucket, edges, target):
     _, of_sum, of_count = place_of(slot, 0, target)
     before = 0.0
     for k in range(bucket, end_bucket):
-        until = amount_until(edges[k + 1], begin, end, amount)
+        share, _, until = share_in(edges[k + 1], begin, end, amount, before)
         if of_sum >= 0:
-            total, rounding = two_sum(places[of_sum + k], until - before)
+            total, rounding = two_sum(places[of_sum + k], share)
             places[of_sum + k] = total
-            places[of_sum + CELL_LOST * bucket_count + k] += rounding
+            places[of_sum + FOLDED_LOST * bucket_count + k] += rounding
         if of_count >= 0 and k > bucket:
             places[of_count + k] -= 1
         before = until
@@ -278,13 +278,13 @@ def settle_lines(exponent, target):
                 continue
             places[first + k] += meter_count
             if of_sum >= 0:
-                cell = first + (1 + of_sum * CELL_FIELDS) * bucket_count + k
+                cell = first + (1 + of_sum * FOLDED_FIELDS) * bucket_count + k
                 total, rounding = two_sum(places[cell], np.float64(sums[k]) / power)
                 places[cell] = total
-                places[cell + CELL_LOST * bucket_count] += rounding
-                places[cell + CELL_COUNT * bucket_count] += meter_count
+                places[cell + FOLDED_LOST * bucket_count] += rounding
+                places[cell + FOLDED_COUNT * bucket_count] += meter_count
             if of_count >= 0:
-                cell = first + (1 + of_count * CELL_FIELDS) * bucket_count + k
+                cell = first + (1 + of_count * FOLDED_FIELDS) * bucket_count + k
                 places[cell] += meter_count
-                places[cell + CELL_COUNT * bucket_count] += meter_count
+                places[cell + FOLDED_COUNT * bucket_count] += meter_count
             sums[k] = 0

@@ -7,7 +7,7 @@ written to memory, neither interval nor bucket, before it is whole.
 import numpy as np
 
 from ..arrays import Int64Array
-from ..buckets.intervals import EMIT_ESTIMATED, RowSink, amount_until, has_room, intervals_within
+from ..buckets.intervals import EMIT_ESTIMATED, RowSink, amount_until, has_room, intervals_within, share_in
 from ..codec.blocks import ReadingColumns
 from ..compiler.jit import inner, kernel
 from ..numbers.differences import decimals_of
@@ -150,9 +150,8 @@ def add_intervals(intervals, edges, wants_estimates, cursor, open_amount, target
         low = max(start, edges[0])
         before = amount_until(low, start, end, amount)
         while True:
-            high = min(end, edges[bucket + 1])
-            until = amount_until(high, start, end, amount)
-            open_amount = with_share(open_amount, until - before, high - low, is_estimated)
+            share, high, until = share_in(edges[bucket + 1], start, end, amount, before)
+            open_amount = with_share(open_amount, share, high - low, is_estimated)
             if high == end or high == last_edge:
                 break
             row = close(Cursor(slot, bucket, row), open_amount, bucket + 1, target)

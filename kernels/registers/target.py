@@ -5,8 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Float64Array, Int64Array
-from ..buckets.groups import CELL_FIELDS as PLACE_CELL_FIELDS
-from ..buckets.groups import FOLD_SUM, add_run, fold_value
+from ..buckets.groups import FOLD_SUM, FOLDED_FIELDS, add_run, fold_value
 from ..buckets.intervals import EMIT_FIELDS
 from ..compiler.jit import inner
 from ..numbers.sums import two_sum
@@ -21,8 +20,8 @@ STEP_FIELDS = 2
 class GroupSink(NamedTuple):
     """Where the sums of groups go: into places, of each group one a bucket.
 
-    A group has its count of rows by bucket, then of each column the CELL_FIELDS of kernels/buckets/groups.py,
-    each by bucket, and STEP_FIELDS more, each by bucket too.
+    A group has its count of rows by bucket, then of each column the FOLDED_FIELDS of
+    kernels/buckets/groups.py, each by bucket, and STEP_FIELDS more, each by bucket too.
     """
 
     groups: Int64Array  # of each slot
@@ -138,7 +137,7 @@ def has_places(slots, edges, sink):
 @inner
 def _place_size(sink):
     """The words of a place: its count of rows, the cells up to the last column used, and STEP_FIELDS."""
-    return 1 + (max(sink.sum_column, sink.count_column) + 1) * PLACE_CELL_FIELDS + STEP_FIELDS
+    return 1 + (max(sink.sum_column, sink.count_column) + 1) * FOLDED_FIELDS + STEP_FIELDS
 
 
 @inner
@@ -255,7 +254,7 @@ def place_of(slot, bucket, target):
     bucket_count = target.bucket_count
     place = target.groups[slot] * target.place_size * bucket_count + bucket
     of_sum, of_count = target.sum_column, target.count_column
-    cell_size = PLACE_CELL_FIELDS * bucket_count
+    cell_size = FOLDED_FIELDS * bucket_count
     sums = place + bucket_count + of_sum * cell_size if of_sum >= 0 else -1
     counts = place + bucket_count + of_count * cell_size if of_count >= 0 else -1
     return place, sums, counts

@@ -107,7 +107,7 @@ class Buckets:
         own, buckets = context.room("rows", 2 * room).view(np.int64).reshape(2, room)
         columns = context.room("columns", len(fields) * room)
         sink = kernel_intervals.RowSink(own, buckets, columns, column_of, self.empty)
-        cells = context.room("cells", bucket_count * kernel_intervals.CELL_FIELDS)
+        cells = context.room("cells", bucket_count * kernel_intervals.AMOUNT_FIELDS)
         count = reduce(slots, clipped(edges, context), cells, sink) if bucket_count else 0
         assert count >= 0, "a frame's columns do not fit each other"
         row_slots, buckets = own[:count].astype(np.int32), buckets[:count]

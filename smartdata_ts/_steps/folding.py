@@ -72,11 +72,11 @@ def fold(parts: Iterable[Part], hows: dict[str, int], counted: Iterable[str] = (
     for part in parts:
         numbers = places.numbers_of(part.groups, part.times)
         for name, how in hows.items():
-            cells[name] = _grown(cells[name], places.times.size * kernel_groups.CELL_FIELDS)
+            cells[name] = _grown(cells[name], places.times.size * kernel_groups.FOLDED_FIELDS)
             folded = kernel_groups.fold_values(numbers, part.columns[name], how, cells[name])
             assert folded == numbers.size, "every row has a place and a value"
     shaped = {
-        name: own.reshape(-1, kernel_groups.CELL_FIELDS)[: places.times.size] for name, own in cells.items()
+        name: own.reshape(-1, kernel_groups.FOLDED_FIELDS)[: places.times.size] for name, own in cells.items()
     }
     return Part(places.groups, places.times, columns_of(shaped, counted))
 

@@ -43,7 +43,7 @@ def reduced(
             np.full(len(rows), quality, np.uint8),
         ),
         np.array(edges, np.int64),
-        np.full(max(len(edges) - 1, 0) * buckets_intervals.CELL_FIELDS, -7.0),
+        np.full(max(len(edges) - 1, 0) * buckets_intervals.AMOUNT_FIELDS, -7.0),
         buckets_intervals.RowSink(row_slots, buckets, columns, fields, keep_empty),
     )
     found = {}

@@ -123,7 +123,7 @@ def test_registers_are_reduced_as_by_the_steps_one_after_another(
     own = np.searchsorted(slots[of_meters], np.arange(slots[-1] + 2))
     expected = rows_sink(row_count, keep_empty)
     intervals = buckets_intervals.Intervals(starts, ends, used * unit[0] / unit[1], codes)
-    cells = np.full(bucket_count * buckets_intervals.CELL_FIELDS, -7.0)
+    cells = np.full(bucket_count * buckets_intervals.AMOUNT_FIELDS, -7.0)
     rows = buckets_intervals.reduce_intervals(own, intervals, edges, cells, expected)
 
     found = rows_sink(row_count, keep_empty)
@@ -202,19 +202,19 @@ def test_rows_are_folded_as_by_places(
     rows = sink.columns.reshape(6, -1)[:, :count]
 
     fields = [buckets_intervals.EMIT_SUM, buckets_intervals.EMIT_COUNT]
-    cell_size = (max(columns_to) + 1) * buckets_groups.CELL_FIELDS
+    cell_size = (max(columns_to) + 1) * buckets_groups.FOLDED_FIELDS
     shape = (3, bucket_count, 1 + cell_size + registers_target.STEP_FIELDS)
     expected = np.zeros(shape)
     numbers = np.array(groups)[slots] * bucket_count + buckets
     expected[:, :, 0] = np.bincount(numbers, minlength=3 * bucket_count).reshape(3, bucket_count)
     for field, column in zip(fields, columns_to, strict=True):
         if column >= 0:
-            own = np.zeros(3 * bucket_count * buckets_groups.CELL_FIELDS)
+            own = np.zeros(3 * bucket_count * buckets_groups.FOLDED_FIELDS)
             buckets_groups.fold_values(
                 numbers, rows[field].copy(), how if field == fields[0] else buckets_groups.FOLD_SUM, own
             )
-            first = 1 + column * buckets_groups.CELL_FIELDS
-            expected[:, :, first : first + buckets_groups.CELL_FIELDS] = own.reshape(3, bucket_count, -1)
+            first = 1 + column * buckets_groups.FOLDED_FIELDS
+            expected[:, :, first : first + buckets_groups.FOLDED_FIELDS] = own.reshape(3, bucket_count, -1)
 
     found = np.zeros(expected.size)
     sink = registers_target.GroupSink(np.array(groups), found, how, *columns_to)

@@ -64,7 +64,7 @@ ALWAYS = Span(INT64_MIN, INT64_MAX)
 
 def groups_sink(slot_count: int, bucket_count: int) -> registers_target.GroupSink:
     groups = np.array([slot % 2 for slot in range(slot_count)])
-    place_size = 1 + 2 * buckets_groups.CELL_FIELDS + registers_target.STEP_FIELDS
+    place_size = 1 + 2 * buckets_groups.FOLDED_FIELDS + registers_target.STEP_FIELDS
     places = np.zeros(2 * bucket_count * place_size)
     return registers_target.GroupSink(groups, places, buckets_groups.FOLD_SUM, 0, 1)
 

@@ -51,7 +51,7 @@ def facts_of(meters: list[Meter], unit=(1.0, 1.0)) -> registers_meters.Meters:
 def groups_sink(
     groups: list[int], bucket_count: int, columns=(0, 1), how=buckets_groups.FOLD_SUM
 ) -> GroupSink:
-    place_size = 1 + (max(columns) + 1) * buckets_groups.CELL_FIELDS + STEP_FIELDS
+    place_size = 1 + (max(columns) + 1) * buckets_groups.FOLDED_FIELDS + STEP_FIELDS
     places = np.zeros((max(groups) + 1) * place_size * bucket_count)
     return GroupSink(np.array(groups), places, how, *columns)
 
@@ -119,18 +119,18 @@ def assert_like(found: tuple[int, np.ndarray], expected: tuple[int, np.ndarray],
     assert not found[1][:, -STEP_FIELDS:].view(np.int64).any()
     of_found, of_expected = found[1][:, :-STEP_FIELDS].copy(), expected[1][:, :-STEP_FIELDS].copy()
     if columns[0] >= 0:
-        cell = 1 + columns[0] * buckets_groups.CELL_FIELDS
+        cell = 1 + columns[0] * buckets_groups.FOLDED_FIELDS
         sums = []
         for places_of in (of_found, of_expected):
-            sums.append(places_of[:, cell] + places_of[:, cell + buckets_groups.CELL_LOST])
-            places_of[:, [cell, cell + buckets_groups.CELL_LOST]] = 0
+            sums.append(places_of[:, cell] + places_of[:, cell + buckets_groups.FOLDED_LOST])
+            places_of[:, [cell, cell + buckets_groups.FOLDED_LOST]] = 0
         slack = 4 * np.spacing(np.maximum(np.abs(sums[0]), np.abs(sums[1])))
         assert np.all(np.abs(sums[0] - sums[1]) <= slack), (sums[0] - sums[1], slack)
     np.testing.assert_array_equal(of_found, of_expected)
 
 
 def sums_of(found: np.ndarray) -> np.ndarray:
-    return found[:, 1 + buckets_groups.CELL_VALUE] + found[:, 1 + buckets_groups.CELL_LOST]
+    return found[:, 1 + buckets_groups.FOLDED_VALUE] + found[:, 1 + buckets_groups.FOLDED_LOST]
 
 
 def lines_count(
@@ -451,7 +451,7 @@ def test_an_interval_over_a_gap_is_shared_out_and_counts_once():
     edges = np.arange(0, 7) * HOUR
     assert lines_count(blocks, edges) == 1
     found = Fold(blocks, [0, 1], [(0.0, 0.0, 1.0)], [0], edges).assert_like_readings()
-    row_counts, sums, counts = found[0, 0], sums_of(found)[0], found[0, 1 + buckets_groups.CELL_FIELDS]
+    row_counts, sums, counts = found[0, 0], sums_of(found)[0], found[0, 1 + buckets_groups.FOLDED_FIELDS]
     assert row_counts.tolist() == [1, 1, 1, 1, 1, 1]
     assert sums.tolist() == [5, 3, 3, 3, 3, 5]
     assert counts.tolist() == [1, 1, 0, 0, 0, 1]

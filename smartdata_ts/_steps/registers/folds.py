@@ -79,7 +79,7 @@ class RegisterFolds:
         edges = self.registers.buckets.edges(span, context)
         groups, numbers = np.unique(self.members.groups[first:end], return_inverse=True)
         hows = self.across.hows(self.schema)
-        cell_size = len(hows) * kernel_groups.CELL_FIELDS
+        cell_size = len(hows) * kernel_groups.FOLDED_FIELDS
         shape = (groups.size, 1 + cell_size + registers_target.STEP_FIELDS, edges.size - 1)
         size = int(np.prod(shape))
         if not 0 < size <= _PLACES_SIZE_MAX:
@@ -96,7 +96,9 @@ class RegisterFolds:
             assert count >= 0, "a frame's columns do not fit each other"
         table = places.reshape(shape)
         of_group, buckets = np.nonzero(table[:, 0])
-        cells = table[of_group, 1 : 1 + cell_size, buckets].reshape(-1, len(hows), kernel_groups.CELL_FIELDS)
+        cells = table[of_group, 1 : 1 + cell_size, buckets].reshape(
+            -1, len(hows), kernel_groups.FOLDED_FIELDS
+        )
         columns = columns_of({name: cells[:, k] for k, name in enumerate(hows)}, ["sum"])
         return Part(groups[of_group], edges[buckets], columns)
 
