@@ -19,7 +19,9 @@ settings.register_profile("same", derandomize=True, deadline=None, print_blob=Tr
 settings.register_profile("random", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
-_KERNEL_IMPORT = re.compile(r"^from smartdata_ts\.kernels(?!\.(?:compiler|arrays)\b)[\w.]* import", re.MULTILINE)
+_KERNEL_IMPORT = re.compile(
+    r"^from smartdata_ts\.kernels(?!\.(?:compiler|arrays)\b)[\w.]* import", re.MULTILINE
+)
 
 
 def imports_kernels(source: str) -> bool:
