@@ -2,9 +2,11 @@
 
 import ast
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from support.places import ROOT
+
+import smartdata_ts.kernels
 
 PARAMETERS_MAX = 8
 UNPACKED_NAMES_MAX = 3
@@ -14,7 +16,7 @@ FUNCTION_LINES_MAX = 70
 # What packed arrays were called, whose slots meant different things.
 PACKED = {"control", "options", "told", "to", "at", "own"}
 
-FILES = sorted((ROOT / "kernels").rglob("*.py"))
+FILES = sorted(Path(smartdata_ts.kernels.__file__).parent.rglob("*.py"))
 
 
 def functions(source: str) -> Iterator[ast.FunctionDef]:

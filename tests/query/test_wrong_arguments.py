@@ -51,7 +51,7 @@ ODD: dict[str, Any] = {
     "NumPy NaN": np.float64("nan"),
     "pandas NA": pd.NA,
     "pandas NaT": pd.NaT,
-    "NumPy NaT": np.datetime64("NaT"),
+    "NumPy NaT": np.datetime64("NaT", "us"),
     "Arrow null": pa.scalar(None, pa.int64()),
     "infinity": float("inf"),
     "minus one": -1,
