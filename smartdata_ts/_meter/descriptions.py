@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._arguments import items
+from smartdata_ts._arguments import can_be_stored, items
 from smartdata_ts._meter.units import checked_unit
 from smartdata_ts._readings.arrow import fixed_array, text_array
 from smartdata_ts._storage.catalog import INTEGER_FACTS, REAL_FACTS, SERIES_FACTS
@@ -102,14 +102,9 @@ def _pair(where: str, pair: object) -> tuple[Any, Any]:
 
 def checked_key(key: object) -> str:
     """The key, if it can be one."""
-    if not _is_text(key) or not key:
+    if not can_be_stored(key) or not key:
         raise DataError(f"a series key must be a text that is not empty, not {key!r}")
     return str(key)
-
-
-def _is_text(value: object) -> bool:
-    """Whether it is text that UTF-8 and SQLite's JSON can hold."""
-    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def checked_tags(where: str, tags: Mapping[str, str]) -> dict[str, str]:
@@ -117,7 +112,7 @@ def checked_tags(where: str, tags: Mapping[str, str]) -> dict[str, str]:
     if not isinstance(tags, Mapping):
         raise DataError(f"{where}: tags must be a mapping of names to values, not {tags!r}")
     for name, value in tags.items():
-        if not _is_text(name) or not _is_text(value):
+        if not can_be_stored(name) or not can_be_stored(value):
             raise DataError(f"{where}: a tag's name and value must be texts, not {name!r} and {value!r}")
     return dict(tags)
 
@@ -150,7 +145,7 @@ def _checked_fact(where: str, name: str, value: object) -> object:
         if not low <= int(value) <= high:
             raise DataError(f"{where}: {name} must be {low} to {high}, not {value!r}")
         return int(value)
-    if not _is_text(value):
+    if not can_be_stored(value):
         raise DataError(f"{where}: {name} must be a text, not {value!r}")
     return checked_unit(where, str(value)) if name == "unit" else value
 
