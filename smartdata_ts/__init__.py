@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from smartdata_ts import errors
 
 if TYPE_CHECKING:
+    from smartdata_ts._detect.table import rules
     from smartdata_ts._meter.quality import quality_code, quality_codes, quality_name, quality_text
     from smartdata_ts._meter.units import convert
     from smartdata_ts._query import Query
@@ -40,6 +41,7 @@ __all__ = [
     "quality_codes",
     "quality_name",
     "quality_text",
+    "rules",
     "salvage",
 ]
 
@@ -55,6 +57,7 @@ _HOMES = {
     "quality_codes": ("_meter.quality", "quality_codes"),
     "quality_name": ("_meter.quality", "quality_name"),
     "quality_text": ("_meter.quality", "quality_text"),
+    "rules": ("_detect.table", "rules"),
     "salvage": ("_salvage", "salvage"),
 }
 

@@ -19,6 +19,7 @@ EXPECTED = [
     "quality_codes",
     "quality_name",
     "quality_text",
+    "rules",
     "salvage",
 ]
 

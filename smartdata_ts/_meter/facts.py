@@ -31,6 +31,7 @@ class Facts:
     units: list[str | None]
     quantities: list[str | None]
     exchanges: dict[int, list[Exchange]] = field(default_factory=dict)  # in the order of time
+    tags: dict[str, list[str | None]] = field(default_factory=dict)  # by name, where rules ask for them
 
     @cached_property
     def amount_units(self) -> list[str | None]:

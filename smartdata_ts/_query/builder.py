@@ -275,6 +275,44 @@ class Steps(Results):
 
         return self._then(Difference(_width(per)))
 
+    def detect(self, rules: object = None, lang: str = "en", now: object = None) -> Self:
+        """What is wrong with each series: findings of rules, one row each, in the order of series and start.
+
+        `rules` are names, or pairs of a name and options such as ("leak", {"for_": "48h"}); None is every
+        rule that fits: of amounts after `consumption`, of gauges else. `sd.rules()` lists them. What a rule
+        needs to know of before the query's span it reads besides. Texts are in English or Norwegian
+        (`lang` "en" or "nb"), their dates in the query's zone. `now` is a time as `Store.query` takes it, by
+        default that of the newest reading of the store. docs/detection.md has the columns and the rules.
+
+        Raises UsageError for an unknown rule or option, or one that needs other rows than there are.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.describe("wm-17", kind="register", unit="L", quantity="water")
+        >>> hours = [k * 3_600_000_000 for k in range(48)]
+        >>> report = store.write({"series": "wm-17", "time": hours, "value": [14.0 * k for k in range(48)]})
+        >>> found = store.query().consumption().detect(["leak"]).to_arrow()
+        >>> found["rule"].to_pylist(), found["value"].to_pylist()
+        (['leak'], [14.0])
+        """
+        from smartdata_ts._detect.step import Detect
+        from smartdata_ts._detect.table import rules_of
+        from smartdata_ts._detect.texts import LANGUAGES
+        from smartdata_ts._steps.consumption import Consumption
+        from smartdata_ts._time.instant import parse_instant
+
+        if self.across is not None or len(self.steps) > 1:
+            raise UsageError("detect() follows a selection or consumption()")
+        first = self.steps[0] if self.steps else None
+        if first is not None and not isinstance(first, Consumption):
+            raise UsageError("detect() follows a selection or consumption()")
+        if not isinstance(lang, str) or lang not in LANGUAGES:
+            raise UsageError(f"lang must be one of {', '.join(LANGUAGES)}, not {shown(lang)}")
+        now_us = None if now is None else parse_instant(now, self.tz)
+        unit = None if first is None else first.unit
+        chosen = rules_of(rules, first is not None)
+        return self._then(Detect(chosen, self.tz, lang, now_us, self.start_us, unit))
+
     def aggregate(
         self,
         how: str,
@@ -352,6 +390,8 @@ class Steps(Results):
             raise UsageError(f"direction must be one of {', '.join(DIRECTIONS)}, not {shown(direction)}")
         if self.across is not None or self.join is not None:
             raise UsageError("join_asof() takes series, each of them once; not what aggregate() made of them")
+        if self._detect is not None or (isinstance(other, Steps) and other._detect is not None):
+            raise UsageError("join_asof() joins rows of series; detect() ends a query")
         if not isinstance(other, Steps) or other.across is not None or other.join is not None:
             raise UsageError("join_asof() joins with a query of series: store.query(...)")
         tolerance_us = NO_LIMIT if tolerance is None else _width(tolerance)
@@ -365,7 +405,9 @@ class Steps(Results):
 
         self._need_no_join()
         if self.steps and not isinstance(self.steps[-1], Fill | Difference | Consumption):
-            raise UsageError("resample(), last() and rolling() end a query: no other step can follow")
+            raise UsageError(
+                "resample(), last(), rolling() and detect() end a query: no other step can follow"
+            )
         return replace(self, steps=(*self.steps, step))
 
     def _need_no_step(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """A query's description: which series, which span, which steps."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.snapshot import Snapshot
@@ -9,6 +9,7 @@ from smartdata_ts._time.calendar import Calendar, Edges
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 
 if TYPE_CHECKING:
+    from smartdata_ts._detect.step import Detect
     from smartdata_ts._steps.across import Across
     from smartdata_ts._steps.frame import Step
     from smartdata_ts._steps.join import Join
@@ -54,9 +55,17 @@ class Description:
 
     @property
     def _span(self) -> tuple[int, int]:
-        """The first and the last microsecond that was asked for."""
+        """The first and the last microsecond that was asked for, and before it what rules look back on."""
         time_min = TIME_MIN if self.start_us is None else self.start_us
+        if self._detect is not None and self.start_us is not None:
+            time_min = max(time_min - self._detect.look_back_us, TIME_MIN)
         return time_min, TIME_MAX if self.end_us is None else self.end_us - 1
+
+    @property
+    def _detect(self) -> "Detect | None":
+        """The step that gives findings, which is a query's last, where it has one."""
+        last = self.steps[-1] if self.steps else None
+        return cast("Detect", last) if hasattr(last, "look_back_us") else None
 
     @property
     def _frame_steps(self) -> "tuple[Step, ...]":

@@ -18,7 +18,7 @@ from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.fork import in_this_process
 from smartdata_ts._storage.snapshot import Snapshot
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
-from smartdata_ts.errors import CorruptChunkError, DamageWarning, MissingDependencyError
+from smartdata_ts.errors import CorruptChunkError, DamageWarning, MissingDependencyError, UsageError
 from smartdata_ts.kernels.arrays import Int64Array
 
 from .description import Description, Last, Resample
@@ -169,6 +169,8 @@ class Results(Description):
         from smartdata_ts._steps.pipeline import frame_batches, to_batch
 
         steps = self._fused_steps()
+        if (detect := self._detect) is not None:
+            return detect.batches(plan, self._wide_span, steps, facts, finish)
         schema = steps[-1].schema
 
         def finished(frame: Frame) -> Result:
@@ -199,7 +201,7 @@ class Results(Description):
         from smartdata_ts._steps.within import Within
 
         steps = self._frame_steps
-        if not isinstance(steps[-1], Consumption | Hold | Buckets | BucketValues):
+        if self._detect is None and not isinstance(steps[-1], Consumption | Hold | Buckets | BucketValues):
             steps = (*steps, Within(*self._span, self._source_schema))
         return fused(steps)
 
@@ -239,6 +241,10 @@ class Results(Description):
         facts, tags = None, {}
         if self._needs_facts:
             facts = chosen.remembered("facts", lambda: _facts(catalog, chosen.ids))
+        if facts is not None and self._detect is not None:
+            facts = replace(
+                facts, tags={name: catalog.tags_of(chosen.ids, name) for name in catalog.tag_names()}
+            )
         for name in () if self.across is None else self.across.by:
             tags[name] = tag_values(catalog, chosen, name)
         return self._plan_of(chosen, snapshot, span), _Known(facts, tags, losses)
@@ -279,6 +285,8 @@ class Results(Description):
         ['time', 'wm-17']
         """
         is_wide = flag("wide", wide)
+        if is_wide and self._detect is not None:
+            raise UsageError("findings have no wide form: to_arrow() without wide=True")
         reader, keys = self._run()
         if not is_wide:
             return reader.read_all()
