@@ -9,7 +9,7 @@ FUZZ   := .venv-fuzz
 # A worker a core; plain `pytest` uses one, and is easier to debug.
 PYTEST := $(BIN)/python -m pytest -n auto
 
-.PHONY: demo test quick search soak fuzz modes wheel oldest lint bench docs site clean
+.PHONY: demo test quick search soak fuzz modes wheel oldest lint bench evaluate docs site clean
 
 $(VENV)/.core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -66,6 +66,9 @@ lint: $(VENV)/.test   ## format, lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+evaluate: $(VENV)/.test ## how well the rules find leaks added to real meters, fixed seeds
+	$(BIN)/python -m benchmarks.evaluate
 
 docs: $(VENV)/.core   ## docs/cli.md from the commands' own help
 	$(BIN)/python -m smartdata_ts.cli._reference docs/cli.md

@@ -246,7 +246,7 @@ def test_detect_ends_a_query(store):
             further()
 
 
-def test_the_table_of_rules_tells_their_options(store):
+def test_the_table_of_rules_tells_their_options():
     table = sd.rules().to_pylist()
     leak = next(row for row in table if row["name"] == "leak")
     assert leak["needs"] == "amounts"
