@@ -9,13 +9,17 @@ from smartdata_ts._arguments import items, shown
 from smartdata_ts._detect.backflow import Backflow
 from smartdata_ts._detect.burst import Burst
 from smartdata_ts._detect.dead import Dead
+from smartdata_ts._detect.impossible import Impossible
 from smartdata_ts._detect.leak import Leak
 from smartdata_ts._detect.rule import Rule
 from smartdata_ts._detect.silent import Silent
+from smartdata_ts._detect.spike import Spike
 from smartdata_ts._detect.stuck import Stuck
 from smartdata_ts.errors import UsageError
 
-RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Leak, Burst, Backflow, Dead, Stuck, Silent)}
+RULES: dict[str, type[Rule]] = {
+    rule.name: rule for rule in (Leak, Burst, Backflow, Dead, Stuck, Spike, Impossible, Silent)
+}
 
 
 def rules() -> pa.Table:

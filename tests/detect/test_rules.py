@@ -39,7 +39,9 @@ def found(store, rule, of_amounts=True, **asked):
         said = {f"{figure['value']:.3g}" for figure in row["evidence"]}
         said |= {f"{figure['value']:.0f}" for figure in row["evidence"]}
         text = re.sub(r"\w+day \d+ \w+ \d{4} \d\d:\d\d|56 days|48 h", "", row["text"])
-        assert set(re.findall(r"\d+(?:\.\d+)?(?:e[+-]\d+)?", text)) <= said, row["text"]
+        assert set(re.findall(r"\d+(?:\.\d+)?(?:e[+-]\d+)?", text)) <= {
+            number.lstrip("-") for number in said
+        }, row["text"]
     return rows
 
 
@@ -147,6 +149,46 @@ def test_a_gauge_that_stands_still_is_stuck_and_one_that_often_does_is_not(store
     (row,) = found(store, "stuck", of_amounts=False)
     assert (row["series"], hour_of(row), hour_of(row, "end"), row["value"]) == ("a", 200, 212, 11)
     assert "stood at 3.25 Cel for 11 hours" in row["text"]
+
+
+# -- spike
+
+
+def test_a_spike_comes_back_and_a_step_is_none(store):
+    noise = np.random.default_rng(4).integers(-5, 6, 200) / 10 + 8
+    spiked, stepped = noise.copy(), noise.copy()
+    spiked[100:102] = 40.0
+    stepped[100:] += 40
+    gauge(store, "spiked", spiked)
+    gauge(store, "stepped", stepped)
+    (row,) = found(store, "spike", of_amounts=False)
+    assert (row["series"], hour_of(row), hour_of(row, "end"), row["value"]) == ("spiked", 100, 102, 40)
+    assert row["usual"] == np.median(spiked[98:105])
+    assert hour_of(row, "found") == 104
+    assert found(store, ("spike", {"above": 1000.0}), of_amounts=False) == []
+
+
+# -- impossible
+
+
+def test_what_cannot_be_is_told_with_what_can(store):
+    gauge(store, "t", [8.0, 9.0, -999.0, -999.0, 9.0, 400.0])
+    gauge(store, "level", [50.0, 100.0, 0.0], unit="%")
+    gauge(store, "counts", [1e9, -5.0], unit="m")
+    (row,) = found(store, "impossible", of_amounts=False)
+    assert (row["series"], hour_of(row), row["end"]) == ("t", 2, None)
+    assert row["text"].startswith("3 readings")
+    assert "-999 Cel, where -60 Cel to 150 Cel can be" in row["text"]
+
+
+def test_a_pipe_and_a_fuse_let_so_much_pass(store):
+    amounts(store, "wm", [3000.0, 3200.0, 5.0], tags={"q3": "2.5"})
+    amounts(store, "el", [10.0, 40.0, 20.0], unit="kWh", quantity="electricity", tags={"fuse": "63"})
+    amounts(store, "any", [1e6, 1e6])
+    electric, water = found(store, "impossible")
+    assert (electric["series"], electric["value"]) == ("el", 40.0)
+    assert electric["limit"] == pytest.approx(63 * 230 * 3**0.5 / 1000)
+    assert (water["series"], water["limit"], water["value"]) == ("wm", 3125.0, 3200.0)
 
 
 # -- all of them
