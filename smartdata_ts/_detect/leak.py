@@ -12,6 +12,7 @@ from smartdata_ts._detect.rule import Rule, rate_of, width_us
 from smartdata_ts._detect.runs import Run, limits_of, runs
 from smartdata_ts._meter.units import UNITS
 from smartdata_ts.kernels.arrays import Float64Array
+from smartdata_ts.kernels.detect.rest import Before, look_before
 
 DWELLING_L_H = 3.8  # one US gallon an hour: AquaCUE
 _CELL_HOURS_MAX = 2.0  # a register that is coarser than this tells nothing of an hour at rest
@@ -56,8 +57,10 @@ class Leak(Rule):
         too_coarse = cells > _CELL_HOURS_MAX * HOUR_US
         for_us = width_us("for_", self.for_)
         limits = limits_of(rows, above, for_us, HOUR_US, np.where(too_coarse, 0, cells))
-        for run in runs(rows, limits._replace(above=np.where(too_coarse, np.nan, above))):
-            yield self._finding(run, float(above[run.slot]), for_us, rows)
+        found = list(runs(rows, limits._replace(above=np.where(too_coarse, np.nan, above))))
+        before = _before(rows, found, above)
+        for k, run in enumerate(found):
+            yield self._finding(run, float(above[run.slot]), for_us, rows, before, k)
         for slot in np.flatnonzero(too_coarse & ~np.isnan(above) & (np.diff(rows.bounds) > 0)).tolist():
             yield self._too_coarse(slot, rows)
 
@@ -91,16 +94,16 @@ class Leak(Rule):
         q3 = rows.number_tag("q3", slot)
         return (DWELLING_L_H if np.isnan(q3) else 0.005 * q3 * 1000) / litres
 
-    def _finding(self, run: Run, limit: float, for_us: int, rows: Rows) -> Finding:
+    def _finding(self, run: Run, limit: float, for_us: int, rows: Rows, before: Before, k: int) -> Finding:
         slot, unit = run.slot, rows.unit_of(run.slot)
         hours = (run.end - run.start) / HOUR_US
-        days, rest_days, usual = _before(rows, slot, run.start, limit)
+        usual = float(before.usual[k])
         figures = (
             Figure("hours", hours),
             Figure("rate", run.rate, unit),
             Figure("limit", limit, unit),
-            Figure("days", days),
-            Figure("rest_days", rest_days),
+            Figure("days", int(before.days[k])),
+            Figure("rest_days", int(before.rest_days[k])),
             Figure("volume", run.amount, unit),
             Figure("daily", 24 * run.rate, unit),
             Figure("step", float(rows.finest[slot]), unit),
@@ -117,7 +120,7 @@ class Leak(Rule):
             limit=limit,
             unit=None if unit is None else f"{unit}/h",
             evidence=figures,
-            usual=usual,
+            usual=None if np.isnan(usual) else usual,
             amount=run.amount if np.isnan(litres) else run.amount * litres,
             history_days=rows.history_days(slot, run.start),
         )
@@ -159,22 +162,12 @@ def is_water(rows: Rows, slot: int) -> bool:
     return unit is None or not np.isnan(rows.scale(slot, LITRE))
 
 
-def _before(rows: Rows, slot: int, start: int, limit: float) -> tuple[int, int, float | None]:
-    """The days before an instant that have rows, those with an hour at rest, and the usual least rate.
-
-    Days are of 24 hours, back from the instant, so that none is cut.
-    """
-    span = rows.rows_of(slot, start - HISTORY_DAYS * DAY_US, start)
-    frame = rows.frame
-    assert frame.ends is not None
-    lengths = frame.ends[span] - frame.starts[span]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rates = frame.values[span] * HOUR_US / lengths
-    known = np.isfinite(rates) & (lengths > 0) & (lengths <= rows.steps_us[slot] * 3 // 2)
-    if not known.any():
-        return 0, 0, None
-    days = (start - 1 - frame.starts[span][known]) // DAY_US
-    least = np.full(HISTORY_DAYS, np.inf)
-    np.minimum.at(least, days, rates[known])
-    seen = np.isfinite(least)
-    return int(seen.sum()), int((least[seen] <= limit).sum()), float(np.median(least[seen]))
+def _before(rows: Rows, found: list[Run], limits: Float64Array) -> Before:
+    """How the meters were at rest in the days before each run."""
+    slots = np.array([run.slot for run in found], np.int64)
+    starts = np.array([run.start for run in found], np.int64)
+    days, rest_days = np.empty(slots.size, np.int64), np.empty(slots.size, np.int64)
+    before = Before(slots, starts, limits[slots], days, rest_days, np.empty(slots.size))
+    status = look_before(rows.amounts, rows.steps_us * 3 // 2, before, np.empty(HISTORY_DAYS))
+    assert status == slots.size, "the frame's columns fit each other"
+    return before
