@@ -19,6 +19,7 @@ that arrives late replaces the estimate, and an estimate that arrives late does 
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -180,13 +181,20 @@ def winners(on_conflict: str) -> UInt8Array:
     """At 256 * old + new: whether a reading of quality `new` takes the place of one of quality `old`."""
     if not isinstance(on_conflict, str) or on_conflict not in ON_CONFLICT:
         raise UsageError(f"on_conflict must be one of {', '.join(ON_CONFLICT)}, not {shown(on_conflict)}")
+    return _winners(on_conflict)
+
+
+@cache  # a table of 64 kB takes longer to make than a small write
+def _winners(on_conflict: str) -> UInt8Array:
     if on_conflict == "replace":
         wins: npt.NDArray[Any] = np.ones((256, 256))
     elif on_conflict == "better":
         wins = RANKS[np.newaxis, :] >= RANKS[:, np.newaxis]
     else:
         wins = np.zeros((256, 256))
-    return wins.astype(np.uint8).reshape(-1)
+    table = wins.astype(np.uint8).reshape(-1)
+    table.flags.writeable = False
+    return table
 
 
 def are_readings(lowest: UInt8Array, highest: UInt8Array) -> npt.NDArray[np.bool_]:

@@ -25,7 +25,8 @@ class Versions:
     @classmethod
     def of(cls, readings: Readings, commit: int) -> "Versions":
         """Readings that one commit brought; its number takes no memory for each, and cannot be written."""
-        return cls(readings, np.broadcast_to(np.int64(commit), len(readings)))
+        number = np.int64(commit).tobytes()  # as np.broadcast_to would do, which takes 20 us
+        return cls(readings, np.ndarray(len(readings), np.int64, number, strides=(0,)))
 
     def __len__(self) -> int:
         return len(self.readings)
