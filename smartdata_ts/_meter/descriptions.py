@@ -1,4 +1,4 @@
-"""What may be said of a series: its key, facts and tags, checked before the catalog takes them.
+"""Descriptions of series: keys, facts and tags, checked before the catalog takes them.
 
 Every function raises DataError, which says where, what was wrong, and what is right.
 """
@@ -162,7 +162,7 @@ def checked_number(where: str, value: object) -> float:
 
 
 def exchange_rows(table: object, tz: TimeZone) -> Iterator[tuple[object, ...]]:
-    """What the catalog keeps of each row of a table of exchanges."""
+    """Return the catalog's rows for a table of exchanges."""
     for number, row in enumerate(_table_rows("exchange", table), 1):
         digits = _whole(row.get("register_digits"), "register_digits")
         yield checked_exchange(f"row {number}", {**row, "register_digits": digits}, tz)
@@ -214,7 +214,7 @@ def exchange_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Texts or numbers, of which None is null."""
+    """Return texts or numbers as Arrow has them; None is null."""
     if kind == pa.string():
         return text_array(values)
     nulls = np.array([value is None for value in values], np.bool_)

@@ -19,7 +19,7 @@ from .handle import Handle
 
 
 class Reading(Handle):
-    """What asks a store."""
+    """The face that reads a store."""
 
     def query(
         self,
@@ -34,17 +34,17 @@ class Reading(Handle):
     ) -> Query:
         """Describe a query; nothing is read yet.
 
-        `series` is a key or many, and None all; `tags` maps a name to a value or to many of which one must
-        match; both narrow. An empty list selects nothing, and neither does a value that no series has; for
-        a tag's name that none has, the result raises UsageError, unless the store has no series at all.
+        `series` is a key or many, and None all; `tags` maps a name to a value, or to many values, one of
+        them to match; both narrow. An empty list selects nothing, nor does a value that no series has;
+        for a tag's name that none has, the result raises UsageError, unless the store has no series at all.
         The span is [start, end): texts ("2024-10-27", "2024-10-27T02:30+02:00"), dates, datetimes,
         np.datetime64, or whole numbers, which are microseconds UTC, as `info` has them; what has no offset
         is local time in `tz`, an IANA name or a ZoneInfo. `as_of` asks for the readings as they
         were known then: a commit's number, the name of a snapshot, or an instant (without offset: UTC).
         Raises HistoryError where history does not reach so far back. `quality` leaves only readings that
         are so: names ("measured", "edited"), whatever the method, or codes. Damaged blocks raise
-        CorruptChunkError; with `on_corrupt="skip"` they are left out, which takes about twice as long, and
-        told of by a DamageWarning, in the result's schema, and by `Query.losses`.
+        CorruptChunkError; with `on_corrupt="skip"` they are left out, which takes about twice as long; a
+        DamageWarning, the result's schema and `Query.losses` name them.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Upkeep(Handle):
-    """What removes, copies and checks what is stored."""
+    """The face that removes, copies and checks readings."""
 
     def compact(self) -> "CompactReport":
         """Fold chunks that overlap, or are small, into few; sweep what killed writers left.
@@ -60,7 +60,7 @@ class Upkeep(Handle):
     ) -> "DeleteReport":
         """Delete the readings of a series, or of many, within [start, end), at once and in one commit.
 
-        Those of all series are deleted only where `everything` is said; None, an empty list and an empty
+        All series lose theirs only where `everything` is said; None, an empty list and an empty
         text name no series, and raise UsageError. Times are as `query` takes them.
         `as_of` an earlier commit still shows them, for as long as history is kept; `erase` leaves no trace.
         Raises UnknownSeriesError where a key is named that the store does not hold.
@@ -119,9 +119,9 @@ class Upkeep(Handle):
         """Say for how long readings are kept; `apply_retention` does it. The rules before are forgotten.
 
         A rule says which series it is for, by `series` (a pattern such as "wm-*"), `quantity` and `tags`,
-        all of which must fit; of several rules the first that fits counts. `keep` says what is kept of
+        which must all fit; of several rules the first that fits counts. `keep` says what is kept of
         them up to which age, from fine to coarse: "raw", then buckets of a calendar in the zone `tz`.
-        What is older than the last age is removed; an age may be "forever". An empty list keeps all.
+        Older readings than the last age are removed; an age may be "forever". An empty list keeps all.
         Raises UsageError.
 
         >>> import smartdata_ts as sd, tempfile
@@ -156,9 +156,9 @@ class Upkeep(Handle):
     ) -> "RetentionReport":
         """Thin out and remove what is older than the rules say, as of `now`; `dry_run` only counts it.
 
-        What a coarser reading is depends on the kind of the series. Of a register it is the last reading of
-        each bucket, as it was read, so that volumes stay what they are; and both sides of a fall, and the
-        first of a year. Of amounts (kind "interval") it is their sum, of a gauge their mean, at the bucket's
+        Coarser readings depend on the kind of the series. A register keeps the last reading of each
+        bucket, as it was read, so that volumes stay what they are; and both sides of a fall, and the
+        first of a year. Amounts (kind "interval") become their sum, a gauge its mean, at the bucket's
         start, with the least of their qualities; readings that are rejected, missing or no numbers do not
         count. A series without a kind is left as it is, and reported. Only whole buckets are thinned out.
 

@@ -36,7 +36,7 @@ may be in months: "1y" with "8mo" is the hydrological year from 1 September (as 
 "1y" with "9mo" the one from 1 October (as most others do).
 
 **A list of edges** (`Edges`) is a calendar too, of the days on which meters are read, of invoices, of
-seasons. Its buckets are those between its edges, and there are none before or behind.
+seasons. Its buckets lie between its edges; there are none before the first or after the last.
 """
 
 import re
@@ -185,7 +185,7 @@ class Edges:
 
     @classmethod
     def parse(cls, edges: Iterable[object], tz: TimeZone = "UTC") -> "Edges":
-        """Read instants, as `parse_instant` does, of which there are two or more and each is later.
+        """Read two or more instants, each later than the one before, as `parse_instant` does.
 
         Raises UsageError, or UnknownTimeZoneError.
         """
@@ -223,7 +223,7 @@ class Edges:
 
 
 def are_edges_of(edges: Int64Array, start_us: int, end_us: int) -> bool:
-    """Whether edges are those of the buckets that cover [start_us, end_us), not empty, and no others."""
+    """Whether edges bound just the buckets that cover [start_us, end_us), not empty."""
     return bool(edges[0] <= start_us < edges[1] and edges[-2] < end_us <= edges[-1])
 
 

@@ -26,9 +26,9 @@ _ELSE = "name a directory that is new, empty, or an earlier backup of this store
 
 @dataclass(frozen=True)
 class BackupReport:
-    """What a backup did."""
+    """Counts of a backup."""
 
-    commit: int  # as of which the target is
+    commit: int  # the target is as of this one
     chunks: int
     chunks_copied: int  # the others were there already
     bytes_copied: int
@@ -80,7 +80,7 @@ def _write_to(target: Path, origin: str, catalog: Catalog, chunk_directory: Path
     _check_target(catalog, origin, target)  # somebody may have opened it for writing meanwhile
     disk.sync_and_rename(partial / FILE_NAME, target / FILE_NAME)
     size = sum(copied.values()) + disk.size_of_file(target / FILE_NAME)
-    for suffix in ("-journal", "-wal", "-shm"):  # of whoever has read the backup before
+    for suffix in ("-journal", "-wal", "-shm"):  # left by a reader of the backup
         disk.remove(target / (FILE_NAME + suffix))
     disk.remove_directory(partial)
     named = {row.name for row in rows}

@@ -13,7 +13,7 @@ from smartdata_ts.kernels.arrays import Int64Array
 
 @dataclass(frozen=True)
 class DeleteReport:
-    """What a deletion did."""
+    """Counts of a deletion."""
 
     readings: int  # that are no longer there
     chunks_rewritten: int  # chunks that held some of them

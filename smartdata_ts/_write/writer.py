@@ -2,8 +2,8 @@
 
 A writer holds the store's write lock from beginning to end; it commits whole or not at all. Few
 readings go to the head, inside the catalog; many become chunk files, which are durable before the
-transaction that names them. The head wins over every chunk, so that whoever makes chunks first
-flushes it.
+transaction that names them. The head wins over every chunk, so a writer flushes it before it makes
+chunks.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ _NOT_STORED = ("duplicates", "replaced", "kept", "rejected", "empty")
 
 @dataclass(frozen=True)
 class WriteReport:
-    """What became of every row: rows == stored + duplicates + replaced + kept + rejected + empty."""
+    """Counts of rows by their fate: rows == stored + duplicates + replaced + kept + rejected + empty."""
 
     rows: int = 0
     stored: int = 0  # new (series, time)
@@ -66,7 +66,7 @@ class WriteReport:
 
 
 class WriteState:
-    """What a writer must know of the store at a commit, kept from write to write by the handle."""
+    """A writer's knowledge of the store at a commit, kept from write to write by the handle."""
 
     def __init__(self, catalog: Catalog, files: ChunkFiles) -> None:
         state = catalog.state()
@@ -103,7 +103,7 @@ class WriteState:
 
 @dataclass
 class WriteAccess:
-    """What a handle writes with; `state` is None where nothing is known of the store."""
+    """A handle's means of writing; `state` is None where nothing is known of the store."""
 
     catalog: Catalog
     files: ChunkFiles
@@ -151,7 +151,7 @@ class Writer:
             raise UsageError("a writer serves for one `with` block; begin another")
         self._catalog.begin()
         try:
-            # Whatever ends this block but a commit leaves nothing that could be relied upon.
+            # Only a commit leaves a state that can be relied upon.
             kept, self._access.state = self._access.state, None
             if kept is None or kept.commit != self._catalog.last_commit():
                 kept = WriteState(self._catalog, self._files)
@@ -197,7 +197,7 @@ class Writer:
 
     @property
     def report(self) -> WriteReport:
-        """What became of every row; complete once the writer has committed."""
+        """Counts of what became of every row; complete once the writer has committed."""
         if self._report is None:
             raise UsageError("the report of a write is complete only after its `with` block")
         return self._report
@@ -225,7 +225,7 @@ class Writer:
         self._add(read_rows(data, ColumnNames(), takes_nan=True))
 
     def _local_times(self, tz: TimeZone) -> LocalTimes | None:
-        """What makes instants of local times, the same for all calls of a zone; None: they are UTC."""
+        """Return the resolver of local times, the same for all calls of a zone; None: times are UTC."""
         name = tz if isinstance(tz, str) else zone_name(tz)  # a text may be an offset too
         if name == "UTC":
             return None
@@ -344,7 +344,7 @@ class Writer:
             )
 
     def _known(self, readings: Readings) -> Readings:
-        """What the store and this writer hold of the same series over the same times."""
+        """Return what the store and this writer hold of the same series over the same times."""
         snapshot = self._snapshot_now()
         ids = np.unique(readings.series).astype(np.int64)
         return read_series(snapshot, ids, int(readings.times.min()), int(readings.times.max()))
@@ -455,7 +455,7 @@ class Writer:
         return self._catalog.series_keys(np.array([series_id]))[0]
 
     def _abandon(self) -> None:
-        """Leave nothing behind of a write that failed."""
+        """Leave nothing of a write that failed."""
         try:
             self._catalog.roll_back()
         finally:

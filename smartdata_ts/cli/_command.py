@@ -32,7 +32,7 @@ COMMANDS = {
     "warmup": "warmup",
 }
 
-# What the program's help says of each, so that it need not load them all; one that is not here is loaded.
+# The program's help shows these without loading the commands; a command that is missing here is loaded.
 SUMMARIES = {
     "demo": "Show it all on a made-up municipality.",
     "import": "Read files into a store.",
@@ -60,7 +60,7 @@ SUMMARIES = {
 
 @dataclass
 class Invocation:
-    """What holds for one run of the program."""
+    """The state of one run of the program."""
 
     debug: bool = False
 

@@ -28,7 +28,7 @@ def delete(
     tz: str,
     note: str | None,
 ) -> None:
-    """Delete readings of series, all or those of a span.
+    """Delete readings of series, all or within a span.
 
     `--as-of` an earlier commit still shows them while history is kept; `erase` leaves no trace.
     """
