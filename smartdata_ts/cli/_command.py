@@ -47,7 +47,7 @@ SUMMARIES = {
     "last": "Print the newest reading of each series.",
     "commits": "List the commits: number, time, note, readings after it.",
     "changes": "Print readings that were added, replaced or deleted.",
-    "delete": "Delete readings of series, all or those of a span.",
+    "delete": "Delete readings of series, all or within a span.",
     "erase": "Erase series: no byte of them is left in any file.",
     "retention": "Say for how long readings are kept, and apply it; else list the rules.",
     "compact": "Fold chunks that overlap, or are small, into few.",
