@@ -1,6 +1,7 @@
 """The facade: open a store, write to it, query it, look at it. One file for each of its faces."""
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -81,8 +82,10 @@ def open_store(
 
 def _core_count() -> int:
     """The cores that this process may use, which may be fewer than the machine has."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    else:
+        return os.cpu_count() or 1
 
 
 def _what_is_missing(directory: Path) -> str:

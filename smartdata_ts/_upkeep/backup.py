@@ -86,7 +86,7 @@ def _write_to(target: Path, origin: str, catalog: Catalog, chunk_directory: Path
     named = {row.name for row in rows}
     old = [name for name in disk.names_in(chunks) if name not in named]
     for name in old:
-        disk.remove(chunks / name)
+        disk.remove_unless_open(chunks / name)
     return BackupReport(state.commit, len(named), len(copied.keys() & named), size, len(old))
 
 

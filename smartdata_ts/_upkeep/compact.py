@@ -114,9 +114,7 @@ def _sweep(files: ChunkFiles, rows: Iterable[ChunkRow]) -> int:
     """Remove files that no row names; while the write lock is held, no writer is making one."""
     named = {row.name for row in rows}
     orphans = [name for name in disk.names_in(files.directory) if name not in named]
-    for name in orphans:
-        disk.remove(files.directory / name)
-    return len(orphans)
+    return sum([disk.remove_unless_open(files.directory / name) for name in orphans])
 
 
 def _fold_partitions(state: State, floor: int, files: ChunkFiles, output: ChunkOutput) -> set[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts._storage import locks
+from smartdata_ts._storage.system import posix
 from smartdata_ts.errors import StoreBusyError
 
 PROCESSES = multiprocessing.get_context("spawn")
@@ -182,7 +182,7 @@ def test_a_file_system_without_such_locks_has_sqlites(
     def refuse(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    monkeypatch.setattr(posix.fcntl, "flock", refuse)
     path = tmp_path / "city.sdts"
     with sd.open(path) as store, sd.open(path, timeout_s=0.1) as other, store.writer() as writer:
         writer.write({"series": "a", "time": [0], "value": [1.0]})
