@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import native
 from .key import kernel_key
-from .object_cache import Folder, RefusedError, folder_candidates, warn
+from .machine import maps_shared_objects
+from .object_cache import DIGEST_SIZE, Folder, RefusedError, folder_candidates, warn
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -91,7 +92,10 @@ class _Search:
             self.problems.append(str(problem))
 
     def _loaded(self, path: Path, is_new: bool) -> Bound:
-        return Bound(native.load(path, self.kernel.symbol), path, is_new)
+        symbol = self.kernel.symbol
+        if maps_shared_objects():
+            return Bound(native.load(path, symbol), path, is_new)
+        return Bound(native.load_object(path.read_bytes()[:-DIGEST_SIZE], symbol), path, is_new)
 
     def _compiled(self) -> bytes:
         if self.content is None:
@@ -105,14 +109,15 @@ class _NotCompiledError(Exception):
 
 
 def _compiled(kernel: "Kernel") -> bytes:
-    """Return the shared object of `kernel`; raise NumbaError if the kernel itself is wrong."""
+    """Return the object of `kernel` that this system takes; raise NumbaError if the kernel is wrong."""
     from numba.core.errors import NumbaError
 
     from .compile import compile_object
     from .link import link
 
     try:
-        return link(compile_object(kernel))
+        content = compile_object(kernel)
+        return link(content) if maps_shared_objects() else content
     except NumbaError:
         raise
     except Exception as problem:  # a Numba or LLVM that does not behave as the one that we know
