@@ -33,7 +33,8 @@ _RELOCATABLE, _SHARED = 1, 3
 
 _SYMTAB, _RELA, _NOBITS, _UNWIND = 2, 4, 8, 0x70000001
 _WRITE, _ALLOCATE, _EXECUTE, _THREAD_LOCAL = 1, 2, 4, 0x400
-_UNDEFINED, _RESERVED = 0, 0xFF00
+_UNDEFINED = 0
+_OBJECT = 0x10000  # more than the number of any section of one object
 _GLOBAL, _WEAK = 1, 2
 
 # Relocations that LLVM writes, and those that the system's loader applies.
@@ -79,9 +80,27 @@ class _Symbol(NamedTuple):
     size: int
 
 
-def link(relocatable: bytes) -> bytes:
-    """Return a shared object which exports the global functions of `relocatable`."""
-    return _Linker(*_parse(relocatable)).link()
+def link(*relocatables: bytes) -> bytes:
+    """Return a shared object which exports the global functions of objects that do not call one another."""
+    sections: dict[int, _Section] = {}
+    symbols: list[_Symbol] = []
+    outside: dict[str, int] = {}  # name -> the one symbol for what several objects call
+    for k, source in enumerate(relocatables):
+        own_sections, own_symbols = _parse(source)
+        first = k * _OBJECT
+        numbers: list[int] = []
+        for symbol in own_symbols:
+            number = len(symbols)
+            if symbol.section == _UNDEFINED:
+                number = outside.setdefault(symbol.name, number)
+            numbers.append(number)
+            if number == len(symbols):
+                place = first + symbol.section if symbol.section in own_sections else symbol.section
+                symbols.append(symbol._replace(section=place))
+        for index, section in own_sections.items():
+            sections[first + index] = section
+            section.relocations = [r._replace(symbol=numbers[r.symbol]) for r in section.relocations]
+    return _Linker(sections, symbols).link()
 
 
 def _parse(source: bytes) -> tuple[dict[int, _Section], list[_Symbol]]:

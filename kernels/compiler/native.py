@@ -68,6 +68,7 @@ def load(path: Path, symbol: str) -> Callable[..., Any]:
     return _function(address, symbol)
 
 
+@cache
 def _library(path: Path) -> ctypes.CDLL:
     if sys.platform != "win32":
         return ctypes.CDLL(str(path), mode=os.RTLD_NOW | os.RTLD_LOCAL)
