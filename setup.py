@@ -3,7 +3,7 @@
 The folder `kernels` is installed as `smartdata_ts.kernels`. The link of that name within `smartdata_ts` is
 for type checkers. An sdist does not have it, nor does every checkout, so it is not followed.
 
-Where SMARTDATA_TS_COMPILED names a folder of compiled kernels (`kernels/compiler/shipping.py` makes it), the wheel
+Where SMARTDATA_TS_COMPILED names a folder that `kernels/compiler/shipping.py` has filled, the wheel
 brings them along and is for Linux on x86-64: for every CPython from 3.11 on, since they use its stable ABI,
 and for every glibc from 2.17 on, since they use the functions of C alone. Else it is a pure one.
 """

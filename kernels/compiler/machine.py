@@ -5,7 +5,6 @@ name. A CPU of a level has those of all lower levels too.
 """
 
 import os
-import platform
 import sys
 from functools import cache
 from pathlib import Path
@@ -28,7 +27,7 @@ def maps_shared_objects() -> bool:
     """Tell whether this system's loader takes the objects that `link.py` writes."""
     return (
         sys.platform == "linux"
-        and platform.machine() == "x86_64"
+        and os.uname().machine == "x86_64"
         and os.environ.get("SMARTDATA_TS_PORTABLE") != "1"
     )
 
@@ -47,6 +46,8 @@ def cpu_facts() -> tuple[str, ...]:
 
 
 def _facts_of_llvm() -> tuple[str, ...]:
+    import platform
+
     from llvmlite import binding
 
     features: dict[str, bool] = binding.get_host_cpu_features()
