@@ -87,6 +87,11 @@ class FileLock:
         if descriptor >= 0:
             os.close(descriptor)
 
+    def close_before_removal(self) -> None:
+        """Close the file where the system removes none that is open; there another may be quicker."""
+        if not system.MAPS_FILES:
+            self.close()
+
     __del__ = close
     let_go = close  # a child's copy of the descriptor, which leaves the lock as it is
 

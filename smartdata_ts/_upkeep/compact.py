@@ -60,8 +60,7 @@ def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
         else:
             catalog.roll_back()
     # The commit stands: what cannot be removed now is for the next compaction to sweep.
-    for name in gone:
-        disk.remove_if_possible(files.directory / name)
+    files.remove(gone)
     after = [row for row in before if row.name not in gone] + rows
     return CompactReport(
         chunks_before=len(before),
@@ -93,8 +92,7 @@ def compact_newest(catalog: Catalog, files: ChunkFiles) -> int | None:
         for row in output.finish():
             catalog.add_chunk(commit, row)
         catalog.commit()
-    for name in gone:
-        disk.remove_if_possible(files.directory / name)
+    files.remove(gone)
     return commit
 
 

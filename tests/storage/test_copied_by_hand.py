@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.systems import forgets_locks
 
 import smartdata_ts as sd
 from smartdata_ts._storage.system import posix
@@ -39,6 +40,7 @@ def write_in_a_loop(path: str, started: Event, stop: Event, told: Any, reopens: 
     told.put(times)
 
 
+@forgets_locks
 @pytest.mark.parametrize("reopens", [False, True])
 def test_every_acknowledged_write_of_both_is_there(reopens: bool, tmp_path: Path) -> None:
     """Where one of them opens and closes, the log must not go from under the other."""
@@ -90,6 +92,7 @@ def in_another_process(program: str) -> str:
     return ended.stdout.strip()
 
 
+@forgets_locks
 def test_the_log_stays_where_another_who_lost_its_locks_has_the_store_open(tmp_path: Path) -> None:
     path = str(tmp_path / "city.sdts")
     write = f"with sd.open({path!r}) as store: store.write(dict(series='b', time=[0], value=[1.0]))"
@@ -119,6 +122,7 @@ except sd.errors.StoreBusyError as problem:
     )
 
 
+@forgets_locks
 def test_writers_take_turns_where_the_locks_of_one_are_gone(tmp_path: Path) -> None:
     path = tmp_path / "city.sdts"
     with sd.open(path) as store:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.systems import maps_files
 
 import smartdata_ts as sd
 from smartdata_ts._storage import disk, mapped_file
@@ -139,7 +140,7 @@ def test_a_page_that_is_gone_is_an_error(tmp_path, monkeypatch, kind, has_system
         file.copy(np.array([0]), np.array([100_000]), target)
 
 
-@pytest.mark.parametrize("kind", [mapped_file.MappedFile, disk.PlainFile])
+@pytest.mark.parametrize("kind", [pytest.param(mapped_file.MappedFile, marks=maps_files), disk.PlainFile])
 def test_a_file_that_shrinks_while_it_is_opened_is_an_error(store_path, monkeypatch, kind):
     """Arrow's own reader would be killed: it reads the footer from the mapping."""
     (path,) = (store_path / "chunks").iterdir()

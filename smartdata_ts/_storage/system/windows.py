@@ -2,7 +2,7 @@
 
 - A file that is open is neither removed nor replaced, nor is one that is mapped. So no file of the store is
   mapped, and a file that cannot be removed waits for the next compaction.
-- A scanner for viruses may hold a file for a moment: removing and renaming try again for half a second.
+- A scanner for viruses may hold a file for a moment: renaming tries again for half a second.
 - A directory cannot be synced; its file system's own journal keeps names in order.
 - Locks are a handle's. SQLite's are too, so that nobody loses them as on POSIX.
 """
@@ -13,7 +13,6 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -57,25 +56,21 @@ def sync_directory(path: Path) -> None:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Give a file another name, which another file may have had; PermissionError where that is open."""
-    _patiently(lambda: os.replace(source, target))
-
-
-def unlink(path: Path) -> None:
-    """Remove a file; PermissionError where it is open."""
-    _patiently(lambda: os.unlink(path))
-
-
-def _patiently(act: Callable[[], None]) -> None:
+    """Give a file another name, which another file may have had; PermissionError where either is open."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            act()
+            os.replace(source, target)
             return
         except PermissionError:
             if time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE_S)
+
+
+def unlink(path: Path) -> None:
+    """Remove a file; PermissionError where it is open."""
+    os.unlink(path)
 
 
 def read_at(descriptor: int, size: int, place: int) -> bytes:
