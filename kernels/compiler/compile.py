@@ -152,7 +152,7 @@ class _Library(CPUCodeLibrary):
         return self._final_module
 
     def _optimize_final_module(self) -> None:
-        # What nobody outside can call may be inlined and left out.
+        # A function that nobody outside can call may be inlined and left out.
         module = self._final_module
         for value in (*module.functions, *module.global_variables):
             if not value.is_declaration and value.name not in self.exports:

@@ -1,4 +1,4 @@
-"""What a compiled kernel is, as one hash.
+"""The identity of a compiled kernel, as one hash.
 
 The key covers all that Numba would read, as this process holds it: the bytecode and constants of
 every function that the kernel reaches, in whatever file, the values of the globals that they name,

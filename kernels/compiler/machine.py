@@ -1,7 +1,7 @@
-"""What this machine is: its CPU, and how it takes machine code.
+"""This machine: its CPU, and how it takes machine code.
 
-A CPU's level is a set of instructions that the x86-64 psABI (section 3.1.1, "Processor Architecture") gives a
-name. A CPU of a level has those of all lower levels too.
+A level of CPU is a set of instructions that the x86-64 psABI (section 3.1.1, "Processor Architecture") gives
+a name. Each level includes the lower ones.
 """
 
 import os

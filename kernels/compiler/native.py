@@ -32,7 +32,7 @@ class _MethodDefinition(ctypes.Structure):
 _definitions: list[_MethodDefinition] = []
 _engines: list[Any] = []  # in whose memory the code is
 
-# What `entry.py` calls and reads, all of CPython's stable ABI.
+# The names that `entry.py` calls and reads, all of CPython's stable ABI.
 PYTHON_NAMES = (
     *("PyBool_FromLong", "PyErr_Occurred", "PyErr_SetString", "PyEval_RestoreThread", "PyEval_SaveThread"),
     *(

@@ -9,8 +9,8 @@ In the folder `compiled` of a wheel for Linux on x86-64:
 
 The keys of sources are of bytecode, which differs between Pythons; the objects fit each of them, since they
 use CPython's stable ABI, and arrays as `native.py` finds them in the running process. A kernel is taken where
-its source has the very key. The object is trusted by its digest, as the package's own files are, whoever
-owns them; a damaged one is left alone.
+its source has the very key. The object is trusted by its digest, as the package's own files are, whatever
+user owns them; a damaged one is left alone.
 """
 
 import sys
@@ -29,7 +29,7 @@ FOLDER = Path(__file__).parents[1] / "compiled"
 
 
 class Table(NamedTuple):
-    """What one Python's file tells: digests by level, keys of sources by place."""
+    """The content of one Python's file: digests by level, keys of sources by place."""
 
     digests: dict[str, str]
     keys: dict[str, str]

@@ -1,7 +1,7 @@
 """Compile all kernels ahead of their first use, for images and installers.
 
 Numba holds the GIL, so two cores take two processes; a process takes whole files, as the kernels of
-a file share much. Whatever a process leaves undone is done here, and so are its complaints.
+a file share much. This process does what another leaves undone, and complains in its place.
 """
 
 import importlib
@@ -36,7 +36,7 @@ class WarmKernel(NamedTuple):
 
 @dataclass(frozen=True)
 class WarmupReport:
-    """What was done: `mode` is how kernels run ("machine code", "numba" or "python")."""
+    """A warm-up's outcome: `mode` is how kernels run ("machine code", "numba" or "python")."""
 
     mode: str
     kernels: tuple[WarmKernel, ...]

@@ -1,7 +1,7 @@
 """Every file operation of the store's own code: calls of `os`, and of `system` where systems differ.
 
 A file appears under its name whole or not at all: it is written under a partial name, synced, renamed,
-and its directory is synced before anything refers to it. What the system refuses is raised as a
+and its directory is synced before anything refers to it. A refusal of the system's is raised as a
 StoreError that names the file and what to do. Tests put another `os` into these modules, which fails,
 or forgets what was not synced.
 """
@@ -45,7 +45,7 @@ def errors_of(path: Path, doing: str) -> Iterator[None]:
 
 
 class _Sink(io.RawIOBase):
-    """A file being written, by the system's own calls, each of which may take a part only."""
+    """A file being written, by the system's own calls; each may take a part only."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -326,14 +326,14 @@ class ReadFile(ABC):
 
     @abstractmethod
     def copy(self, firsts: np.ndarray, ends: np.ndarray, target: np.ndarray) -> None:
-        """Copy the bytes firsts[k]:ends[k] into `target`, one behind the other.
+        """Copy the bytes firsts[k]:ends[k] into `target`, one after the other.
 
         Raises StoreError where the file has become shorter, or the disk cannot read it.
         """
 
     @abstractmethod
     def release(self) -> None:
-        """Let go of the memory that holds what was read, for whoever has many files open."""
+        """Let go of the memory that holds what was read: many files may be open."""
 
     def read(self, place: int, size: int) -> bytes:
         """The bytes from a place on."""

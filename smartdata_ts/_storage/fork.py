@@ -1,7 +1,7 @@
 """Fork: what a child inherits of its parent, and must leave alone.
 
-A child has the parent's memory, and neither its threads nor its locks on files. Whatever it does with an
-inherited connection, it does to the parent's files: it rolls back the parent's transaction, at the latest
+A child has the parent's memory, and neither its threads nor its locks on files. An act on an inherited
+connection is an act on the parent's files: it rolls back the parent's transaction, at the latest
 when its interpreter ends. So the child lets go of what may not be shared before anything else runs there, and
 each such thing says so when it is used.
 """

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from smartdata_ts._arguments import flag, number, path_of, shown, whole_number
-from smartdata_ts._storage import disk
+from smartdata_ts._storage import disk, system
 from smartdata_ts._storage.catalog import CHUNK_DIRECTORY, FILE_NAME, LOCK_NAME
 from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
 
@@ -59,6 +59,7 @@ def open_store(
     ...     store.info().readings
     0
     """
+    system.check_machine()
     if not isinstance(mode, str) or mode not in ("a", "r"):
         raise UsageError(f"mode must be 'a' (read and write) or 'r' (read only), not {shown(mode)}")
     if not isinstance(durability, str) or durability not in ("full", "normal"):

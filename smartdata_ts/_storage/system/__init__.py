@@ -17,6 +17,8 @@ SMARTDATA_TS_PORTABLE=1 chooses what Windows gets, wherever it is set.
 import os
 import sys
 
+from smartdata_ts.errors import StoreError
+
 if sys.platform == "win32" or os.environ.get("SMARTDATA_TS_PORTABLE") == "1":
     from .windows import (
         FORGETS_LOCKS,
@@ -50,11 +52,24 @@ else:
         unlock,
     )
 
+
+# The format is little-endian and its places are of 64 bits; kernels are called by CPython's own conventions.
+_MACHINES = ("cpython, 64 bits, little-endian",)
+
+
+def check_machine() -> None:
+    """Raise StoreError on a machine where no store can be opened."""
+    kind = f"{sys.implementation.name}, {sys.maxsize.bit_length() + 1} bits, {sys.byteorder}-endian"
+    if kind not in _MACHINES:
+        raise StoreError(f"smartdata_ts needs {_MACHINES[0]}; this Python is {kind}")
+
+
 __all__ = [
     "FORGETS_LOCKS",
     "HAS_FULL_SYNC",
     "MAPS_FILES",
     "PRIVATE",
+    "check_machine",
     "lock",
     "open_itself",
     "read_at",

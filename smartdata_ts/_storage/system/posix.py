@@ -18,7 +18,7 @@ FORGETS_LOCKS = True
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 HAS_FULL_SYNC = _FULL_SYNC is not None
 
-# What a file system says that has no such locks, or whose server has none.
+# The answers of a file system that has no such locks, or whose server has none.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
 
 
