@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _MACHINERY = (
     *("jit.py", "kernel.py", "records.py", "machine.py"),
-    *("compile.py", "entry.py", "link.py", "native.py"),
+    *("compile.py", "entry.py", "link.py", "relocations.py", "native.py"),
 )
 _MODULES_ALLOWED = ("numpy", "math")
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None))

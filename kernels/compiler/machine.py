@@ -27,7 +27,7 @@ def maps_shared_objects() -> bool:
     """Tell whether this system's loader takes the objects that `link.py` writes."""
     return (
         sys.platform == "linux"
-        and os.uname().machine == "x86_64"
+        and os.uname().machine in ("x86_64", "aarch64")
         and os.environ.get("SMARTDATA_TS_PORTABLE") != "1"
     )
 
