@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from smartdata_ts._storage import disk, locks, mapped_file
-from smartdata_ts._storage.system import posix
+from smartdata_ts._storage.system import posix, windows
 
 # What a hook is asked before: (number of the call, its name, its arguments). It may raise, or return a
 # replacement of the arguments.
@@ -67,7 +67,7 @@ def watched(before: Hook | None = None, after: Done | None = None) -> Iterator[W
     """Put hooks around all that the store's modules ask of the system."""
     watch = Watch(before, after)
     names = {"os": CALLS, "pa": {"memory_map"}, "fcntl": {"flock", "fcntl"}}
-    places = [(module, "os") for module in (disk, mapped_file, locks, posix)]
+    places = [(module, "os") for module in (disk, mapped_file, locks, posix, windows)]
     places += [(mapped_file, "pa"), (locks, "fcntl"), (posix, "fcntl")]
     originals = [(module, name, getattr(module, name)) for module, name in places]
     try:
