@@ -20,8 +20,8 @@ from smartdata_ts._storage.catalog import Catalog
 
 SECTOR = 512
 SQLITE_FILES = ("catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-journal")
-LOOKS = {"stat", "lstat", "listdir", "memory_map", "scandir", "pread", "read", "fstat", "readv", "preadv", "lseek"}
-LOOKS |= {"flock", "fcntl"}
+LOOKS = {"stat", "lstat", "listdir", "memory_map", "scandir", "pread", "read", "fstat", "readv", "preadv"}
+LOOKS |= {"flock", "fcntl", "lseek"}
 DIRECTORY = -1
 
 Entries = dict[str, int]  # name -> file, or DIRECTORY
