@@ -39,9 +39,10 @@ def errors_of(path: Path, doing: str) -> Iterator[None]:
                 f"{path}: cannot be {doing}: {reason}. Nothing of this call is kept; free some space "
                 "and try again."
             ) from problem
-        raise StoreError(
-            f"{path}: cannot be {doing}: {reason}. Look at the disk, and the rights to the file."
-        ) from problem
+        advice = "Look at the disk, and the rights to the file."
+        if isinstance(problem, PermissionError) and not system.MAPS_FILES:
+            advice = "Close it where it is open, or look at the rights to the file."
+        raise StoreError(f"{path}: cannot be {doing}: {reason}. {advice}") from problem
 
 
 class _Sink(io.RawIOBase):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts._storage import system
+from smartdata_ts._storage import disk, system
 from smartdata_ts._storage.system import posix, windows
 from smartdata_ts.errors import StoreError
 
@@ -98,6 +98,44 @@ def test_a_file_that_a_scanner_holds_for_a_moment_is_renamed_after_it(
     (tmp_path / "a").write_bytes(b"a")
     windows.rename(tmp_path / "a", tmp_path / "b")
     assert (len(tries), (tmp_path / "b").exists()) == (3, True)
+
+
+@pytest.mark.skipif(system.MAPS_FILES, reason="this system removes what is open")
+def test_what_is_open_is_neither_removed_nor_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of this run too (`tests/support/windows_manners.py`): else `make portable` would try nothing."""
+    monkeypatch.setattr(windows, "_PATIENCE_S", 0.0)
+    path, other = tmp_path / "open", tmp_path / "other"
+    path.write_bytes(b"open")
+    other.write_bytes(b"other")
+    with path.open("rb"):
+        with pytest.raises(StoreError, match=r"cannot be removed: .* Close it where it is open"):
+            disk.remove(path)
+        assert not disk.remove_unless_open(path)
+        with pytest.raises(StoreError, match=r"cannot be renamed: .* Close it where it is open"):
+            disk.sync_and_rename(other, path)
+        assert (path.read_bytes(), other.read_bytes()) == (b"open", b"other")
+    disk.sync_and_rename(other, path)
+    assert path.read_bytes() == b"other"
+    assert disk.remove_unless_open(path)
+
+
+@pytest.mark.skipif(system.MAPS_FILES, reason="this system removes what is open")
+def test_a_chunk_in_use_outlives_a_compaction_and_goes_with_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "city.sdts"
+    with sd.open(path) as store:
+        for first in (0, 50_000):
+            times = np.arange(first, first + 70_000)
+            store.write({"series": "a", "time": times, "value": times / 10})
+        with sd.open(path, "r") as reader:
+            before = reader.query().to_arrow()
+            assert store.compact().files_swept == 0
+            assert len(list((path / "chunks").iterdir())) > 1
+            assert reader.query().to_arrow().equals(before)
+        store.compact()
+        assert len(list((path / "chunks").iterdir())) == store.info().chunks
+        assert store.query().to_arrow().equals(before)
 
 
 @pytest.mark.parametrize("refusal", [None, errno.ENOTSUP, errno.EIO])
