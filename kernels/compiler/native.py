@@ -54,11 +54,18 @@ def is_supported() -> bool:
 
 
 def _arrays_are_as_expected() -> bool:
-    """Look for an array's facts where the compiled entries read them (`compile.py`)."""
-    probe = np.arange(3, dtype=np.int64)
-    words = (ctypes.c_int64 * 4).from_address(id(probe) + object.__basicsize__)
-    size = ctypes.c_int64.from_address(words[2]).value
-    return (words[0], words[1] & 0xFFFFFFFF, size) == (probe.ctypes.data, 1, 3)
+    """Look for an array's facts where the compiled entries read them (`entry.py`).
+
+    Those that came along were compiled beside another NumPy, perhaps.
+    """
+    probe, head = np.arange(3, dtype=np.int64), object.__basicsize__
+    words = (ctypes.c_int64 * 7).from_address(id(probe) + head)
+    data, dimension_count, dimensions, *_, description, flags = words
+    size = ctypes.c_int64.from_address(dimensions).value
+    number = ctypes.c_int32.from_address(description + head + 12).value
+    order = ctypes.c_uint8.from_address(description + head + 10).value
+    found = (data, dimension_count & 0xFFFFFFFF, size, number, order, flags & 0x101)
+    return found == (probe.ctypes.data, 1, 3, probe.dtype.num, ord("="), 0x101)
 
 
 def load(path: Path, symbol: str) -> Callable[..., Any]:
