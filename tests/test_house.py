@@ -115,7 +115,16 @@ def test_messages_about_reading_name_options_that_the_import_has() -> None:
 # -- kernels
 
 # Their contents decide how a kernel is found or called, and nothing of its machine code.
-NOT_IN_THE_KEY = {"__init__.py", "binding.py", "key.py", "object_cache.py", "user_functions.py", "warmup.py"}
+NOT_IN_THE_KEY = {
+    "__init__.py",
+    "binding.py",
+    "key.py",
+    "object_cache.py",
+    "shipped.py",
+    "shipping.py",
+    "user_functions.py",
+    "warmup.py",
+}
 
 
 def test_the_key_covers_all_that_makes_machine_code() -> None:

@@ -25,7 +25,7 @@ import pyarrow as pa
 from smartdata_ts._readings.arrow import text_array
 from smartdata_ts._readings.columns import Readings, sorted_starts
 from smartdata_ts._readings.versions import Versions
-from smartdata_ts._storage import codec, disk
+from smartdata_ts._storage import codec, disk, system
 from smartdata_ts._storage.arrow_file import Batch, Range, find_batch
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
@@ -308,7 +308,11 @@ class ChunkFile:
         try:
             if not disk.is_regular(self.path):
                 raise CorruptChunkError(f"{self.path}: is a link, or no file. Put the chunk in its place.")
-            return disk.PlainFile(self.path) if is_shared else disk.MappedFile(self.path)
+            if is_shared or not system.MAPS_FILES:
+                return disk.PlainFile(self.path)
+            from . import mapped_file  # which needs what not every system has
+
+            return mapped_file.MappedFile(self.path)
         except FileNotFoundError as problem:
             raise CorruptChunkError(
                 f"{self.path}: the chunk is missing. Restore the file from a backup."

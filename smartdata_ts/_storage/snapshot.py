@@ -12,6 +12,7 @@ import numpy as np
 
 from smartdata_ts._readings.columns import Readings, series_starts
 from smartdata_ts._readings.versions import Versions
+from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import ChunkRow, Deletion, State
 from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts.errors import CorruptCatalogError
@@ -81,6 +82,18 @@ class ChunkFiles:
         with self._lock:
             for name in self._open.keys() - names:
                 del self._open[name]
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Let go of files that nothing names any more, and remove them; a compaction sweeps those in use.
+
+        Some systems keep the name of a file that is open, which one of this handle would be for no reason.
+        """
+        gone = set(names)
+        with self._lock:
+            for name in self._open.keys() & gone:
+                del self._open[name]
+        for name in gone:
+            disk.remove_if_possible(self.directory / name)
 
 
 @dataclass(frozen=True)

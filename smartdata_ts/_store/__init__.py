@@ -1,11 +1,12 @@
 """The facade: open a store, write to it, query it, look at it. One file for each of its faces."""
 
 import os
+import sys
 import threading
 from pathlib import Path
 
 from smartdata_ts._arguments import flag, number, path_of, shown, whole_number
-from smartdata_ts._storage import disk
+from smartdata_ts._storage import disk, system
 from smartdata_ts._storage.catalog import CHUNK_DIRECTORY, FILE_NAME, LOCK_NAME
 from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
 
@@ -58,6 +59,7 @@ def open_store(
     ...     store.info().readings
     0
     """
+    system.check_machine()
     if not isinstance(mode, str) or mode not in ("a", "r"):
         raise UsageError(f"mode must be 'a' (read and write) or 'r' (read only), not {shown(mode)}")
     if not isinstance(durability, str) or durability not in ("full", "normal"):
@@ -81,8 +83,10 @@ def open_store(
 
 def _core_count() -> int:
     """The cores that this process may use, which may be fewer than the machine has."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    else:
+        return os.cpu_count() or 1
 
 
 def _what_is_missing(directory: Path) -> str:

@@ -44,6 +44,7 @@ class Upkeep(Handle):
         from smartdata_ts._upkeep.compact import compact
 
         access = self._for_writing()
+        self._snapshot = None  # which holds the chunks that are folded
         report = compact(access.catalog, self._files)
         access.state = None
         return report

@@ -60,8 +60,7 @@ def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
         else:
             catalog.roll_back()
     # The commit stands: what cannot be removed now is for the next compaction to sweep.
-    for name in gone:
-        disk.remove_if_possible(files.directory / name)
+    files.remove(gone)
     after = [row for row in before if row.name not in gone] + rows
     return CompactReport(
         chunks_before=len(before),
@@ -93,8 +92,7 @@ def compact_newest(catalog: Catalog, files: ChunkFiles) -> int | None:
         for row in output.finish():
             catalog.add_chunk(commit, row)
         catalog.commit()
-    for name in gone:
-        disk.remove_if_possible(files.directory / name)
+    files.remove(gone)
     return commit
 
 
@@ -114,9 +112,7 @@ def _sweep(files: ChunkFiles, rows: Iterable[ChunkRow]) -> int:
     """Remove files that no row names; while the write lock is held, no writer is making one."""
     named = {row.name for row in rows}
     orphans = [name for name in disk.names_in(files.directory) if name not in named]
-    for name in orphans:
-        disk.remove(files.directory / name)
-    return len(orphans)
+    return sum([disk.remove_unless_open(files.directory / name) for name in orphans])
 
 
 def _fold_partitions(state: State, floor: int, files: ChunkFiles, output: ChunkOutput) -> set[str]:

@@ -80,7 +80,7 @@ def finish_erasures(catalog: Catalog, files: ChunkFiles) -> None:
         return
     for name in names:
         disk.overwrite(files.directory / name)
-        disk.remove(files.directory / name)
+        disk.remove_unless_open(files.directory / name)
     if names:
         disk.sync_directory(files.directory)
     catalog.write_anew()

@@ -17,7 +17,6 @@ import numpy as np
 
 from smartdata_ts._meter.descriptions import KINDS
 from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, sort_versions
-from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog, State
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
@@ -158,8 +157,7 @@ def _apply(catalog: Catalog, files: ChunkFiles, task: _Task, tally: _Tally) -> N
             catalog.roll_back()
             return
         catalog.commit()
-    for name in gone:
-        disk.remove_if_possible(files.directory / name)
+    files.remove(gone)
     tally.removed += found.removed
     tally.made += found.made
     tally.series |= found.series

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from pathlib import Path
 from typing import Any, TypeVar
 
-from smartdata_ts._storage import disk
+from smartdata_ts._storage import disk, system
 from smartdata_ts._storage.fork import check_process, fork_count, leave_to_parent
 from smartdata_ts._storage.locks import FileLock
 from smartdata_ts.errors import (
@@ -179,6 +179,9 @@ class Connection:
         if is_durable != self._is_durable:
             level = "EXTRA" if is_durable else "FULL" if self.is_shared else "NORMAL"
             self._execute(f"PRAGMA synchronous = {level}")
+            if system.HAS_FULL_SYNC:  # macOS: a commit waits for the drive's own memory too
+                self._execute(f"PRAGMA fullfsync = {int(is_durable)}")
+                self._execute("PRAGMA checkpoint_fullfsync = 1")
             self._is_durable = is_durable
 
     def commit(self) -> None:
