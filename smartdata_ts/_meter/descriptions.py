@@ -198,6 +198,14 @@ def series_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
     return pa.table(columns)
 
 
+def tag_table(rows: list[tuple[str, str, int]]) -> pa.Table:
+    """Values of tags and how many series have each, of the catalog's rows."""
+    names, values, counts = zip(*rows, strict=True) if rows else [()] * 3
+    return pa.table(
+        {"name": text_array(names), "value": text_array(values), "series": pa.array(counts, pa.int64())}
+    )
+
+
 def exchange_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
     """Exchanges of meters, of the catalog's rows."""
     _, *columns = zip(*rows, strict=True) if rows else [()] * 8

@@ -97,23 +97,28 @@ def as_keys(series: str | Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 def keys_to_remove(
-    series: str | Iterable[str] | None, everything: object, verb: str
-) -> tuple[str, ...] | None:
-    """The keys of the series that a change is for; None where it is said in words to be for all of them.
+    series: str | Iterable[str] | None,
+    tags: Mapping[str, str | Sequence[str]] | None,
+    everything: object,
+    verb: str,
+) -> tuple[tuple[str, ...] | None, Tags]:
+    """Return the keys and tags of the series to remove; no keys and no tags where all are meant, in words.
 
     Raises UsageError where nothing is named: a list that came out empty must not mean all.
     """
+    keys, wanted = as_keys(series), as_tags(tags)
     if flag("everything", everything):
-        if series is not None:
-            raise UsageError(f"{verb}() takes series, or everything=True, not both")
-        return None
-    keys = as_keys(series)
-    if not keys or not all(keys):
+        if series is not None or tags is not None:
+            raise UsageError(f"{verb}() takes series or tags, or everything=True, not both")
+        return None, ()
+    if tags is not None and not (wanted and all(value for _, values in wanted for value in values or [""])):
+        raise UsageError(f"{verb}() needs values of tags; {shown(tags)} names none")
+    if (tags is None or series is not None) and (not keys or not all(keys)):
         raise UsageError(
-            f"{verb}() needs the keys of the series; {shown(series)} names none. For all series of the store "
-            "say everything=True"
+            f"{verb}() needs the keys of the series, or tags; {shown(series)} names none. For all series "
+            "of the store say everything=True"
         )
-    return keys
+    return keys, wanted
 
 
 def as_tags(tags: Mapping[str, str | Sequence[str]] | None) -> Tags:

@@ -38,7 +38,7 @@ class Handle:
         self._access_lock = threading.Lock()
         # Readers have a connection of their own, so that none waits for this handle's writer.
         self._write_catalog = (
-            Catalog(directory, False, timeout_s, durability, is_shared) if mode == "a" else None
+            Catalog(directory, False, timeout_s, durability, is_shared) if mode != "r" else None
         )
         self._users = FileLock(directory / CHUNK_DIRECTORY)
         self._kept_index: tuple[int, int] | None = None

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,12 +57,13 @@ class Upkeep(Handle):
         tz: TimeZone = "UTC",
         note: str | None = None,
         *,
+        tags: Mapping[str, str | Sequence[str]] | None = None,
         everything: bool = False,
     ) -> "DeleteReport":
         """Delete the readings of a series, or of many, within [start, end), at once and in one commit.
 
-        All series lose theirs only where `everything` is said; None, an empty list and an empty
-        text name no series, and raise UsageError. Times are as `query` takes them.
+        `tags` narrow as in `query`. All series lose theirs only where `everything` is said; None, an empty
+        list, an empty text and empty tags name no series, and raise UsageError. Times are as in `query`.
         `as_of` an earlier commit still shows them, for as long as history is kept; `erase` leaves no trace.
         Raises UnknownSeriesError where a key is named that the store does not hold.
 
@@ -76,22 +77,28 @@ class Upkeep(Handle):
         """
         from smartdata_ts._upkeep.delete import delete
 
-        keys = keys_to_remove(series, everything, "delete")
+        keys, wanted = keys_to_remove(series, tags, everything, "delete")
         start_us, end_us = parse_span(start, end, tz)
         note = text_or_none("note", note, may_be_empty=True)
         access = self._for_writing()
-        ids = np.sort(selected(access.catalog, keys).ids)
+        ids = np.sort(selected(access.catalog, keys, wanted).ids)
         first = TIME_MIN if start_us is None else start_us
         last = TIME_MAX if end_us is None else end_us - 1
         report = delete(access.catalog, self._files, ids, first, last, note)
         access.state = None
         return report
 
-    def erase(self, series: str | Iterable[str] | None = None, *, everything: bool = False) -> "EraseReport":
+    def erase(
+        self,
+        series: str | Iterable[str] | None = None,
+        *,
+        tags: Mapping[str, str | Sequence[str]] | None = None,
+        everything: bool = False,
+    ) -> "EraseReport":
         """Remove every trace of a series, or of many, from all files: readings, history, facts and tags.
 
-        All series are erased only where `everything` is said; None, an empty list and an empty text name
-        no series, and raise UsageError.
+        `tags` narrow as in `query`. All series are erased only where `everything` is said; None, an empty
+        list, an empty text and empty tags name no series, and raise UsageError.
         All other series answer as before. Old files are overwritten, so that a query that is reading them
         in another process may fail. If the process dies, the next handle that opens the store for writing
         finishes. Notes of commits, and backups, are the user's own. Raises UnknownSeriesError.
@@ -106,9 +113,9 @@ class Upkeep(Handle):
         """
         from smartdata_ts._upkeep.erase import erase
 
-        keys = keys_to_remove(series, everything, "erase")
+        keys, wanted = keys_to_remove(series, tags, everything, "erase")
         access = self._for_writing()
-        ids = np.sort(selected(access.catalog, keys).ids)
+        ids = np.sort(selected(access.catalog, keys, wanted).ids)
         self._snapshot = None
         access.state = None
         try:

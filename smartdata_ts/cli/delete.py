@@ -35,9 +35,7 @@ def delete(
     from smartdata_ts import open as open_store
 
     series = named_series(keys, everything)
-    with open_store(store, "r"):
-        pass  # what is not there is not created
-    with open_store(store) as opened:
+    with open_store(store, "r+") as opened:
         report = opened.delete(series, start, end, tz, note, everything=everything)
     click.echo(
         f"{report.readings:,} readings deleted" + (f", commit {report.commit}" if report.commit else "")

@@ -13,7 +13,7 @@ from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.codec.checksum import digest_ranges
 
 from .format import Format
-from .kinds import EXCHANGE, FACTS, SERIES, TEXT
+from .kinds import COUNT, EXCHANGE, FACTS, SERIES, TEXT
 from .schema import SERIES_FACTS
 
 _FREE_IDS_MAX = 1 << 25  # of series that were erased
@@ -135,6 +135,11 @@ class Series(Format):
     def tag_names(self) -> list[str]:
         """The names of all tags, sorted."""
         return [name for (name,) in self._typed("SELECT DISTINCT name FROM tag ORDER BY name", (TEXT,))]
+
+    def tag_counts(self) -> list[tuple[str, str, int]]:
+        """(name, value, count of series) of every value of every tag, by name and value."""
+        sql = "SELECT name, value, count(*) FROM tag GROUP BY name, value ORDER BY name, value"
+        return self._typed(sql, (TEXT, TEXT, COUNT))
 
     def add_exchange(self, series_id: int, *said: object) -> None:
         """Note an exchange: time in us UTC, final, initial, serial, multiplier, register digits."""
