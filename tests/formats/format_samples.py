@@ -1,0 +1,88 @@
+"""A small file of every format, made up, and how many readings it holds."""
+
+import io
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from smartdata_ts.formats import write
+
+TABLE = pa.table(
+    {
+        "series": pa.array(["wm-1", "wm-1", "wm-2"]).dictionary_encode(),
+        "time": pa.array(
+            [1735689600_000000, 1735693200_000000, 1735693200_000000], pa.timestamp("us", "UTC")
+        ),
+        "value": [1.5, 2.25, 7.0],
+    }
+)
+
+
+class Sample(NamedTuple):
+    """A file's bytes, the options that it needs, and its count of readings."""
+
+    data: bytes
+    readings: int
+    options: dict[str, str]
+
+
+def written(format: str) -> bytes:
+    """The table as the format writes it."""
+    file = io.BytesIO()
+    write(file, TABLE.to_reader(), format)
+    return file.getvalue()
+
+
+def elhub_series(
+    observations: str,
+    point: str = "707057500000000017",
+    direction: str = "Out",
+    period: tuple[str, str] = ("2025-01-01T00:00:00+01:00", "2025-01-01T02:00:00+01:00"),
+    resolution: str = "PT1H",
+    inserted: str = "2025-01-02T08:00:00Z",
+    unit: str = "KWH",
+    index: str = "",
+) -> str:
+    """A series of metering values."""
+    return (
+        f"<PayloadEnergyTimeSeries><Identification>x</Identification>"
+        f"<InsertDateTime>{inserted}</InsertDateTime><ObservationPeriodTimeSeriesPeriod>"
+        f"<ResolutionDuration>{resolution}</ResolutionDuration><Start>{period[0]}</Start>{index}"
+        f"<End>{period[1]}</End></ObservationPeriodTimeSeriesPeriod>"
+        f"<ProductIncludedProductCharacteristics><Identification>8716867000030</Identification>"
+        f"<UnitType>{unit}</UnitType></ProductIncludedProductCharacteristics>"
+        f"<MPDetailMeasurementMeteringPointCharacteristic><Direction>{direction}</Direction>"
+        f"</MPDetailMeasurementMeteringPointCharacteristic><MeteringPointUsedDomainLocation>"
+        f'<Identification schemeAgencyIdentifier="9">{point}</Identification>'
+        f"</MeteringPointUsedDomainLocation>{observations}</PayloadEnergyTimeSeries>"
+    )
+
+
+def elhub_message(*series: str) -> bytes:
+    """A message in its envelope."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><PollForDataResponse>'
+        '<ResultDataSet><NotifyValidatedDataForBillingEnergy xmlns="urn:no:elhub:emif:metering:'
+        'NotifyValidatedDataForBillingEnergy:v2"><Header/>'
+        + "".join(series)
+        + "</NotifyValidatedDataForBillingEnergy></ResultDataSet></PollForDataResponse></s:Body></s:Envelope>"
+    ).encode()
+
+
+def observed(*values: str) -> str:
+    """Measured observations, counted from 1."""
+    return "".join(
+        f'<Observation Sequence="{k}"><Metered>{value}</Metered></Observation>'
+        for k, value in enumerate(values, 1)
+    )
+
+
+SAMPLES: dict[str, Callable[[], Sample]] = {
+    "csv": lambda: Sample(written("csv"), 3, {}),
+    "parquet": lambda: Sample(written("parquet"), 3, {}),
+    "arrow": lambda: Sample(written("arrow"), 3, {}),
+    "excel": lambda: Sample(written("excel"), 3, {"tz": "UTC"}),
+    "elhub": lambda: Sample(elhub_message(elhub_series(observed("1.5", "2.25"))), 2, {}),
+}
