@@ -12,7 +12,7 @@ from ._command import command, option
 from ._options import Buckets, Selection, buckets, selection, store_argument
 from ._steps import Steps, steps
 
-FORMATS = ["csv", "parquet", "arrow", "excel"]
+FORMATS = ["csv", "parquet", "arrow", "excel", "json", "line-protocol"]
 
 
 @command(
@@ -63,7 +63,7 @@ def export(
 
     start = time.perf_counter()
     name = formats.format_of(file, format)
-    options: dict[str, Any] = {"tz": selection.tz} if name in ("csv", "excel") else {}
+    options: dict[str, Any] = {"tz": selection.tz} if name in ("csv", "excel", "json") else {}
     if name == "csv":
         options |= {"delimiter": delimiter, "guard": not no_guard}
     with open_store(store, "r") as opened:

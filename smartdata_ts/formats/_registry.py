@@ -69,6 +69,12 @@ def _is_workbook(head: Head) -> bool:
     return head.data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 
 
+def looks_like_line_protocol(head: Head) -> bool:
+    """Every line, but comments, is `measurement,tag=v field=1 stamp`."""
+    lines = [line for line in head.lines[:20] if not line.startswith("#")]
+    return bool(lines) and all(_LINE_PROTOCOL.fullmatch(line) for line in lines[:5])
+
+
 FORMATS: dict[str, Format] = {
     "csv": Format("csv_text", (".csv", ".tsv", ".txt"), nothing, writes=True, is_text=True),
     "parquet": Format("parquet", (".parquet", ".pq"), starts(b"PAR1"), writes=True),
@@ -87,6 +93,18 @@ FORMATS: dict[str, Format] = {
             has_keys({"data", "meteringValuesHour"}),
         ),
     ),
+    "json": Format(
+        "json_lines",
+        (".jsonl", ".ndjson", ".json"),
+        lambda head: bool(head.keys) and describe_unread(head) is None,
+        writes=True,
+        is_text=True,
+    ),
+    "line-protocol": Format(
+        "line_protocol", (".lp", ".line"), looks_like_line_protocol, writes=True, is_text=True
+    ),
+    "nem12": Format("nem12", (), first_line(r"(100,NEM1[23]|200,\w{10},|250,\w{10},)")),
+    "mscons": Format("mscons", (".edi",), first_line(r"(UNA.{6}\s*)?(UNB.)|UNA.{6}\s*$")),
 }
 
 _AS_TABLE = "export a table (CSV, with a column of times, of keys and of values) and import that"
@@ -143,9 +161,3 @@ def recognise(head: Head) -> str | None:
 def describe_unread(head: Head) -> str | None:
     """What a file is that cannot be read, and what to do; None where nothing is known of it."""
     return next((told for signature, told in NAMED if signature(head)), None)
-
-
-def looks_like_line_protocol(head: Head) -> bool:
-    """Every line, but comments, is `measurement,tag=v field=1 stamp`."""
-    lines = [line for line in head.lines[:20] if not line.startswith("#")]
-    return bool(lines) and all(_LINE_PROTOCOL.fullmatch(line) for line in lines[:5])

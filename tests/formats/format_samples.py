@@ -34,6 +34,11 @@ def written(format: str) -> bytes:
     return file.getvalue()
 
 
+def plain_lines() -> bytes:
+    """Line protocol with one number a line."""
+    return written("line-protocol").replace(b"quality=0i", b"state=true")
+
+
 def elhub_series(
     observations: str,
     point: str = "707057500000000017",
@@ -79,10 +84,35 @@ def observed(*values: str) -> str:
     )
 
 
+NEM12 = (
+    b"""100,NEM12,202501020101,ACME,ACME
+200,NEM1234567,E1B1,1,E1,N1,SN1,KWH,30,
+300,20250101,"""
+    + b",".join(b"%d.5" % k for k in range(48))
+    + b""",A,,,20250102010101,
+900
+"""
+)
+MSCONS = (
+    b"UNA:+.? 'UNB+UNOC:3+1:500+2:500+250102:0101+1'UNH+1+MSCONS:D:04B:UN:2.4c'BGM+7+x+9'"
+    b"LOC+172+DE00012345678901234567890000000042'LIN+1'PIA+5+1-1?:1.29.0:SRW'"
+    b"QTY+220:1.5:KWH'DTM+163:202501010000?+01:303'DTM+164:202501010015?+01:303'"
+    b"QTY+67:2.25:KWH'DTM+163:202501010015?+01:303'DTM+164:202501010030?+01:303'UNT+11+1'UNZ+1+1'"
+)
+TELEGRAMS = b"""{"id": "00000001", "media": "water", "meter": "x", "name": "a", \
+"total_m3": 1.5, "flow_c": 7, "status": "OK", "timestamp": "2025-01-01T00:00:07Z"}
+{"id": "00000001", "media": "water", "meter": "x", "name": "a", "total_m3": 2.5, "status": "OK", \
+"timestamp": "2025-01-01T01:00:07Z"}
+"""
+
 SAMPLES: dict[str, Callable[[], Sample]] = {
     "csv": lambda: Sample(written("csv"), 3, {}),
     "parquet": lambda: Sample(written("parquet"), 3, {}),
     "arrow": lambda: Sample(written("arrow"), 3, {}),
     "excel": lambda: Sample(written("excel"), 3, {"tz": "UTC"}),
     "elhub": lambda: Sample(elhub_message(elhub_series(observed("1.5", "2.25"))), 2, {}),
+    "json": lambda: Sample(TELEGRAMS, 3, {}),
+    "line-protocol": lambda: Sample(plain_lines(), 3, {}),
+    "nem12": lambda: Sample(NEM12, 48, {}),
+    "mscons": lambda: Sample(MSCONS, 2, {}),
 }
