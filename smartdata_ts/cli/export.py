@@ -12,7 +12,7 @@ from ._command import command, option
 from ._options import Buckets, Selection, buckets, selection, store_argument
 from ._steps import Steps, steps
 
-FORMATS = ["csv", "parquet", "arrow", "excel", "json", "line-protocol"]
+FORMATS = ["csv", "parquet", "arrow", "excel", "senml", "json", "line-protocol"]
 
 
 @command(

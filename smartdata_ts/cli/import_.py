@@ -16,7 +16,20 @@ if TYPE_CHECKING:
     from smartdata_ts.formats import ImportReport
 
 SOME_REJECTED = 3
-FORMATS = ["csv", "parquet", "arrow", "excel", "elhub", "json", "line-protocol", "nem12", "mscons"]
+FORMATS = [
+    "csv",
+    "parquet",
+    "arrow",
+    "excel",
+    "elhub",
+    "cim",
+    "espi",
+    "senml",
+    "json",
+    "line-protocol",
+    "nem12",
+    "mscons",
+]
 _COLUMNS, _TIMES, _TEXT, _OUTPUT = "Columns", "Times", "Text", "Output"
 _FLAGS = {
     "wide=True": "--wide",

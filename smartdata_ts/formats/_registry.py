@@ -17,6 +17,12 @@ _FIELD = rf"{_NAME}=(?:\"(?:[^\"\\]|\\.)*\"|[^\s,\"]+)"
 _LINE_PROTOCOL = re.compile(rf"{_NAME}(?:,{_NAME}={_NAME})* {_FIELD}(?:,{_FIELD})*(?: -?\d+)?\s*")
 
 
+_ATOM_OF_ESPI = re.compile(r"naesb\.org/espi|IntervalBlock|ReadingType|UsagePoint")
+_CBOR_RECORDS = re.compile(
+    rb"(?:[\x81-\x97\x9f]|\x98.|\x99..|\x9a....)[\xa1-\xb7\xbf][\x00-\x08\x20-\x25]", re.DOTALL
+)
+
+
 class Format(NamedTuple):
     """One format, as the registry knows it."""
 
@@ -69,6 +75,13 @@ def _is_workbook(head: Head) -> bool:
     return head.data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 
 
+def _is_senml(head: Head) -> bool:
+    """An array of records, in JSON or in CBOR."""
+    if _CBOR_RECORDS.match(head.data):
+        return True
+    return head.text.startswith("[") and has_keys({"bn"}, {"n", "v", "t"}, {"n", "v", "u"})(head)
+
+
 def looks_like_line_protocol(head: Head) -> bool:
     """Every line, but comments, is `measurement,tag=v field=1 stamp`."""
     lines = [line for line in head.lines[:20] if not line.startswith("#")]
@@ -93,6 +106,18 @@ FORMATS: dict[str, Format] = {
             has_keys({"data", "meteringValuesHour"}),
         ),
     ),
+    "cim": Format(
+        "cim",
+        (),
+        lambda head: (
+            any(name.endswith(("_MarketDocument", "MeteredDataTimeSeries")) for name in head.elements[:20])
+            or any(name.endswith("_MarketDocument") for name in head.keys)
+        ),
+    ),
+    "espi": Format(
+        "espi", (), lambda head: "feed" in head.elements[:1] and _ATOM_OF_ESPI.search(head.text) is not None
+    ),
+    "senml": Format("senml", (".senml", ".senmlc"), _is_senml, writes=True),
     "json": Format(
         "json_lines",
         (".jsonl", ".ndjson", ".json"),

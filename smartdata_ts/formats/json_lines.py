@@ -10,7 +10,8 @@ What is known by the names of the first objects:
 - Home Assistant's history ("entity_id", "state"): unavailable and unknown are empty.
 
 Any other is read by paths: json_time=, json_key=, json_value=. Times are instants; those without an
-offset are local ones of tz=. A fraction finer than a microsecond is cut. Texts and truth values are passed over.
+offset are local ones of tz=. A fraction finer than a microsecond is cut. Texts and truth values are
+passed over.
 """
 
 import json

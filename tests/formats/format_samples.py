@@ -105,12 +105,40 @@ TELEGRAMS = b"""{"id": "00000001", "media": "water", "meter": "x", "name": "a", 
 "timestamp": "2025-01-01T01:00:07Z"}
 """
 
+CIM = b"""<?xml version="1.0"?><NotifyValidatedMeasureData_MarketDocument xmlns="urn:ediel.org:measure">
+<Series><mRID>s1</mRID><marketEvaluationPoint.mRID>571313000000000001</marketEvaluationPoint.mRID>
+<marketEvaluationPoint.type>E17</marketEvaluationPoint.type>
+<quantity_Measure_Unit.name>KWH</quantity_Measure_Unit.name>
+<Period><resolution>PT1H</resolution><timeInterval><start>2025-01-01T00:00Z</start><end>2025-01-01T03:00Z</end>
+</timeInterval><Point><position>1</position><quantity>1.5</quantity></Point>
+<Point><position>3</position><quantity>2.5</quantity><quality>A03</quality></Point></Period></Series>
+</NotifyValidatedMeasureData_MarketDocument>"""
+ESPI = b"""<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom" xmlns:e="http://naesb.org/espi">
+<entry><link rel="self" href="https://x/UsagePoint/1/MeterReading/2/IntervalBlock/3"/>
+<link rel="up" href="https://x/UsagePoint/1/MeterReading/2/IntervalBlock"/><content><e:IntervalBlock>
+<e:IntervalReading><e:timePeriod><e:duration>3600</e:duration><e:start>1735689600</e:start></e:timePeriod>
+<e:value>1500</e:value></e:IntervalReading><e:IntervalReading><e:ReadingQuality><e:quality>8</e:quality>
+</e:ReadingQuality><e:timePeriod><e:start>1735693200</e:start></e:timePeriod><e:value>2500</e:value>
+</e:IntervalReading></e:IntervalBlock></content></entry>
+<entry><link rel="self" href="https://x/UsagePoint/1"/><content><e:UsagePoint><e:ServiceCategory><e:kind>0</e:kind>
+</e:ServiceCategory></e:UsagePoint></content></entry>
+<entry><link rel="self" href="https://x/UsagePoint/1/MeterReading/2"/>
+<link rel="related" href="https://x/ReadingType/7"/><content><e:MeterReading/></content></entry>
+<entry><link rel="self" href="https://x/ReadingType/7"/><content><e:ReadingType>
+<e:accumulationBehaviour>4</e:accumulationBehaviour><e:flowDirection>1</e:flowDirection>
+<e:intervalLength>3600</e:intervalLength><e:powerOfTenMultiplier>-3</e:powerOfTenMultiplier><e:uom>72</e:uom>
+</e:ReadingType></content></entry></feed>"""
+
+
 SAMPLES: dict[str, Callable[[], Sample]] = {
     "csv": lambda: Sample(written("csv"), 3, {}),
     "parquet": lambda: Sample(written("parquet"), 3, {}),
     "arrow": lambda: Sample(written("arrow"), 3, {}),
     "excel": lambda: Sample(written("excel"), 3, {"tz": "UTC"}),
     "elhub": lambda: Sample(elhub_message(elhub_series(observed("1.5", "2.25"))), 2, {}),
+    "cim": lambda: Sample(CIM, 2, {}),
+    "espi": lambda: Sample(ESPI, 2, {}),
+    "senml": lambda: Sample(written("senml"), 3, {}),
     "json": lambda: Sample(TELEGRAMS, 3, {}),
     "line-protocol": lambda: Sample(plain_lines(), 3, {}),
     "nem12": lambda: Sample(NEM12, 48, {}),
