@@ -2,6 +2,8 @@
 
 import codecs
 import io
+import lzma
+import struct
 import sys
 import zipfile
 import zlib
@@ -17,6 +19,17 @@ from smartdata_ts.kernels.arrays import UInt8Array
 
 HEAD_SIZE = 1 << 20
 WHOLE_SIZE_MAX = 256 << 20
+# What the standard library raises over an archive that is damaged, locked, or made to be.
+DAMAGES = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,  # NotImplementedError too: a way of compression that it does not know
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
@@ -38,7 +51,7 @@ class Source:
         try:
             self._stream = self._open(path, member)
             self.head = self._read(HEAD_SIZE)
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGES as error:
             self.close()
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{self.name}: cannot be read: {reason}") from error
@@ -89,7 +102,7 @@ class Source:
                 if not count:
                     break
                 filled += count
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGES as error:
             raise DataError(f"{self.name}: cannot be read to its end: {error}") from error
         return filled
 
@@ -100,7 +113,7 @@ class Source:
             return part
         try:
             return part + self._read(size - len(part))
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGES as error:
             raise DataError(f"{self.name}: cannot be read to its end: {error}") from error
 
     def random_access(self) -> Any:

@@ -7,11 +7,11 @@ archive are unpacked once, piece by piece, and must be as large as the archive s
 
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 from smartdata_ts.errors import DataError
+from smartdata_ts.formats._source import DAMAGES
 
 CELLS_MAX = 32_000_000
 PART_SIZE_MAX = 256 << 20  # texts that cells share, styles
@@ -35,7 +35,7 @@ def check_archive(file: Any, name: str) -> None:
         with zipfile.ZipFile(file) as archive:
             for info in archive.infolist():
                 _check_part(archive, info, name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except DAMAGES as error:
         raise DataError(
             f"{name}: the workbook cannot be read: {error}; save it once more, as .xlsx"
         ) from error
