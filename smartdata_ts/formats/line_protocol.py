@@ -34,6 +34,8 @@ _UNITS = {
     "kw": "kW",    "w": "W", "v": "V", "a": "A", "bar": "bar", "pct": "%",
 }  # fmt: skip
 _PER_STAMP = {"ns": (1, 1000), "us": (1, 1), "ms": (1000, 1), "s": (1_000_000, 1)}  # microseconds each
+_GATHERED = 4096
+_NUMBERS = {float, int}
 _YEAR_2000, _YEAR_2100 = 946_684_800_000_000, 4_102_444_800_000_000
 
 
@@ -52,7 +54,7 @@ class _LineProtocolReader(DocumentReader):
             ) from error
         super().__init__(source, options, sink)
         self._parse, self._error = parse_line, LineFormatError
-        self._codes_by_field: dict[tuple[str, ...], dict[str, int]] = {}
+        self._codes_by_field: dict[str, dict[str, int]] = {}  # by measurement and tags, as they are written
         heads = self._parsed_head()
         self._precision = options.precision or self._guess_precision(heads)
         if self._precision not in _PER_STAMP:
@@ -113,47 +115,72 @@ class _LineProtocolReader(DocumentReader):
         return number, line
 
     def fill(self) -> Iterator[None]:
-        """Line by line."""
-        parse, error = self._parse, self._error
+        """Line by line; readings are gathered in lists of its own, which cost less than attributes."""
+        parse, errors, known_fields = (
+            self._parse,
+            (self._error, ValueError, OverflowError),
+            self._codes_by_field,
+        )
         times_each, over = _PER_STAMP[self._precision]
+        stamp_max = 2**62 // times_each
+        codes: list[int] = []
+        times: list[int] = []
+        values: list[float] = []
+        origins: list[tuple[int, str]] = []
         for number, line in numbered_lines(self.source):
             if line[0] == "#":
                 continue
             try:
                 parsed = parse(line)
-            except (error, ValueError, OverflowError):
+            except errors:
                 self.reject_row(number, "no line protocol", line)
                 continue
             stamp = parsed["time"]
-            if stamp is None or not -(2**62) < stamp * times_each < 2**62:
+            if stamp is None or not -stamp_max < stamp < stamp_max:
                 self.reject_row(number, "empty time" if stamp is None else "time out of range", line)
                 continue
-            self._take(parsed, stamp * times_each // over, (number, line))
-            if number % 256 == 0:
+            known = known_fields.get(line[: line.find(" ")])
+            if known is None:
+                known = self._fields_of(line)
+            before = len(codes)
+            for name, value in parsed["fields"].items():
+                if type(value) not in _NUMBERS:
+                    self.passed_over["texts and truth values"] += 1
+                    continue
+                code = known.get(name)
+                if code is None:
+                    code = known[name] = self._code(parsed["measurement"], parsed["tags"], name)
+                codes.append(code)
+                times.append(stamp * times_each // over)
+                values.append(value)
+                origins.append((number, line))
+            if len(codes) == before:
+                self.reject_row(number, "no number in it", line)
+            elif before > _GATHERED:
+                self._add(codes, times, values, origins)
+                codes, times, values, origins = [], [], [], []
                 yield
+        self._add(codes, times, values, origins)
 
-    def _take(self, parsed: dict[str, Any], time: int, origin: tuple[int, str]) -> None:
-        tags = parsed["tags"]
-        owner = (parsed["measurement"], *tags.keys(), *tags.values())
-        codes = self._codes_by_field.get(owner)
-        if codes is None:
-            codes = self._codes_by_field[owner] = {}
-        taken = False
-        for name, value in parsed["fields"].items():
-            if type(value) is not float and not _is_number(value):
-                self.passed_over["texts and truth values"] += 1
-                continue
-            code = codes.get(name)
-            if code is None:
-                code = codes[name] = self._code(parsed["measurement"], tags, name)
-            self.codes.append(code)
-            self.times.append(time)
-            self.values.append(value)
-            self.qualities.append(0)
-            self.origins.append(origin)
-            taken = True
-        if not taken:
-            self.reject_row(*origin[:1], "no number in it", origin[1])
+    def _add(
+        self, codes: list[int], times: list[int], values: list[float], origins: list[tuple[int, str]]
+    ) -> None:
+        self.codes += codes
+        self.times += times
+        self.values += values
+        self.qualities += [0] * len(codes)
+        self.origins += origins
+
+    def _fields_of(self, line: str) -> dict[str, int]:
+        """The codes of a series' fields, kept by what is written before the first blank.
+
+        They are not kept where the blank is part of a name, since more of the line names the series then.
+        """
+        written = line[: line.find(" ")]
+        found: dict[str, int] = {}
+        if not written.endswith("\\"):
+            self._codes_by_field[written] = found
+        return found
 
     def _code(self, measurement: str, tags: dict[str, str], field: str) -> int:
         key = self.options.series_key or (tags.get(self._key_tag) if self._key_tag is not None else None)

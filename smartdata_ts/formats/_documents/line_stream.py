@@ -18,15 +18,14 @@ def numbered_lines(source: Source) -> Iterator[tuple[int, str]]:
     while piece := source.read(_PIECE_SIZE):
         if not number and not rest:
             piece = piece.removeprefix(b"\xef\xbb\xbf")
-        lines = (rest + piece).split(b"\n")
-        rest = lines.pop()
+        block, end, rest = (rest + piece).rpartition(b"\n")
         if len(rest) > LINE_SIZE_MAX:
             raise DataError(
                 f"{source.name}: line {number + 1} is longer than {LINE_SIZE_MAX >> 20} MB; no readings"
             )
-        for line in lines:
+        for line in block.decode("utf-8", "replace").split("\n") if end else ():
             number += 1
-            text = line.decode("utf-8", "replace").strip()
+            text = line.strip()
             if text:
                 yield number, text
     text = rest.decode("utf-8", "replace").strip()
