@@ -7,7 +7,7 @@ chunks.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Literal
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts._arguments import shown, text_or_none
+from smartdata_ts._meter.descriptions import checked_facts, checked_tags
 from smartdata_ts._meter.quality import quality_name, winners
 from smartdata_ts._read.scan import read_series
 from smartdata_ts._readings.arrow import fixed_array, text_array
@@ -220,6 +221,25 @@ class Writer:
         is_result = isinstance(data, self._access.results)
         self._add(read_rows(data, names, local, is_result=is_result))
 
+    def facts_of(self, keys: Sequence[str]) -> dict[str, dict[str, str | None]]:
+        """What stands, within this write, of series that it knows: unit, kind, and the tag "direction"."""
+        self._check_is_open()
+        ids = self._catalog.series_ids(keys)
+        said = self._catalog.facts_of(ids, ("unit", "kind"))
+        columns = (said["unit"], said["kind"], self._catalog.tags_of(ids, "direction"))
+        names = ("unit", "kind", "direction")
+        return {
+            key: dict(zip(names, row, strict=True))
+            for key, row in zip(keys, zip(*columns, strict=True), strict=True)
+        }
+
+    def describe(self, series: str, facts: Mapping[str, object], tags: Mapping[str, str]) -> None:
+        """Say what a series of this write is, in the same commit; see `Store.describe` for the facts."""
+        self._check_is_open()
+        where = f"series {series!r}"
+        (number,) = self._catalog.series_ids([series]).tolist()
+        self._catalog.set_facts(number, checked_facts(where, facts), checked_tags(where, tags))
+
     def restore(self, data: object) -> None:
         """Add readings as a store had them: a NaN is one too, whatever its quality."""
         self._add(read_rows(data, ColumnNames(), takes_nan=True))
@@ -234,9 +254,7 @@ class Writer:
         return self._locals[name]
 
     def _add(self, batches: Iterable[Rows]) -> None:
-        self._check_process()
-        if not self._is_open:
-            raise UsageError("a writer takes readings within its `with` block only; begin another")
+        self._check_is_open()
         for rows in batches:
             self._check_process()  # the data may be an iterator that forks
             self._take(rows)
@@ -244,6 +262,11 @@ class Writer:
                 self._spill_chunk(parts)
             if len(self._buffer) >= BUFFER_READINGS:
                 self._spill()
+
+    def _check_is_open(self) -> None:
+        self._check_process()
+        if not self._is_open:
+            raise UsageError("a writer takes readings within its `with` block only; begin another")
 
     def _take(self, rows: Rows) -> None:
         if rows.rejected_rows.size:

@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     from smartdata_ts.formats import ImportReport
 
 SOME_REJECTED = 3
+FORMATS = [
+    "csv",
+    "parquet",
+    "arrow",
+    "excel",
+    "elhub",
+    "cim",
+    "espi",
+    "senml",
+    "json",
+    "line-protocol",
+    "nem12",
+    "mscons",
+]
 _COLUMNS, _TIMES, _TEXT, _OUTPUT = "Columns", "Times", "Text", "Output"
 _FLAGS = {
     "wide=True": "--wide",
@@ -25,7 +39,8 @@ _FLAGS = {
 }
 _OPTION = re.compile(
     r"\b(series_key|series|time_format|time|value|quality_codes|quality|tz|stamp|interval|delimiter|quote"
-    r"|decimal|thousands|encoding|skip_rows|member|rejected|format)=(?=(\S)?)"
+    r"|decimal|thousands|encoding|skip_rows|member|sheet|json_time|json_key|json_value|precision|rejected"
+    r"|format)=(?=(\S)?)"
 )
 
 
@@ -121,9 +136,19 @@ def _delimiter(_: click.Context, __: click.Parameter, text: str | None) -> str |
 @option("--member", metavar="NAME", section=_TEXT, help="The file wanted in a .zip that holds several.")
 @option(
     "--format",
-    type=click.Choice(["csv", "parquet", "arrow"]),
+    type=click.Choice(FORMATS),
     section=_TEXT,
-    help="The files' format.  [default: by their names, else csv]",
+    help="The files' format.  [default: by their first bytes and names, else csv]",
+)
+@option("--sheet", metavar="NAME", section=_TEXT, help="The sheet of a workbook; a name, or a number from 1.")
+@option("--json-time", metavar="PATH", section=_TEXT, help="Where an object of JSON has its time: a.b.c.")
+@option("--json-key", metavar="PATH", section=_TEXT, help="Where an object of JSON has its key.")
+@option("--json-value", metavar="PATH", section=_TEXT, help="Where an object of JSON has its value.")
+@option(
+    "--precision",
+    type=click.Choice(["ns", "us", "ms", "s"]),
+    section=_TEXT,
+    help="What the stamps of line protocol count.",
 )
 @option("--quantity", metavar="TEXT", section=FACTS, help="What is measured: water, electricity, heat, gas.")
 @option("--unit", metavar="UCUM", section=FACTS, help="UCUM code of the unit: m3, L, kW.h, Cel.")

@@ -16,6 +16,7 @@ from smartdata_ts._readings.arrow import numbers_of
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts.errors import DataError
 
+from ._facts import say_facts
 from ._read_ahead import read_ahead
 from ._reader import Reader
 from ._rejects import Reject, RejectWriter
@@ -77,14 +78,16 @@ def import_file(
     file's name with ".rejected.csv" added, which exists only where there are any. `note` is kept with
     the commit; `on_conflict` says which of two readings stands, see `Store.write`. `quantity`, `unit`,
     `kind`, `interval` and `tags` are said of every series of the file that has readings, see
-    `Store.describe`. `progress` is called after every batch with the part of the file that was read, from
+    `Store.describe`; what a document says of its series itself is said too, in the same commit, and gives
+    way to these. `progress` is called after every batch with the part of the file that was read, from
     0 to 1 (None where its size is not known), and the count of rows.
 
     The report's `notices` tell of times that are decades from all others, and of series whose values are a
     thousand times what they were, or what others of their unit are, or a thousandth: litres taken for cubic
     metres.
 
-    Raises DataError where the file cannot be read and DialectError where its layout cannot be told;
+    Raises DataError where the file cannot be read, UnitError where a document's unit of a series is not the
+    one that stands or was given, and DialectError where its layout cannot be told;
     the store is then as it was. Importing a file twice stores nothing new.
 
     >>> import smartdata_ts as sd, tempfile
@@ -113,8 +116,7 @@ def import_file(
         store.writer(note or f"import of {reader.name}", on_conflict) as writer,
     ):
         _copy(reader, writer, keys, progress)
-    if any(facts.values()):
-        store.describe(keys.found(), **facts)
+        say_facts(writer, keys.found(), reader.facts(), facts)
     commit = writer.report.commit
     return _report(
         reader,
@@ -145,7 +147,7 @@ def _report(
         rejections=dict(reader.rejections.most_common()),
         rejected_file=sink.file if reader.rejected else None,
         commit=written.commit,
-        notices=(*written.notices, *told),
+        notices=(*reader.notices, *written.notices, *told),
     )
 
 

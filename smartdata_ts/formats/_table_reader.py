@@ -45,7 +45,7 @@ class TableReader(Reader):
     ) -> None:
         super().__init__(name, sink)
         self._resource = resource
-        self._batches = iter(batches)
+        self._batches = _whole(batches, name)
         self._first = next(self._batches, None)
         if self._first is None:
             raise DataError(f"{name}: there is nothing in it")
@@ -219,6 +219,17 @@ class TableReader(Reader):
         statuses[(found < 0) & (statuses == 0)] = text_status.UNREADABLE_QUALITY
         qualities: UInt8Array = np.maximum(found, 0).astype(np.uint8)
         return qualities
+
+
+def _whole(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.RecordBatch]:
+    """The batches; DataError where one is damaged, be it only its offsets, which point into memory."""
+    try:
+        for batch in batches:
+            batch.validate(full=True)
+            assert batch.schema.names is not None, "names that are no text are found here"
+            yield batch
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: damaged: {error}; ask for the file once more") from error
 
 
 def _quality_code(text: str, given: Any) -> int:
