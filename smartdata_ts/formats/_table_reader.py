@@ -98,7 +98,7 @@ class TableReader(Reader):
             return roles, time_format_of(self._options.time_format)
         if pa.types.is_temporal(batch.schema.types[roles.time]):
             return roles, TimeFormat()
-        found = guess_epoch(cells[roles.time]) or guess_time_format(cells[roles.time], self.name)
+        found = guess_epoch(cells[roles.time], self.name) or guess_time_format(cells[roles.time], self.name)
         if found is None:
             raise DialectError(
                 f"{self.name}: column {self._names[roles.time]!r} reads as no time:"
