@@ -69,7 +69,7 @@ def _sniff(sample: bytes, options: ReadOptions, where: str, encoding: str | None
         _require_offsets(table, roles, where)
     taken = {roles.time, roles.clock, roles.series, roles.quality, *roles.values}
     ignored = tuple(k for k, name in enumerate(table.names) if k not in taken and name)
-    codes = options.quality_codes or {}
+    codes = roles.quality_codes(options.quality_codes)
     return Dialect(
         columns=tuple(table.names),
         time=roles.time,
