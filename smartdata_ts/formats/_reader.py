@@ -37,6 +37,7 @@ class Reader(ABC):
     empty       cells, or rows, without a value, unless their quality says missing or rejected
     ambiguous   readings taken in a repeated local hour that the rows' order does not settle
     rejected    rows (cells) that could not be taken; `rejections` counts them by reason
+    notices     what is suspect about the data as a whole
     rejects     the first 100 of them; all go to the sink that the reader was opened with
     """
 
@@ -51,6 +52,7 @@ class Reader(ABC):
         self.rejected = 0
         self.rejections: Counter[str] = Counter()
         self.rejects: list[Reject] = []
+        self.notices: list[str] = []
         self._sink = sink
 
     @property
