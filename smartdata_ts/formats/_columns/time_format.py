@@ -137,7 +137,7 @@ def guess_time_format(cells: Sequence[str], where: str) -> TimeFormat | None:
     )
 
 
-def guess_epoch(cells: Sequence[str], where: str) -> TimeFormat | None:
+def guess_epoch(cells: Sequence[str], where: str = "") -> TimeFormat | None:
     """The unit of `cells` that count since 1970-01-01, taken for times from 1973 to 2200."""
     numbers = [cell.split(".")[0] for cell in cells if cell]
     if not numbers or not all(number.isascii() and number.isdecimal() for number in numbers):
