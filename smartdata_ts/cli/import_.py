@@ -40,7 +40,7 @@ _FLAGS = {
 _OPTION = re.compile(
     r"\b(series_key|series|time_format|time|value|quality_codes|quality|tz|stamp|interval|delimiter|quote"
     r"|decimal|thousands|encoding|skip_rows|member|sheet|json_time|json_key|json_value|precision|rejected"
-    r"|format)=(?=(\S)?)"
+    r"|format|on_conflict)=(?=(\S)?)"
 )
 
 
@@ -206,7 +206,8 @@ def import_(store: Path, files: tuple[str, ...], report: str | None, **options: 
     line and the reason. A file is taken whole or, on failure, not at all; importing it twice stores nothing
     new.
 
-    Exit status: 0 all rows were taken, 3 some were rejected, 1 failure, 2 wrong command.
+    Exit status: 0 all rows were taken, 3 some were rejected or contradict each other, 1 failure,
+    2 wrong command.
     """
     from smartdata_ts import open as open_store
     from smartdata_ts import quality_codes
@@ -233,7 +234,8 @@ def import_(store: Path, files: tuple[str, ...], report: str | None, **options: 
     finally:
         if reports and not is_table(report):
             _show_rows(reports, report)
-    return SOME_REJECTED if any(done.rejected for done in reports) else 0
+    contradicted = any(done.conflicts for done in reports) and options["on_conflict"] in (None, "better")
+    return SOME_REJECTED if contradicted or any(done.rejected for done in reports) else 0
 
 
 def _check(files: Sequence[str], options: Mapping[str, Any]) -> None:
@@ -286,6 +288,7 @@ def _show(report: "ImportReport") -> None:
         ("duplicates", report.duplicates, ""),
         ("replaced", report.replaced, ""),
         ("kept", report.kept, "gave way to a better reading that stands"),
+        ("conflicts", report.conflicts, "among these, with another row of the file"),
         ("empty", report.empty, ""),
         ("rejected", report.rejected, f"see {report.rejected_file}" if report.rejected else ""),
     ]
@@ -299,7 +302,7 @@ def _show(report: "ImportReport") -> None:
         shown.append(
             ("ambiguous", f"{report.ambiguous:,}", "in the repeated autumn hour; taken as its first pass")
         )
-    shown += [("notice", "", escape(notice)) for notice in report.notices]
+    shown += [("notice", "", escape(_in_flags(notice))) for notice in report.notices]
     rate = f"{report.seconds:.1f} s, {report.rows_per_second:,.0f} rows/s"
     say(
         f"[bold]{escape(report.file)}[/]  [dim]{rate}[/]",
@@ -325,6 +328,7 @@ def _show_rows(reports: "Sequence[ImportReport]", format: str | None) -> None:
         "rejected",
         "empty",
         "ambiguous",
+        "conflicts",
         "series_created",
         "rejected_file",
         "commit",

@@ -184,7 +184,11 @@ class _Transcoded:
 
 
 def _member(archive: zipfile.ZipFile, name: str, member: str | None) -> str:
-    members = [info.filename for info in archive.infolist() if not info.is_dir()]
+    members = [
+        info.filename for info in archive.infolist() if not info.is_dir() and not _is_shadow(info.filename)
+    ]
+    if not members:
+        raise DataError(f"{name}: there is nothing in it")
     if member is None and len(members) == 1:
         return members[0]
     if member in members:
@@ -192,3 +196,8 @@ def _member(archive: zipfile.ZipFile, name: str, member: str | None) -> str:
     shown = ", ".join(members[:5]) + (", ..." if len(members) > 5 else "")
     problem = f"holds {len(members)} files" if member is None else f"has no member {member!r}"
     raise UsageError(f"{name} {problem}: pass member= with one of: {shown}")
+
+
+def _is_shadow(member: str) -> bool:
+    """Whether a member of an archive is what macOS keeps beside a file, such as its icon."""
+    return member.startswith("__MACOSX/") or member.rpartition("/")[2].startswith("._")
