@@ -3,17 +3,19 @@
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
 from smartdata_ts._arguments import flag, shown, text, texts
-from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts.errors import UnknownSeriesError, UsageError
 from smartdata_ts.kernels.arrays import Int64Array
 
+if TYPE_CHECKING:
+    from smartdata_ts._storage.catalog import Catalog
+
 Found = TypeVar("Found")
-# Names of tags with the values of which a series is to have one.
+# Names of tags, each with the values that a series may have.
 Tags = tuple[tuple[str, tuple[str, ...]], ...]
 
 _NAMES_SHOWN = 20
@@ -21,21 +23,21 @@ _NAMES_SHOWN = 20
 
 @dataclass(frozen=True)
 class Selection:
-    """The series of a query, by key, and what else was found out of them: as of one state of the catalog."""
+    """The series of a query, by key, with further answers on them: as of one state of the catalog."""
 
     ids: Int64Array
     keys: pa.StringArray
     _found: dict[Hashable, Any] = field(default_factory=dict)
 
     def remembered(self, name: Hashable, find: Callable[[], Found]) -> Found:
-        """What `find` finds out of these series, by name; it is asked but once."""
+        """The answer of `find` on these series, kept by name: it is asked but once."""
         if name not in self._found:
             self._found[name] = find()
         found: Found = self._found[name]
         return found
 
 
-def selected(catalog: Catalog, series: tuple[str, ...] | None, tags: Tags = ()) -> Selection:
+def selected(catalog: "Catalog", series: tuple[str, ...] | None, tags: Tags = ()) -> Selection:
     """The series of a selection; UnknownSeriesError where it names one that is not there.
 
     Raises UsageError where it names a tag that no series has, unless there are no series.
@@ -55,7 +57,7 @@ def selected(catalog: Catalog, series: tuple[str, ...] | None, tags: Tags = ()) 
     return selection
 
 
-def tag_values(catalog: Catalog, chosen: Selection, name: str) -> list[str | None]:
+def tag_values(catalog: "Catalog", chosen: Selection, name: str) -> list[str | None]:
     """The value of a tag of each series that is selected, None where it has none.
 
     Raises UsageError where the store has series and none of them has this tag.
@@ -70,7 +72,7 @@ def tag_values(catalog: Catalog, chosen: Selection, name: str) -> list[str | Non
     return chosen.remembered(("tag", name), find)
 
 
-def check_tag_names(catalog: Catalog, names: Sequence[str]) -> None:
+def check_tag_names(catalog: "Catalog", names: Sequence[str]) -> None:
     """Raise UsageError where the store has series, and none of them has a tag of one of these names."""
     unknown = [name for name in names if not catalog.has_tag(name)]
     if unknown and catalog.series_count():

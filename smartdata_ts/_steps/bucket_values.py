@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._steps import shares
+from smartdata_ts._steps.bucketed import Bucketed
 from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._steps.resample import AGGREGATES
+from smartdata_ts._steps.step import FrameStep
 from smartdata_ts._time.calendar import Calendar, Edges
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.errors import UsageError
@@ -32,12 +34,26 @@ class Quantile:
 
     probability: float
 
+    @property
+    def argument(self) -> str:
+        """The percentile's name, which is read as this very probability."""
+        near = self.probability * 100
+        for percent in (near, np.nextafter(near, 0), np.nextafter(near, 100)):
+            if percent / 100 == self.probability:
+                return "p" + np.format_float_positional(percent, trim="-")
+        raise AssertionError("a probability is a percentile")
+
 
 @dataclass(frozen=True)
 class Histogram:
     """How many values lie below the first edge, between edges, and from the last edge on."""
 
     edges: tuple[float, ...]
+
+    @property
+    def argument(self) -> list[float]:
+        """The edges."""
+        return list(self.edges)
 
 
 @dataclass(frozen=True)
@@ -46,22 +62,36 @@ class Function:
 
     function: Callable[..., Any]
 
+    @property
+    def argument(self) -> Callable[..., Any]:
+        """The function."""
+        return self.function
+
 
 Measure = Quantile | Histogram | Function
 
 
 @dataclass(frozen=True)
-class BucketValues:
+class BucketValues(Bucketed, FrameStep):
     """Aggregates over buckets of the rows that begin in them; NaN is no value."""
 
     calendar: Calendar | Edges
     columns: tuple[tuple[str, str | Measure], ...]  # name, and what it is
     empty: bool
     of_amounts: bool = False
-    needs_neighbours = False
+    minds_span = True
 
     @property
-    def schema(self) -> pa.Schema:
+    def measures(self) -> dict[str, str | Measure]:
+        """The columns by name."""
+        return dict(self.columns)
+
+    @property
+    def of_intervals(self) -> bool:
+        """Whether they are amounts."""
+        return self.of_amounts
+
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
         """Series, bucket start, and a column per aggregate; counts are int64, histograms lists of them."""
         return pa.schema([SERIES_FIELD, TIME_FIELD, *(_field(name, what) for name, what in self.columns)])
 

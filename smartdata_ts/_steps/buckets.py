@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._steps import shares
+from smartdata_ts._steps.bucketed import Bucketed
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
+from smartdata_ts._steps.step import FrameStep
 from smartdata_ts._time.calendar import Calendar, Edges
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
@@ -34,7 +36,7 @@ _FIELDS: dict[str, tuple[int, ...]] = {
 
 
 @dataclass(frozen=True)
-class Buckets:
+class Buckets(Bucketed, FrameStep):
     """Aggregates over buckets of what a step before made of the readings."""
 
     calendar: Calendar | Edges
@@ -42,13 +44,15 @@ class Buckets:
     empty: bool
     of_levels: bool = False  # rows are levels over their intervals, not amounts
 
-    @property
-    def needs_neighbours(self) -> bool:
-        """It is never the first step."""
-        return False
+    minds_span = True
+    of_intervals = True
 
     @property
-    def schema(self) -> pa.Schema:
+    def measures(self) -> dict[str, str]:
+        """The aggregates, which are called by their names."""
+        return dict(zip(self.aggregates, self.aggregates, strict=True))
+
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
         """Series, bucket start, and a column per aggregate; counts are int64, all else double."""
         return pa.schema([SERIES_FIELD, TIME_FIELD, *map(shares.field_of, self.aggregates)])
 

@@ -6,17 +6,18 @@ A mean of intervals (kind interval, L/s) is multiplied by their length.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._meter.facts import Exchange, modulus_of
+from smartdata_ts._meter.facts import Exchange, Facts, modulus_of
 from smartdata_ts._meter.quality import usable, worse_of
 from smartdata_ts._meter.units import Conversion, amount_of, conversion
 from smartdata_ts._readings.columns import bounds_of
-from smartdata_ts._readings.schema import TIME_TYPE
-from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
+from smartdata_ts._steps.frame import END_FIELD, SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._steps.shares import usual_lengths
+from smartdata_ts._steps.step import FrameStep
 from smartdata_ts.errors import UnitError, UsageError
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array
 from smartdata_ts.kernels.codec.blocks import ReadingColumns
@@ -27,7 +28,7 @@ SCHEMA = pa.schema(
     [
         SERIES_FIELD,
         TIME_FIELD,
-        pa.field("end", TIME_TYPE, nullable=False),
+        END_FIELD,
         pa.field("value", pa.float64()),
         pa.field("quality", pa.uint8(), nullable=False),
         pa.field("event", pa.uint8(), nullable=False),
@@ -38,18 +39,29 @@ _MISSING = 7
 
 
 @dataclass(frozen=True)
-class Consumption:
+class Consumption(FrameStep):
     """Amounts between consecutive readings of registers and flows; amounts of intervals as they are."""
 
     unit: str | None = None  # of the amounts; None: each series' own
 
-    @property
-    def needs_neighbours(self) -> bool:
-        """An interval that crosses the span's edge has a reading on the far side."""
-        return True
+    method = "consumption"
+    needs_neighbours = True  # an interval that crosses the span's edge has a reading on the far side
+    minds_span = True
 
-    @property
-    def schema(self) -> pa.Schema:
+    def arguments(self) -> dict[str, Any]:
+        """The unit."""
+        return {"unit": self.unit}
+
+    def tie_of_times(self, is_open: bool) -> str | None:
+        """A fall of a register may be a digit fault, and a flow's gap is one of its usual step."""
+        del is_open
+        return "consumption() looks a day around a fall of a register; split it by series"
+
+    def units(self, facts: Facts) -> list[str | None]:
+        """The unit of the amounts."""
+        return facts.amount_units if self.unit is None else [self.unit] * len(facts.units)
+
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
         """Begin, end, amount (null after a reset), quality, and what happened: a number of EVENTS."""
         return SCHEMA
 

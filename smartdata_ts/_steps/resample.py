@@ -2,10 +2,12 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from smartdata_ts._meter.facts import Facts
 from smartdata_ts._read.past import read_unsettled
 from smartdata_ts._read.plan import Plan, Slice
 from smartdata_ts._read.scan import read_slice
@@ -13,8 +15,11 @@ from smartdata_ts._read.series_blocks import SeriesBlocks, head_in, series_block
 from smartdata_ts._read.threads import Result, in_order
 from smartdata_ts._readings.arrow import fixed_array, result_room
 from smartdata_ts._readings.columns import Readings
-from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
+from smartdata_ts._readings.schema import TIME_TYPE
 from smartdata_ts._steps import shares
+from smartdata_ts._steps.bucketed import Bucketed
+from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD
+from smartdata_ts._steps.step import PlanStep
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._time.calendar import Calendar, Edges, are_edges_of
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
@@ -45,44 +50,52 @@ _BATCH_CELLS = 131_072
 _Part = tuple[Slice, Int64Array]
 
 
-def resample_schema(aggregates: tuple[str, ...]) -> pa.Schema:
-    """Series, bucket start, and a column per aggregate; counts are int64, all else double."""
-    fields = [READINGS_SCHEMA.field("series"), READINGS_SCHEMA.field("time")]
-    return pa.schema(fields + [shares.field_of(name) for name in aggregates])
+def _schema_of(aggregates: tuple[str, ...]) -> pa.Schema:
+    return pa.schema([SERIES_FIELD, TIME_FIELD, *map(shares.field_of, aggregates)])
 
 
-def expects(aggregates: tuple[str, ...]) -> bool:
-    """Whether they ask how many readings a series should have."""
-    return "expected_count" in aggregates or "completeness" in aggregates
+@dataclass(frozen=True)
+class Resample(Bucketed, PlanStep):
+    """Aggregates of stored readings over buckets of a calendar."""
 
+    calendar: Calendar | Edges
+    aggregates: tuple[str, ...]
+    empty: bool
 
-def resample_batches(
-    plan: Plan,
-    calendar: Calendar | Edges,
-    aggregates: tuple[str, ...],
-    keep_empty: bool,
-    intervals_us: list[int | None],
-    finish: Callable[[pa.RecordBatch], Result],
-) -> Iterator[Result]:
-    """Aggregates of every series' buckets, batch by batch, in bounded memory; what series expect is told.
+    @property
+    def measures(self) -> dict[str, str]:
+        """The aggregates, which are called by their names."""
+        return dict(zip(self.aggregates, self.aggregates, strict=True))
 
-    Threads `finish` their batches.
-    """
-    steps = np.zeros(plan.ids.size, np.int64)
-    if expects(aggregates):
-        steps = shares.steps_of(plan, intervals_us)
-    scratches = threading.local()
+    @property
+    def needs_facts(self) -> bool:
+        """Where they ask how many readings a series should have."""
+        return "expected_count" in self.aggregates or "completeness" in self.aggregates
 
-    def run(task: list[_Part]) -> Result | None:
-        if not hasattr(scratches, "scratch"):
-            scratches.scratch = _Scratch(aggregates)
-        batch = _resample(plan, task, scratches.scratch, keep_empty, steps)
-        return finish(batch) if batch.num_rows else None
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
+        """Series, bucket start, and a column per aggregate; counts are int64, all else double."""
+        return _schema_of(self.aggregates)
 
-    tasks = _tasks(_slices_by_cells(plan, calendar, keep_empty))
-    for result in in_order(run, tasks, plan.reading_count, plan.snapshot.thread_count):
-        if result is not None:
-            yield result
+    def run(
+        self, plan: Plan, facts: Facts | None, finish: Callable[[pa.RecordBatch], Result]
+    ) -> Iterator[Result]:
+        """Aggregates of every series' buckets, batch by batch, in bounded memory; threads `finish` them."""
+        steps = np.zeros(plan.ids.size, np.int64)
+        if self.needs_facts:
+            assert facts is not None
+            steps = shares.steps_of(plan, facts.intervals_us)
+        scratches = threading.local()
+
+        def run(task: list[_Part]) -> Result | None:
+            if not hasattr(scratches, "scratch"):
+                scratches.scratch = _Scratch(self.aggregates)
+            batch = _resample(plan, task, scratches.scratch, self.empty, steps)
+            return finish(batch) if batch.num_rows else None
+
+        tasks = _tasks(_slices_by_cells(plan, self.calendar, self.empty))
+        for result in in_order(run, tasks, plan.reading_count, plan.snapshot.thread_count):
+            if result is not None:
+                yield result
 
 
 def _tasks(parts: Iterator[_Part]) -> Iterator[list[_Part]]:
@@ -177,7 +190,7 @@ def _resample(
         fixed_array(starts[:row], TIME_TYPE),
     ]
     arrays += [_array(name, found[name]) for name in scratch.aggregates]
-    return pa.record_batch(arrays, schema=resample_schema(scratch.aggregates))
+    return pa.record_batch(arrays, schema=_schema_of(scratch.aggregates))
 
 
 def _shares(

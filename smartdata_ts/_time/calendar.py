@@ -110,6 +110,13 @@ class Calendar:
         return cls(every.strip(), zone, width_us, width_months, offset_us, offset_months)
 
     @property
+    def offset(self) -> str | None:
+        """The offset as `parse` takes it."""
+        if self.offset_months:
+            return f"{self.offset_months}mo"
+        return width_text(self.offset_us) if self.offset_us else None
+
+    @property
     def fixed_width_us(self) -> int | None:
         """The width in microseconds if every bucket is equally long, else None.
 
@@ -220,6 +227,12 @@ class Edges:
         first = np.searchsorted(instants, start_us, side="right") - 1
         last = np.searchsorted(instants, end_us, side="left") if end_us > start_us else first
         return instants[first : last + 1]
+
+
+def width_text(width_us: int) -> str:
+    """A fixed width as `Calendar.parse` reads it, in the largest unit that makes a whole number."""
+    unit, size = next(pair for pair in reversed(_UNIT_US.items()) if width_us % pair[1] == 0)
+    return f"{width_us // size}{unit}"
 
 
 def are_edges_of(edges: Int64Array, start_us: int, end_us: int) -> bool:

@@ -44,6 +44,14 @@ def parse_instant(value: Any, tz: TimeZone = "UTC") -> int:
     return _from_wall(zone, local_us, moment.fold)
 
 
+def instant_text(time_us: int) -> str | int:
+    """An instant as `parse_instant` reads it: text in UTC, or its number outside the years 1 to 9999."""
+    try:
+        return (_EPOCH + timedelta(microseconds=time_us)).isoformat() + "+00:00"
+    except OverflowError:
+        return time_us
+
+
 def parse_span(start: object, end: object, tz: TimeZone) -> tuple[int | None, int | None]:
     """Return the instants of [start, end), None where a bound is open.
 
