@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from smartdata_ts._read.losses import Loss, find_losses, summary, with_losses
-from smartdata_ts._read.plan import Plan, make_plan
+from smartdata_ts._read.plan import Plan
+from smartdata_ts._read.planning import make_plan
 from smartdata_ts._read.scan import reading_batches
 from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.fork import in_this_process

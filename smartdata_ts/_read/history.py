@@ -11,7 +11,8 @@ import pyarrow as pa
 from smartdata_ts._arguments import is_whole, plain, text, whole_number
 from smartdata_ts._read import scan
 from smartdata_ts._read.decode import read_versions
-from smartdata_ts._read.plan import Plan, Slice, make_plan
+from smartdata_ts._read.plan import Plan, Slice
+from smartdata_ts._read.planning import make_plan
 from smartdata_ts._read.slices import slices_by_readings
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._readings.columns import Readings

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._read import scan
-from smartdata_ts._read.plan import Plan, make_plan
+from smartdata_ts._read.plan import Plan
+from smartdata_ts._read.planning import make_plan
 from smartdata_ts._read.scan import read_slice
 from smartdata_ts._read.slices import slices_by_readings
 from smartdata_ts._read.threads import Result
@@ -71,7 +72,7 @@ def _last_batch(plan: Plan) -> pa.RecordBatch:
         values[positions] = chunk.value_last[rows]
         qualities[positions] = chunk.quality_max[rows]
         found[positions] = True
-    if plan.snapshot.as_of is not None or plan.wanted is not None:
+    if plan.leaves_out:
         hard |= plan.tangled
     _take_last(plan.head, np.arange(position_count), (times, values, qualities, found))
     if hard.any():
@@ -126,7 +127,7 @@ def _newest_blocks(plan: Plan) -> Plan:
     A block's first reading is there to be found, so that none before it can be the newest; unless it
     may be one of those that a quality or a commit leaves out.
     """
-    if plan.wanted is not None or plan.snapshot.as_of is not None:
+    if plan.leaves_out:
         return plan
     floors = np.full(plan.ids.size, TIME_MIN)
     for part in plan.blocks:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._meter.facts import Facts
-from smartdata_ts._read.past import read_unsettled
+from smartdata_ts._read.past import KnownPart, known_part
 from smartdata_ts._read.plan import Plan, Slice
 from smartdata_ts._read.scan import read_slice
 from smartdata_ts._read.series_blocks import SeriesBlocks, head_in, series_blocks
@@ -290,42 +290,33 @@ def _reduce(
     if len(head):
         loose.append(head)
     if tangled.any():
-        past = bool(plan.settled)
-        loose.append(
-            _reduce_past(plan, part, edges, scratch, cells) if past else read_slice(plan, part, plan.tangled)
-        )
+        # Which of a block's readings are estimates is counted with all of the block, or one by one.
+        known = known_part(plan, part, may_drop="estimated_share" not in scratch.aggregates)
+        if known is None:
+            loose.append(read_slice(plan, part, plan.tangled))
+        else:
+            loose.append(_reduce_known(known, edges, wanted, scratch, cells))
     for readings in loose:
         kernel_reduce.reduce_columns(readings.series, readings.times, readings.values, edges, wanted, cells)
     return loose
 
 
-def _reduce_past(
-    plan: Plan, part: Slice, edges: Int64Array, scratch: _Scratch, cells: Float64Array
+def _reduce_known(
+    known: KnownPart, edges: Int64Array, wanted: Wanted, scratch: _Scratch, cells: Float64Array
 ) -> Readings:
-    """Add what a commit knew of the unsettled blocks of series whose blocks do not overlap.
-
-    Returns what else there is of tangled series: mostly history, which is little.
-    """
-    as_of = plan.snapshot.as_of
-    assert as_of is not None
-    # Which of a block's readings are estimates is counted with those of all the block, or one by one.
-    known = plan.tangled & plan.separate & ("estimated_share" not in scratch.aggregates)
-    rest = read_unsettled(plan, part, known)
-    readings = rest.readings
+    """Add what a commit knew of blocks; returns its other readings, where hidden ones are NaN."""
+    readings = known.rest.readings
     others = kernel_reduce.OtherReadings(
-        readings.series.astype(np.int64), readings.times, rest.commits.astype(np.int64)
+        readings.series.astype(np.int64), readings.times, known.rest.commits.astype(np.int64)
     )
-    for chunk, rows, positions in plan.blocks_in(part):
-        wanted = known[positions] & ~plan.settled_in(chunk, rows) & (not chunk.is_history)
-        if not wanted.any():
-            continue
-        chosen = rows[wanted]
-        data, descriptors = chunk.payloads(chosen, positions[wanted] - part.first, with_commits=True)
+    room = (scratch.room, known.commit, scratch.commits)
+    for blocks in known.blocks:
+        chunk = blocks.chunk
+        data, descriptors = chunk.payloads(blocks.rows, blocks.positions, with_commits=True)
         encoded = EncodedBlocks(data, descriptors, chunk.tables)
-        known_span, room = scratch.wanted(part), (scratch.room, as_of.commit, scratch.commits)
-        status = kernel_reduce.reduce_known_blocks(encoded, edges, known_span, *room, others, cells)
+        status = kernel_reduce.reduce_known_blocks(encoded, edges, wanted, *room, others, cells)
         if status < 0:
-            raise chunk.corrupt(int(chosen[-1 - status]), "its payload cannot be decoded")
+            raise chunk.corrupt(int(blocks.rows[-1 - status]), "its payload cannot be decoded")
     # Kernels that reduce skip NaN, so that hidden readings need not be moved out of the way.
     readings.values[others.commits < 0] = np.nan
     return readings
