@@ -207,7 +207,7 @@ def _measure(what: Measure, rows: Frame, bounds: Int64Array) -> np.ndarray:
         counts = np.empty(count * (len(what.edges) + 1), np.int64)
         status = quantiles.bucket_histograms(bounds, rows.values, np.array(what.edges), counts)
         assert status == count, "bounds and rooms are ours"
-        return counts.reshape(count, -1)
+        return counts.reshape(count, len(what.edges) + 1)
     results = np.full(count, np.nan)
     if isinstance(what, Quantile):
         scratch = np.empty(int(np.diff(bounds).max(initial=0)))
