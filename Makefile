@@ -73,8 +73,9 @@ lint: $(VENV)/.test   ## format, lint, types, layers
 	$(BIN)/mypy -p smartdata_ts --platform darwin
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.core   ## docs/cli.md from the commands' own help
+docs: $(VENV)/.core   ## docs/cli.md from the commands' own help, docs/query.schema.json from the signatures
 	$(BIN)/python -m smartdata_ts.cli._reference docs/cli.md
+	$(BIN)/python -m smartdata_ts._query.query_schema docs/query.schema.json
 
 $(VENV)/.docs: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"

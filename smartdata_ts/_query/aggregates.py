@@ -90,7 +90,7 @@ def _parse(name: str, what: object, known: tuple[str, ...]) -> str | Measure:
 def _edges(name: str, what: object) -> tuple[float, ...]:
     try:
         edges = np.asarray(what, np.float64)
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, OverflowError) as problem:
         raise UsageError(
             f"aggregate {name!r} must be a name, a function or the edges of a histogram, not {what!r}"
         ) from problem

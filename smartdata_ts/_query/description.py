@@ -97,8 +97,9 @@ class Description:
         """This query cut at instants: its parts' results, sorted by series and time, are those of the whole.
 
         `cuts` are times as `Store.query` takes them. Each moves back to where a bucket begins; cuts outside
-        the span, and doubles, do not count. Each part reads the neighbours that its steps need. A part that
-        is asked later sees later commits, unless the query says `as_of`.
+        the span, and doubles, do not count. Each part reads the neighbours that its steps need. Results are
+        the same to the bit, but for "std" and for sums that round, which may differ in the last place. A part
+        that is asked later sees later commits, unless the query says `as_of`.
 
         Raises UsageError where the parts would not be the whole: last() goes over all of time; consumption()
         looks a day around a fall of a register; fill(), expected_count and the completeness of readings are

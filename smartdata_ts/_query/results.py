@@ -1,7 +1,7 @@
 """The result of a query, in whatever form is asked for."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 
@@ -10,6 +10,7 @@ from smartdata_ts._read.losses import losses_table
 from smartdata_ts.errors import MissingDependencyError
 
 from .builder import Builder
+from .description import Source
 from .execution import losses_of, run
 from .selection import selected, tag_values
 
@@ -54,6 +55,40 @@ class Query(Builder):
         0
         """
         return losses_table(losses_of(replace(self, on_corrupt="skip")))
+
+    def to_json(self) -> str:
+        """The query as JSON, to be kept, or sent to another program; `from_json` reads it.
+
+        It says {"version": 1, "select": {...}, "steps": [[name, {arguments}], ...]}: the names are those of
+        `Store.query` and of the methods here, and what is as by default is left out. docs/query.schema.json
+        is its JSON Schema. Raises UsageError for an aggregate that is a function, and for infinite numbers.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.query("wm-17").rate().to_json()
+        '{"version": 1, "select": {"series": ["wm-17"]}, "steps": [["rate", {}]]}'
+        """
+        from .query_text import text_of
+
+        return text_of(self)
+
+    @classmethod
+    def from_json(cls, store: Source, text: str) -> Self:
+        """The query of a store that a text of `to_json` describes; it may leave out all but what it needs.
+
+        Raises UsageError for text that is no JSON, for keys, steps and arguments that are not known, and for
+        whatever `Store.query` and the steps refuse; nothing is read yet.
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> sd.Query.from_json(store, '{"steps": [["last", {}]]}') == store.query().last()
+        True
+        """
+        from .query_text import query_of
+
+        found = query_of(store, text)
+        assert isinstance(found, cls)
+        return found
 
     def tags_by_key(self, name: str) -> dict[str, str | None]:
         """A tag of every series that is selected, by key; None where it has none.

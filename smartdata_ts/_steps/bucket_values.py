@@ -37,6 +37,8 @@ class Quantile:
     @property
     def argument(self) -> str:
         """The percentile's name, which is read as this very probability."""
+        if self.probability == 0.5:
+            return "median"
         near = self.probability * 100
         for percent in (near, np.nextafter(near, 0), np.nextafter(near, 100)):
             if percent / 100 == self.probability:
@@ -85,6 +87,14 @@ class BucketValues(Bucketed, FrameStep):
     def measures(self) -> dict[str, str | Measure]:
         """The columns by name."""
         return dict(self.columns)
+
+    def arguments(self) -> dict[str, Any]:
+        """The aggregates as a mapping, unless a list must come to this step."""
+        found = super().arguments()
+        listed = found["aggregates"]
+        if isinstance(listed, list) and all(isinstance(what, str) for _, what in self.columns):
+            found["aggregates"] = dict(self.columns)
+        return found
 
     @property
     def of_intervals(self) -> bool:
@@ -197,7 +207,7 @@ def _measure(what: Measure, rows: Frame, bounds: Int64Array) -> np.ndarray:
         counts = np.empty(count * (len(what.edges) + 1), np.int64)
         status = quantiles.bucket_histograms(bounds, rows.values, np.array(what.edges), counts)
         assert status == count, "bounds and rooms are ours"
-        return counts.reshape(count, -1)
+        return counts.reshape(count, len(what.edges) + 1)
     results = np.full(count, np.nan)
     if isinstance(what, Quantile):
         scratch = np.empty(int(np.diff(bounds).max(initial=0)))

@@ -51,8 +51,11 @@ class Fill(FrameStep):
     def arguments(self) -> dict[str, Any]:
         """The chain of methods and limits, one pair each."""
         rules = [[name, None if limit == TIME_MAX else width_text(limit)] for name, limit in self.rules]
-        given = {"every": None if self.grid is None else self.grid.every, "tz": self.tz}
-        return {"method": rules, **given, "value": self.constant}
+        every = None if self.grid is None else self.grid.every
+        value = None if str(self.constant) == "0.0" else self.constant
+        if value is None and any(name == "constant" for name, _ in self.rules):
+            value = 0.0  # it must be said
+        return {"method": rules, "every": every, "tz": self.tz, "value": value}
 
     def tie_of_times(self, is_open: bool) -> str | None:
         """Gaps are gaps of the usual step."""
