@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.plans import plan_of
 
 import smartdata_ts as sd
 from smartdata_ts._read.past import PastPlan
-from smartdata_ts._read.planning import make_plan
-from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 
 YEARS = 3
 DAYS = 365 * YEARS
@@ -84,8 +83,7 @@ def test_every_commit_is_read_as_it_was(tmp_path: Path, seed: int, monkeypatch: 
 
 def settled_count(store: sd.Store, commit: int) -> int:
     """How many blocks a query of the past takes as they are, though history is about."""
-    catalog, snapshot = store.pin(commit)
-    found = make_plan(snapshot, *catalog.select_series(None, {}), TIME_MIN, TIME_MAX)
+    found = plan_of(store, commit)
     assert isinstance(found, PastPlan)
     return sum(int(blocks.sum()) for blocks in found.settled.values())
 
