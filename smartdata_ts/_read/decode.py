@@ -31,7 +31,7 @@ def pieces_in(
 def read_versions(plan: Plan, part: Slice) -> Versions:
     """Every version of a slice's readings as they stand in chunks and head: neither sorted nor folded.
 
-    Whoever reads so reads hundreds of chunks, each a part at a time: none keeps its pages in memory.
+    Its callers read hundreds of chunks, a part of each at a time, so no chunk keeps its pages in memory.
     """
     parts = []
     for blocks in pieces_in(plan, part, None):

@@ -1,4 +1,4 @@
-"""A query's blocks: those of its series within its span, and slices of them to be read at a time.
+"""A query's blocks, of its series within its span, and slices of them to be read at a time.
 
 A slice is a range of series over a span of time, small enough for its result to be held. A series whose
 blocks overlap in time (late or replaced readings) is tangled: it is merged before anything else is made
