@@ -99,13 +99,13 @@ class Builder(Description):
         return self._then(Last())
 
     def consumption(self, unit: str | None = None) -> Self:
-        """What registers counted between consecutive readings, stamped by the interval's start.
+        """Amounts that registers counted between consecutive readings, stamped by the interval's start.
 
         The intervals that overlap the query's span, whole. Series of kind "register", or none, are
-        differenced; those of kind "interval" are taken as they are. Flows (L/s) and powers (kW) amount to
+        differenced; amounts (kind "interval") are taken as they are. Flows (L/s) and powers (kW) amount to
         volumes and energies: an interval's mean times its length, and a gauge's line between two readings,
         null where these are more than 1.5 usual steps apart; other gauges are refused. Readings that
-        are not finite, or rejected or missing, are no readings. Columns: series, time, end, value (null
+        are not finite, or rejected or missing, do not count. Columns: series, time, end, value (null
         after a reset), quality (that of the lower-ranked reading; suspect where the register fell) and
         event: 0 none, 1 rollover, 2 backflow, 3 reset, 4 digit fault. docs/meters.md has the rules.
         `unit` asks for amounts in that unit, whatever the series' own; UnitError where it cannot be had.
@@ -152,12 +152,12 @@ class Builder(Description):
 
         A gap is more than 1.5 times the usual step. `method` is one of none, constant (which takes `value`),
         previous, next, linear, profile (the series' own usual week, in the local hours of the zone `tz`, by
-        default the query's) and conserve; or a chain of (method, limit), of which the first whose limit the
-        gap does not pass is taken: [("linear", "2h"), ("profile", "30d")]. Gaps longer than `limit` stay;
+        default the query's) and conserve; or a chain of (method, limit): the first whose limit the gap
+        does not pass is taken: [("linear", "2h"), ("profile", "30d")]. Gaps longer than `limit` stay;
         None: all are filled.
         Amounts (series of kind interval) that are known as one long interval are split, and add up.
-        With `every`, levels are given on that grid of the wall clock instead. What was made has the quality
-        "estimated" and its method; the store is not changed: `store.write` of the result does that.
+        With `every`, levels are given on that grid of the wall clock instead. New readings have the quality
+        "estimated" and their method; the store is not changed: `store.write` of the result does that.
 
         Raises UsageError for an unknown method, a limit that is no fixed width, or kinds that do not mix.
 
@@ -210,7 +210,7 @@ class Builder(Description):
         The window is (time - width, time], or where `centered` (time - width / 2, time + width / 2].
         `aggregates` are any of count, sum, mean, min, max, std (of the sample), median, one column each,
         null where the window has fewer than `min_count` readings. NaN is no reading. Sums do not drift:
-        they are those of the exact sum to the last place, however long the series.
+        they are the exact sum to the last place, however long the series.
 
         Raises UsageError for an unknown aggregate or a width that is not fixed.
 

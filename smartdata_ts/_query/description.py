@@ -68,8 +68,8 @@ class Description:
     def split_by_series(self, part_count: int, keys: Iterable[str] | None = None) -> list[Self]:
         """This query for some of its series at a time: the results of the parts in turn are the whole.
 
-        There are `part_count` parts, or as many as there are series. `keys` are those of the store, or more
-        than the query selects; they need not be given where the query names its series. A part that is asked
+        There are `part_count` parts, or as many as there are series. `keys` are the store's, and may be
+        more than the query selects; a query that names its series needs none. A part that is asked
         later sees later commits, unless the query says `as_of`.
 
         Raises UsageError where a row of the result depends on several series: after aggregate(), and of
@@ -94,7 +94,7 @@ class Description:
         return [replace(self, series=tuple(wanted[a:b])) for a, b in pairwise(bounds)]
 
     def split_by_time(self, cuts: Iterable[object]) -> list[Self]:
-        """This query cut at instants: its parts' results, sorted by series and time, are those of the whole.
+        """This query cut at instants: all rows of its parts, sorted by series and time, are the whole result.
 
         `cuts` are times as `Store.query` takes them. Each moves back to where a bucket begins; cuts outside
         the span, and doubles, do not count. Each part reads the neighbours that its steps need. Results are

@@ -30,7 +30,7 @@ _READINGS = {STORED: READINGS, READINGS: READINGS, AMOUNTS: AMOUNTS}
 
 
 class Row(NamedTuple):
-    """What a step takes and gives, and what else it asks for."""
+    """The rows that a step takes and gives."""
 
     gives: Mapping[Rows, Rows]  # by the rows that it takes
     rule: str = ""  # said where it takes others

@@ -77,7 +77,7 @@ def _arguments(method: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _type(parameter: inspect.Parameter) -> dict[str, Any]:
-    """The JSON of one parameter; its default may be null, or is told beside it."""
+    """The JSON of one parameter; its default is null, or stands beside it."""
     annotation = parameter.annotation
     name = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     name = name.replace("collections.abc.", "").replace("datetime.tzinfo", "tzinfo")

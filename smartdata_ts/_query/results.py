@@ -59,8 +59,8 @@ class Query(Builder):
     def to_json(self) -> str:
         """The query as JSON, to be kept, or sent to another program; `from_json` reads it.
 
-        It says {"version": 1, "select": {...}, "steps": [[name, {arguments}], ...]}: the names are those of
-        `Store.query` and of the methods here, and what is as by default is left out. docs/query.schema.json
+        It says {"version": 1, "select": {...}, "steps": [[name, {arguments}], ...]}: the parameters of
+        `Store.query` and of the methods here. Defaults are left out. docs/query.schema.json
         is its JSON Schema. Raises UsageError for an aggregate that is a function, and for infinite numbers.
 
         >>> import smartdata_ts as sd, tempfile

@@ -22,7 +22,7 @@ from smartdata_ts.kernels.buckets import quantiles, reduce
 from smartdata_ts.kernels.buckets.growth import Wanted
 from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 
-# What is told of rows that are readings; and of amounts, of which some are split at a bucket's edges.
+# Aggregates of readings; and of amounts, where some are split at a bucket's edges.
 OF_READINGS = (*AGGREGATES, *shares.SHARES)
 OF_AMOUNTS = ("count", "min", "max", "mean", "std", "sum", *shares.SHARES)
 _SPLIT = ("sum", *shares.SHARES)
@@ -60,7 +60,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Function:
-    """What a function of the user's makes of the values."""
+    """A function that a user gave, of the values."""
 
     function: Callable[..., Any]
 
@@ -164,7 +164,7 @@ class BucketValues(Bucketed, FrameStep):
         return np.concatenate(slots), np.concatenate(starts), np.concatenate(ends), bounds
 
     def _span(self, times: Int64Array, context: Context) -> tuple[int, int]:
-        """The first and the last instant whose buckets are told of; low > high: none are."""
+        """The first and the last instant whose buckets have a row; low > high: none has."""
         low, high = (int(times[0]), int(times[-1])) if times.size else (TIME_MAX, TIME_MIN)
         if self.empty:
             low = min(low, context.extent[0]) if context.time_min == TIME_MIN else context.time_min
@@ -173,7 +173,7 @@ class BucketValues(Bucketed, FrameStep):
 
 
 def _places(own: Frame, all_buckets: Frame) -> Int64Array:
-    """Where each of some buckets stands among all, which hold it: whoever begins in one reaches into it."""
+    """The place of each bucket among all: an amount that begins in a bucket reaches into it too."""
     bounds = all_buckets.bounds()
     places = np.empty(own.slots.size, np.int64)
     for slot, (first, end) in enumerate(zip(own.bounds()[:-1], own.bounds()[1:], strict=True)):

@@ -17,7 +17,7 @@ class Bucketed(Step):
 
     @property
     def measures(self) -> Mapping[str, Any]:
-        """What each column is: the name of an aggregate, or a measure with an `argument`."""
+        """The meaning of each column: the name of an aggregate, or a measure with an `argument`."""
         raise NotImplementedError
 
     @property
@@ -49,7 +49,7 @@ class Bucketed(Step):
         return "resample(empty=True) without a start and an end goes over the time that any series has"
 
     def tie_of_times(self, is_open: bool) -> str | None:
-        """What is expected of a series is drawn from all the span."""
+        """The count that a series is expected to have is drawn from all the span."""
         drawn = {"expected_count"} if self.of_intervals else {"expected_count", "completeness"}
         found = sorted(drawn & {what for what in self.measures.values() if isinstance(what, str)})
         if found:

@@ -22,7 +22,7 @@ _CELLS_MAX = 196_608  # of all slots; with eight times as many, hourly sums took
 Reduce = Callable[[slice, Int64Array, Float64Array, kernel_intervals.RowSink], int]
 # Slot, bucket start, and the aggregates, of some rows.
 _Rows = tuple[Int32Array, Int64Array, dict[str, np.ndarray]]
-# What each aggregate is made of.
+# The fields that each aggregate is made from.
 _FIELDS: dict[str, tuple[int, ...]] = {
     "sum": (kernel_intervals.EMIT_SUM,),
     "count": (kernel_intervals.EMIT_COUNT,),
@@ -123,7 +123,7 @@ class Buckets(Bucketed, FrameStep):
         return row_slots, edges[buckets], aggregates
 
     def edges(self, span: tuple[int, int], context: Context) -> Int64Array:
-        """The edges of the buckets of which there may be something to tell; one where there are none."""
+        """The edges of the buckets that may have a row; a single edge where there are none."""
         low, high = span
         if self.empty:
             low, high = min(low, context.extent[0]), max(high, context.extent[1] + 1)

@@ -85,7 +85,7 @@ class Consumption(FrameStep):
 
 
 def kinds_of(frame: Frame, context: Context) -> np.ndarray:
-    """What each slot is; one of which nothing is said is a register."""
+    """The kind of each slot; one without a kind is a register."""
     facts = context.facts
     kinds = np.array([kind or "register" for kind in facts.kinds[frame.first : frame.end]], np.str_)
     for slot in np.flatnonzero(np.diff(frame.bounds())).tolist():
@@ -143,7 +143,7 @@ class Meters:
 
 
 def meters_of(kept: Frame, context: Context) -> Meters:
-    """Split every slot at its exchanges, of which each ends a meter and begins another."""
+    """Split every slot at its exchanges: each ends a meter and begins another."""
     slots, moduli, multipliers, exchanges = meter_facts(kept.first, kept.end, context)
     rows = _at_exchanges(kept, exchanges) if exchanges else kept
     return Meters(replace(rows, first=0, end=slots.size), slots, moduli, multipliers)
@@ -235,7 +235,7 @@ def _integrals(kept: Frame, context: Context) -> Frame:
 
 
 def _per_hour(frame: Frame, context: Context) -> Float64Array:
-    """What a unit of each slot makes in an hour; 0 where it is an amount already."""
+    """The amount that one unit of each slot makes in an hour; 0 where it is an amount already."""
     facts = context.facts
     positions = range(frame.first, frame.end)
     return np.array([amount_of(facts.units[k], facts.kinds[k])[1] for k in positions], np.float64)
@@ -255,7 +255,7 @@ def _converted(frame: Frame, context: Context, target: str) -> Frame:
 
 
 def conversions_of(first: int, end: int, context: Context, target: str) -> list[Conversion]:
-    """How the amounts of each position become those of another unit; UnitError where they do not."""
+    """The conversion of each position's amounts to another unit; UnitError where there is none."""
     found = []
     for position in range(first, end):
         unit, _ = amount_of(context.facts.units[position], context.facts.kinds[position])
@@ -270,7 +270,7 @@ def conversions_of(first: int, end: int, context: Context, target: str) -> list[
 
 
 def _merged(parts: list[Frame]) -> Frame:
-    """The rows of several frames over the same slots, of which each is of one kind."""
+    """The rows of several frames over the same slots; each frame is of one kind."""
     if len(parts) == 1:
         return parts[0]
     both = Frame(

@@ -1,9 +1,9 @@
 """Gaps filled so that volumes add up; kernels/gaps/cut.py says what a gap is.
 
-A series of kind interval has amounts: what is missing is given amounts of its own, by the method. All other
-series have levels, which are read between the two readings around a gap. Readings that are NaN, rejected or
-missing are none, and are filled too. What a method makes is estimated, and its quality says so and how; where
-a method has nothing to go by, the row is there, with null and the quality missing.
+A series of kind interval has amounts: the method gives the missing time amounts of its own. All other series
+have levels, which are read between the two readings around a gap. Readings that are NaN, rejected or missing
+do not count, and are filled too. New rows are estimated, and their quality says so and how; where a method
+has nothing to go by, the row is there, with null and the quality missing.
 """
 
 from collections.abc import Callable

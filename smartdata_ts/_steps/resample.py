@@ -41,7 +41,7 @@ AGGREGATES = {
 }
 
 # Cells of a slice stay in the second-level cache; a batch is large enough for large pages, and so is a slice
-# where nothing is merged, of which one series at a time has cells.
+# where nothing is merged: there one series at a time has cells.
 _SLICE_CELLS = 32_768
 _UNMERGED_SCALE = 2
 _BATCH_CELLS = 131_072
@@ -118,7 +118,7 @@ def _cell_count(part: _Part) -> int:
 
 
 class _Scratch:
-    """What a thread needs to reduce slices, used again for each."""
+    """Room of a thread to reduce slices, used again for each."""
 
     def __init__(self, aggregates: tuple[str, ...]) -> None:
         self.aggregates = aggregates
@@ -200,7 +200,7 @@ def _shares(
     steps: Int64Array,
     estimates: Int64Array,
 ) -> dict[str, np.ndarray]:
-    """What is made of the buckets' counts."""
+    """The columns that are made from the buckets' counts."""
     counts = columns["count"].view(np.int64)
     expected = shares.expected_counts(widths, steps)
     found = {"expected_count": expected, "completeness": shares.completeness_of(counts, expected)}

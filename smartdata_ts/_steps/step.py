@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class Step:
-    """What the planner and a description ask of a step; most answers are the same for most steps."""
+    """The questions of the planner and of a description; most answers are the same for most steps."""
 
     method: str  # of Query, which adds the step
     source: ClassVar[str]  # what `run` takes: PLAN, FRAMES or BATCHES
 
     def arguments(self) -> dict[str, Any]:
-        """What the method was given, as values of JSON; a function that a user gave stays one."""
+        """The arguments of the method, as values of JSON; a function that a user gave stays one."""
         raise NotImplementedError
 
     def schema(self, source: pa.Schema) -> pa.Schema:

@@ -71,7 +71,7 @@ def keys_of(store: sd.Store) -> list[str]:
 
 @pytest.mark.parametrize("span", SPANS, ids=str)
 def test_some_series_at_a_time_are_all_of_them_in_turn(store: sd.Store, span: dict[str, object]) -> None:
-    for query, count in itertools.product(by_series(store, span), (1, 3, 1000)):
+    for query, count in zip(by_series(store, span), itertools.cycle((1, 3, 1000)), strict=False):
         parts = query.split_by_series(count, keys_of(store))
         whole = query.to_arrow()
         assert len(parts) <= count

@@ -34,7 +34,7 @@ Feed = Callable[[slice, Int64Array, RowSink | GroupSink], int]
 
 @dataclass(frozen=True)
 class RegisterBuckets(FrameStep):
-    """What Consumption and then Buckets make of the readings."""
+    """Consumption and then Buckets, in one."""
 
     consumption: Consumption
     buckets: Buckets
@@ -115,7 +115,7 @@ class RegisterBuckets(FrameStep):
     def opened_blocks(
         self, first: int, end: int, blocks: SeriesBlocks, context: Context, kernel: Callable[..., int]
     ) -> Feed:
-        """What gives some slots' blocks to the kernel, until this thread asks any chunk again."""
+        """A feed of some slots' blocks to the kernel; it holds until this thread asks any chunk again."""
         slots_of, moduli, multipliers, exchanges = meter_facts(first, end, context)
         factors = self._factors(first, end, slots_of, context)
         facts = registers_meters.Meters(slots_of.astype(np.int64), moduli, multipliers, *factors)
