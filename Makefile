@@ -9,7 +9,7 @@ FUZZ   := .venv-fuzz
 # A worker a core; plain `pytest` uses one, and is easier to debug.
 PYTEST := $(BIN)/python -m pytest -n auto
 
-.PHONY: demo test quick search soak fuzz modes wheel oldest lint bench evaluate docs site clean
+.PHONY: demo test quick search soak fuzz modes portable wheel oldest lint bench evaluate docs site clean
 
 $(VENV)/.core: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -54,6 +54,10 @@ modes: $(VENV)/.test  ## kernels as plain Python, with bounds checks, and by Num
 	NUMBA_BOUNDSCHECK=1 $(PYTEST) --dist loadfile -m kernel
 	SMARTDATA_TS_JIT=numba $(PYTEST) --dist loadfile -m kernel
 
+portable: $(VENV)/.test ## the quick suite with what Windows would get: its locks, no maps, no removing of what is open
+	SMARTDATA_TS_PORTABLE=1 $(BIN)/smartdata-ts warmup
+	SMARTDATA_TS_PORTABLE=1 $(PYTEST) --dist worksteal -m "not slow"
+
 wheel:                ## what a user installs, tried away from here on every Python that is supported and here
 	$(PYTHON) .ci/package.py wheel
 
@@ -65,13 +69,17 @@ lint: $(VENV)/.test   ## format, lint, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy -p smartdata_ts --platform win32
+	$(BIN)/mypy -p smartdata_ts --platform darwin
 	$(BIN)/lint-imports
 
 evaluate: $(VENV)/.test ## how well the rules find leaks added to real meters, fixed seeds
 	$(BIN)/python -m benchmarks.evaluate
 
 docs: $(VENV)/.core   ## docs/cli.md from the commands' own help
+docs: $(VENV)/.core   ## docs/cli.md from the commands' own help, docs/query.schema.json from the signatures
 	$(BIN)/python -m smartdata_ts.cli._reference docs/cli.md
+	$(BIN)/python -m smartdata_ts._query.query_schema docs/query.schema.json
 
 $(VENV)/.docs: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"

@@ -4,12 +4,15 @@
     python .ci/package.py wheel 3.13    on this one
     python .ci/package.py oldest        on the oldest of them, with the lowest versions that it allows
 
-Both build the sdist, and the wheel from the sdist, and install that into an empty environment. The demo
-runs with nothing else installed; then the quick suite runs as it stands in the sdist. Only Python and pip
-are needed.
+Both build the sdist, and the pure wheel from it, and install that into an empty environment. On Linux
+for x86-64 `wheel` then compiles the kernels, builds the wheel that brings them along, and goes on with that:
+its first question must not load Numba. The demo runs with nothing else installed; then the quick suite runs
+as it stands in the sdist. Only Python and pip are needed. Where SMARTDATA_TS_DIST
+names a folder, what was built is kept there.
 """
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -20,6 +23,7 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +42,20 @@ NEEDED = (
     "tests/golden/store-v1",
 )
 SOURCES = (PACKAGE, "kernels")
+LEVELS = ("x86-64-v2", "x86-64-v3", "x86-64-v4")
+# Seconds of the process, for machines are not always idle.
+FIRST_QUESTION = """
+import sys, tempfile, time
+import smartdata_ts as sd
+with tempfile.TemporaryDirectory() as folder, sd.open(folder + "/town.sdts") as store:
+    hours = [hour * 3_600_000_000 for hour in range(24)]
+    store.write({"series": "wm-1", "time": hours, "value": [0.5] * 24})
+    store.describe("wm-1", kind="interval", interval="1h", unit="m3")
+    (volume,) = store.query("wm-1").resample("1d", "sum").to_arrow()["sum"].to_pylist()
+assert volume == 12.0
+assert "numba" not in sys.modules, "kernels did not come along"
+assert time.process_time() < 2.0, time.process_time()
+"""
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-compile")
 
 
@@ -54,27 +72,74 @@ def main() -> None:
         check_contents(sdist, wheel)
         constraints = folder / "constraints.txt"
         constraints.write_text("\n".join(lowest_versions() if kind == "oldest" else []), encoding="utf-8")
-        tried = [version for version in versions if try_on(version, sdist, wheel, constraints)]
-    if not tried:
-        sys.exit(f"none of Python {', '.join(versions)} is here")
-    say(f"{kind}: the demo and the quick suite pass on Python {', '.join(tried)}")
+        pythons = environments(versions, folder, wheel, constraints)
+        if not pythons:
+            sys.exit(f"none of Python {', '.join(versions)} is here")
+        is_compiled = kind == "wheel" and (sys.platform, platform.machine()) == ("linux", "x86_64")
+        built = [sdist, wheel]
+        if is_compiled:
+            wheel = build_with_kernels(folder, sdist, list(pythons.values()))
+            built.append(wheel)
+        for version, python in pythons.items():
+            if is_compiled:
+                run(python, *PIP, "--no-deps", "--force-reinstall", wheel)
+            try_on(version, python, sdist, wheel, constraints, is_compiled)
+        if kept := os.environ.get("SMARTDATA_TS_DIST"):
+            Path(kept).mkdir(parents=True, exist_ok=True)
+            for path in built:
+                shutil.copy(path, kept)
+    say(f"{kind}: the demo and the quick suite pass on Python {', '.join(pythons)}")
 
 
-def try_on(version: str, sdist: Path, wheel: Path, constraints: Path) -> bool:
-    """Install and try the wheel on one Python; return whether this machine has it."""
-    python = find_python(version)
-    if python is None:
-        say(f"Python {version}: left out, it is not here")
-        return False
+def environments(versions: list[str], folder: Path, wheel: Path, constraints: Path) -> dict[str, Path]:
+    """Return the Python of an empty environment with the wheel, for each version that this machine has."""
+    found = {}
+    for version in versions:
+        python = find_python(version)
+        if python is None:
+            say(f"Python {version}: left out, it is not here")
+            continue
+        with timed(f"Python {version}: an empty environment with the wheel"):
+            run(python, "-m", "venv", folder / version / "venv")
+            found[version] = folder / version / "venv/bin/python"
+            run(found[version], *PIP, "--constraint", constraints, wheel)
+    return found
+
+
+def build_with_kernels(folder: Path, sdist: Path, pythons: list[Path]) -> Path:
+    """Return the wheel with compiled kernels: objects by the first Python, and what they are to each."""
+    compiled, program = folder / "compiled", ("-m", f"{PACKAGE}.kernels.compiler.shipping")
+    outside = {"PYTHONPATH": "", "HOME": str(folder)}
+    with timed("kernels compiled for each level"), ThreadPoolExecutor(int(cores())) as pool:
+        jobs = [(pythons[0], *program, compiled, level) for level in LEVELS]
+        list(pool.map(lambda job: run(*job, cwd=folder, env=outside), jobs))
+    for python in pythons:
+        run(python, *program, compiled, cwd=folder, env=outside)
+    with timed("the wheel that brings them along"):
+        env = {"SMARTDATA_TS_COMPILED": str(compiled)}
+        source = folder / "source"
+        with tarfile.open(sdist) as archive:
+            archive.extractall(source, filter="data")
+        (top,) = source.iterdir()
+        python = folder / "build/bin/python"
+        run(python, "-m", "build", "--wheel", "--outdir", folder / "dist", top, env=env, quiet=True)
+    (wheel,) = (folder / "dist").glob("*-cp311-abi3-manylinux_2_17_x86_64.whl")
+    check_files(wheel, {f"{PACKAGE}/kernels/compiled/{path.name}" for path in compiled.iterdir()})
+    return wheel
+
+
+def try_on(
+    version: str, python: Path, sdist: Path, wheel: Path, constraints: Path, is_compiled: bool
+) -> None:
+    """Try what is installed on one Python."""
     folder = sdist.parent / version
-    with timed(f"Python {version}: an empty environment with the wheel"):
-        run(python, "-m", "venv", folder / "venv")
-        python = folder / "venv/bin/python"
-        run(python, *PIP, "--constraint", constraints, wheel)
     # Compiled kernels go to a home of its own, as a new user's would.
     outside = {"HOME": str(folder / "home"), "XDG_CACHE_HOME": "", "PYTHONPATH": ""}
     outside |= {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
     (folder / "home").mkdir()
+    if is_compiled:
+        with timed(f"Python {version}: the first question of a machine that never ran one"):
+            run(python, "-c", FIRST_QUESTION, cwd=folder, env=outside)
     with timed(f"Python {version}: the demo, with nothing else installed"):
         run(python.with_name("smartdata-ts"), "demo", cwd=folder, env=outside)
     with timed(f"Python {version}: what the tests need"):
@@ -95,7 +160,6 @@ def try_on(version: str, sdist: Path, wheel: Path, constraints: Path) -> bool:
             cwd=tests,
             env=outside,
         )
-    return True
 
 
 def declared_pythons() -> list[str]:
@@ -149,19 +213,24 @@ def build(folder: Path) -> tuple[Path, Path]:
 
 
 def check_contents(sdist: Path, wheel: Path) -> None:
-    """Hold the wheel's files to the tree's: each module in its place, and no other top-level package."""
-    expected = {f"{PACKAGE}/py.typed"}
-    for source, target in ((ROOT / PACKAGE, PACKAGE), (ROOT / "kernels", f"{PACKAGE}/kernels")):
-        expected |= {f"{target}/{path.relative_to(source)}" for path in source.rglob("*.py")}
-    with zipfile.ZipFile(wheel) as archive:
-        found = {name for name in archive.namelist() if ".dist-info/" not in name}
-    if found != expected:
-        sys.exit(f"the wheel's files are not the tree's: {sorted(found ^ expected)}")
+    """Hold the pure wheel's files to the tree's, and the sdist to what it must hold."""
+    check_files(wheel, set())
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     absent = sorted(name for name in NEEDED if name not in names)
     if absent:
         sys.exit(f"the sdist lacks {absent}")
+
+
+def check_files(wheel: Path, compiled: set[str]) -> None:
+    """Hold a wheel's files to the tree's: each module in its place, and no other top-level package."""
+    expected = {f"{PACKAGE}/py.typed"}
+    for source, target in ((ROOT / PACKAGE, PACKAGE), (ROOT / "kernels", f"{PACKAGE}/kernels")):
+        expected |= {f"{target}/{path.relative_to(source)}" for path in source.rglob("*.py")}
+    with zipfile.ZipFile(wheel) as archive:
+        found = {name for name in archive.namelist() if ".dist-info/" not in name}
+    if found != expected | compiled:
+        sys.exit(f"the wheel's files are not the tree's: {sorted(found ^ (expected | compiled))}")
 
 
 def install_test_tools(python: Path, wheel: Path, constraints: Path) -> None:

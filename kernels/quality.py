@@ -8,20 +8,20 @@ from .compiler.jit import inner
 ESTIMATED = 1
 SUSPECT = 5
 MISSING = 7
-# What ranks higher replaces what ranks lower. The last eight are the users' own.
+# A status of higher rank replaces one of lower rank. The last eight are the users' own.
 STATUS_RANKS = np.array([5, 3, 4, 6, 2, 1, 0, 0, 3, 3, 3, 3, 3, 3, 3, 3], np.uint8)
 STATUS_IS_ESTIMATE = np.array([0, 1, 1, 0, 1] + 11 * [0], np.uint8)  # estimated, final, temporary
 
 
 @inner
 def worse_of(left, right):
-    """Of two codes that of the lower rank, the right one of equals."""
+    """Return the code of the lower rank, the right one of equals."""
     return left if STATUS_RANKS[left & 15] < STATUS_RANKS[right & 15] else right
 
 
 @inner
 def is_estimate(quality):
-    """Whether a code is that of an estimate."""
+    """Whether a code marks an estimate."""
     return STATUS_IS_ESTIMATE[quality & 15] != 0
 
 

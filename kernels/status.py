@@ -1,4 +1,4 @@
-"""What kernels return in the place of a count: once for all of them."""
+"""Results of kernels in the place of a count, once for all of them."""
 
 OK = 0
 MALFORMED = -1

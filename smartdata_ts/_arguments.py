@@ -1,4 +1,4 @@
-"""What callers give, as plain Python values: numbers of NumPy and Arrow, flags, texts, paths.
+"""Arguments of callers as plain Python values: numbers of NumPy and Arrow, flags, texts, paths.
 
 Every function raises UsageError, which names the argument and says what it may be.
 """
@@ -38,7 +38,7 @@ def is_whole(value: Any) -> bool:
 
 
 def items(given: Any) -> list[Any] | None:
-    """What stands in a list of whatever make; None where it is none, and may mean another thing.
+    """Return the items of any kind of list; None where it is none, and may mean another thing.
 
     A frame of pandas would give the names of its columns, and a mapping its own.
     """

@@ -24,7 +24,7 @@ from smartdata_ts.errors import CorruptChunkError, StoreError, StoreNotFoundErro
 
 @dataclass(frozen=True)
 class SalvageReport:
-    """What was salvaged, and what was lost."""
+    """Counts of what was salvaged, and of what was lost."""
 
     readings: int
     series: int
@@ -34,7 +34,7 @@ class SalvageReport:
 
 @dataclass
 class _Found:
-    """What is left of a catalog, and what is not."""
+    """The readable rest of a catalog, and the problems met."""
 
     losses: list[str]
     rows: tuple[ChunkRow, ...] | None = None  # the present's chunks; None: the catalog does not tell

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree.
+"""The errors of the library, as a tree.
 
 SmartDataError
 ├── UsageError              an argument that cannot be right
@@ -8,7 +8,7 @@ SmartDataError
 │   └── UnknownTimeZoneError    a name that is no IANA zone
 ├── DataError               input that cannot be taken: a file, a table, a column
 │   ├── ConflictError           a reading that disagrees with one of its series and time
-│   └── DialectError            a text file whose layout could not be told
+│   └── DialectError            a text file whose layout cannot be recognised
 ├── StoreError              the store on disk
 │   ├── StoreNotFoundError      nothing is there, and reading only was asked for
 │   ├── StoreFormatError        not a store, or of a version that this release does not know
@@ -56,7 +56,7 @@ class ConflictError(DataError):
 
 
 class DialectError(DataError):
-    """A text file whose layout could not be told."""
+    """A text file whose layout cannot be recognised."""
 
 
 class StoreError(SmartDataError):
@@ -96,7 +96,7 @@ class CorruptCatalogError(StoreError):
 
 
 class DamageWarning(SmartDataError, UserWarning):  # noqa: N818 - a warning, unless it is made an error
-    """What a query with `on_corrupt="skip"` left out; `problems` has a sentence for each block or chunk."""
+    """A query with `on_corrupt="skip"` left readings out; `problems` has a sentence a block or chunk."""
 
     def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)

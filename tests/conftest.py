@@ -19,6 +19,11 @@ settings.register_profile("same", derandomize=True, deadline=None, print_blob=Tr
 settings.register_profile("random", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
+if os.environ.get("SMARTDATA_TS_PORTABLE") == "1":
+    from support import windows_manners
+
+    windows_manners.adopt()
+
 _KERNEL_IMPORT = re.compile(
     r"^from smartdata_ts\.kernels(?!\.(?:compiler|arrays)\b)[\w.]* import", re.MULTILINE
 )

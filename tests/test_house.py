@@ -1,7 +1,10 @@
 """The tree keeps its own rules, and every list that is kept by hand names what is there."""
 
 import ast
+import io
 import re
+import tokenize
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -21,6 +24,8 @@ PACKAGE = Path(smartdata_ts.__file__).parent
 KERNELS = Path(smartdata_ts.kernels.__file__).parent
 TESTS = Path(__file__).parent
 FILE_LINES_MAX, FUNCTION_LINES_MAX = 600, 70
+HARD_TURNS = re.compile(r"\b(behind|of which|those of|whoever|told of)\b", re.IGNORECASE)
+HARD_TURNS_A_THOUSAND_WORDS_MAX = 1.2
 NAMES_THAT_SAY_NOTHING = ("utils", "util", "helpers", "helper", "common", "misc")
 
 
@@ -115,7 +120,16 @@ def test_messages_about_reading_name_options_that_the_import_has() -> None:
 # -- kernels
 
 # Their contents decide how a kernel is found or called, and nothing of its machine code.
-NOT_IN_THE_KEY = {"__init__.py", "binding.py", "key.py", "object_cache.py", "user_functions.py", "warmup.py"}
+NOT_IN_THE_KEY = {
+    "__init__.py",
+    "binding.py",
+    "key.py",
+    "object_cache.py",
+    "shipped.py",
+    "shipping.py",
+    "user_functions.py",
+    "warmup.py",
+}
 
 
 def test_the_key_covers_all_that_makes_machine_code() -> None:
@@ -140,3 +154,35 @@ def test_every_file_of_kernels_has_tests_that_run_in_every_mode() -> None:
     for name in names:
         imported = re.compile(rf"^from smartdata_ts\.kernels(\.\w+)*(\.| import .*\b){name}\b", re.MULTILINE)
         assert f"test_{name}" in sources or any(map(imported.search, sources.values())), name
+
+
+# -- the voice
+
+
+def comments_of(source: str) -> Iterator[str]:
+    """Every comment and docstring of a file's text."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            yield ast.get_docstring(node) or ""
+
+
+def test_comments_and_docstrings_are_found() -> None:
+    source = '"""Of a module."""\ndef f():\n    """Told of."""\n    return 1  # behind it, "in a string"\n'
+    assert sorted(comments_of(source)) == ['# behind it, "in a string"', "Of a module.", "Told of."]
+    assert [bool(HARD_TURNS.search(text)) for text in sorted(comments_of(source))] == [True, False, True]
+
+
+def test_hard_turns_are_rare() -> None:
+    texts = [
+        text
+        for folder in (PACKAGE, KERNELS)
+        for path in python_files(folder)
+        for text in comments_of(path.read_text(encoding="utf-8"))
+    ]
+    words = sum(len(text.split()) for text in texts)
+    turns = [f"{turn}: {text[:90]}" for text in texts for turn in HARD_TURNS.findall(text)]
+    assert words > 30_000
+    assert 1000 * len(turns) <= HARD_TURNS_A_THOUSAND_WORDS_MAX * words, turns

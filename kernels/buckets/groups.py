@@ -2,7 +2,7 @@
 
 Places count from 0 in order of appearance, by an open-addressing hash table in the caller's arrays:
 `table` holds places, or -1; its size is a power of two and at most half of it is used. The series of a
-group mostly have the same buckets, so that a row's place is that behind the last row's, without hashing.
+group mostly have the same buckets, so a row's place mostly follows the last row's, without hashing.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ PLACE_COUNT = 0
 NEXT_ROW = 1
 STATE_FIELDS = 2
 
-# What values are folded to.
+# How values are folded.
 FOLD_SUM = 0
 FOLD_SUM_OF_ALL = 1  # NaN where any is
 FOLD_MIN = 2
@@ -128,7 +128,7 @@ def fold_value(value, how, cells, cell, stride):
 
 @inner
 def add_run(values, cells, cell, stride):
-    """Sum values, of which none is NaN, into the cells from one on, each a word behind the one before."""
+    """Sum values, none of them NaN, into consecutive cells, a word each."""
     end = cell + values.size
     totals = cells[cell:end]
     losts = cells[cell + FOLDED_LOST * stride : end + FOLDED_LOST * stride]

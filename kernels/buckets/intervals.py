@@ -69,8 +69,8 @@ def reduce_intervals(
     """Add up every slot's intervals over the buckets between `edges`, in proportion to time.
 
     Slot k has the intervals bounds[k] to bounds[k + 1], by start. Shares are differences of the amount
-    interpolated at the edges, so that they telescope to the whole. What lies outside of the edges, which
-    strictly increase, is left out. `cells` is scratch, buckets x AMOUNT_FIELDS. Returns the row count, or
+    interpolated at the edges, so that they telescope to the whole. Edges strictly increase; time outside of
+    them is left out. `cells` is scratch, buckets x AMOUNT_FIELDS. Returns the row count, or
     MALFORMED.
     """
     if not has_room(edges, sink) or cells.size < (edges.size - 1) * AMOUNT_FIELDS:

@@ -137,7 +137,7 @@ def _may_grow(descriptor, room, wanted):
 @inner
 def _reduce_block(data, descriptor, tables, room, edges, wanted, cells):
     """Add a block's readings to its slot's cells; return the count of those within the span, or MALFORMED."""
-    # What grows is kept in room that the values' doubles would take: they are not made then.
+    # Growth takes the room of the values' doubles, which are not made then.
     growth_size = GROWTH_FIELDS * (edges.size - 1)
     if growth_size <= room.values.size and _may_grow(descriptor, room, wanted):
         growth = room.values.view(np.int64)[:growth_size]
@@ -181,11 +181,11 @@ def reduce_known_blocks(
     rest: OtherReadings,
     cells: Float64Array,
 ) -> int:
-    """Add what a commit knew of every block to its series' cells, and hide what of the rest that supersedes.
+    """Add what a commit knew of every block to its series' cells, and hide the rest that it supersedes.
 
     As `reduce_blocks`; but a descriptor's QUALITIES_ fields say where the block's commits stand (in no
-    bytes where all its readings are known), and `commits` is room for those of the largest block. At times
-    at which a block has a known reading, the rest's commits become -1.
+    bytes where all its readings are known), and `commits` is room for the largest block's. At the times
+    of a block's known readings the rest's commits become -1.
     """
     reduced = 0
     for block in range(blocks.descriptors.size // DESCRIPTOR_FIELDS):
@@ -232,7 +232,7 @@ def _keep_known(commits, commit, times, integers, values):
 
 @inner
 def _hide_superseded(rest, slot, times):
-    """Make the commits of those of the rest -1 that are of a slot and of one of the increasing times."""
+    """Set the rest's commits to -1 where they have the slot and one of the increasing times."""
     rest_times = rest.times
     first = first_at_or_after(rest.slots, slot)
     end = first + first_at_or_after(rest.slots[first:], slot + 1)

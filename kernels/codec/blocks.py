@@ -119,7 +119,7 @@ def write_time_blocks(
     codes: UInt64Array,
     data: UInt8Array,
 ) -> int:
-    """Write the times of every block behind each other, sizes into the plans; return the byte count."""
+    """Write the times of every block one after another, sizes into the plans; return the byte count."""
     offset = 0
     for block in range(starts.size - 1):
         plan = plan_of(plans, block)
@@ -144,7 +144,7 @@ def write_value_blocks(
     codes: UInt64Array,
     data: UInt8Array,
 ) -> int:
-    """Write the values of every block behind each other, sizes into the plans; return the byte count."""
+    """Write the values of every block one after another, sizes into the plans; return the byte count."""
     offset = 0
     for block in range(starts.size - 1):
         plan = plan_of(plans, block)
@@ -162,7 +162,7 @@ def write_value_blocks(
 def write_quality_blocks(
     qualities: UInt8Array, starts: Int64Array, data: UInt8Array, sizes: Int64Array
 ) -> int:
-    """Write the qualities of every block behind each other; return the byte count."""
+    """Write the qualities of every block one after another; return the byte count."""
     offset = 0
     for block in range(starts.size - 1):
         behind = write_qualities(qualities[starts[block] : starts[block + 1]], data, offset)
@@ -194,7 +194,7 @@ def summarize_values(values: Float64Array, starts: Int64Array, summaries: Float6
 
 @inner
 def tables_of(descriptor, tables):
-    """The decode tables of a block's own chunk, and of those behind; none where it has none."""
+    """Return the decode tables from the block's chunk on; none where it has none."""
     first = descriptor[FIRST_MODEL]
     if not 0 <= first <= tables.size // TABLE_SIZE:
         return tables[:0]
@@ -205,7 +205,7 @@ def tables_of(descriptor, tables):
 def read_times(data, descriptor, tables, times):
     """Decode one block's times; return MALFORMED where they are not, or do not increase.
 
-    Whoever reduces or cuts the block searches in them, and would be led out of it.
+    Reducing and cutting search in them, which would otherwise lead out of the block.
     """
     behind = read_integers(data, descriptor[TIMES_OFFSET], descriptor[TIMES_END], tables, times)
     return behind if behind != MALFORMED and _increase(times) else MALFORMED

@@ -1,4 +1,4 @@
-"""A kernel as a callable of machine code: found on disk, or compiled and kept there.
+"""A kernel as a callable of machine code: come along, found on disk, or compiled and kept there.
 
 No failure here is an error to the caller. Where machine code cannot be had, `machine_code` says why
 in a warning and returns None, and plain Numba compiles in this process.
@@ -8,12 +8,14 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import native
+from . import native, shipped
 from .key import kernel_key
-from .object_cache import Folder, RefusedError, folder_candidates, warn
+from .machine import maps_shared_objects
+from .object_cache import DIGEST_SIZE, Folder, RefusedError, folder_candidates, warn
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -35,7 +37,7 @@ def machine_code(kernel: "Kernel", is_compiled: bool = True) -> Bound | None:
     if not native.is_supported():
         return None
     search = _Search(kernel)
-    bound = search.found()
+    bound = search.shipped() or search.found()
     if not bound and is_compiled:
         bound = search.built()
     if search.problems:
@@ -49,10 +51,23 @@ class _Search:
 
     def __init__(self, kernel: "Kernel") -> None:
         self.kernel = kernel
-        self.place = f"{kernel.__module__}.{kernel.__name__}"
-        self.name = f"{self.place}-{kernel_key(kernel)}"
+        self.place = shipped.place_of(kernel)
         self.problems: list[str] = []
         self.content: bytes | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """The name of the kernel's object in a folder."""
+        return f"{self.place}-{kernel_key(self.kernel)}"
+
+    def shipped(self) -> Bound | None:
+        """Look among the kernels that came along."""
+        try:
+            path = shipped.find(self.kernel)
+            return Bound(native.load(path, self.place), path, is_new=False) if path else None
+        except OSError as problem:
+            self._note(problem)
+        return None
 
     def found(self) -> Bound | None:
         """Look in each folder."""
@@ -91,7 +106,10 @@ class _Search:
             self.problems.append(str(problem))
 
     def _loaded(self, path: Path, is_new: bool) -> Bound:
-        return Bound(native.load(path, self.kernel.symbol), path, is_new)
+        symbol = self.kernel.symbol
+        if maps_shared_objects():
+            return Bound(native.load(path, symbol), path, is_new)
+        return Bound(native.load_object(path.read_bytes()[:-DIGEST_SIZE], symbol), path, is_new)
 
     def _compiled(self) -> bytes:
         if self.content is None:
@@ -105,14 +123,15 @@ class _NotCompiledError(Exception):
 
 
 def _compiled(kernel: "Kernel") -> bytes:
-    """Return the shared object of `kernel`; raise NumbaError if the kernel itself is wrong."""
+    """Return the object of `kernel` that this system takes; raise NumbaError if the kernel is wrong."""
     from numba.core.errors import NumbaError
 
     from .compile import compile_object
     from .link import link
 
     try:
-        return link(compile_object(kernel))
+        content = compile_object(kernel)
+        return link(content) if maps_shared_objects() else content
     except NumbaError:
         raise
     except Exception as problem:  # a Numba or LLVM that does not behave as the one that we know

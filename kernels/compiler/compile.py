@@ -12,6 +12,7 @@ Numba it uses: a code generator that runs nothing, and `no_compile`.
 # Numba is not typed.
 
 import ctypes
+import sys
 import types as python_types
 from collections.abc import Iterator
 from functools import cache, cached_property
@@ -20,16 +21,18 @@ from typing import TYPE_CHECKING, Any
 from llvmlite import ir
 from llvmlite.binding import Linkage
 from numba.core import compiler
-from numba.core.codegen import CPUCodegen, CPUCodeLibrary
+from numba.core.codegen import CPUCodegen, CPUCodeLibrary, JITCPUCodegen
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher, CPUTarget, cpu_target
 
 from .entry import CompileError, emit_entry, numba_type
 from .key import kernel_key
+from .machine import maps_shared_objects
 
 if TYPE_CHECKING:
     from .kernel import Kernel
 
+HOST = "host"  # this very CPU
 _OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 
 # Bytes of bytecode. LLVM decides about larger functions: inlining those by force too made block
@@ -85,18 +88,30 @@ def _names(code: python_types.CodeType) -> set[str]:
 
 
 class _Codegen(CPUCodegen):
-    """Numba's code generator for this CPU, for code that may stand at any address."""
+    """Numba's code generator for a CPU, for code that may stand at any address.
+
+    Where LLVM will place the code in memory, it is as Numba emits it for that.
+    """
+
+    def __init__(self, cpu: str) -> None:
+        self.cpu = cpu
+        super().__init__("smartdata_ts")
 
     def _customize_tm_options(self, options: dict[str, Any]) -> None:
-        options.update(
-            cpu=self._get_host_cpu_name(),
-            features=self._tm_features,
-            reloc="pic",
-            codemodel="default",
-        )
+        if self.cpu != HOST:
+            options.update(cpu=self.cpu, features=self._tm_features, reloc="pic", codemodel="default")
+        elif maps_shared_objects():
+            options.update(
+                cpu=self._get_host_cpu_name(),
+                features=self._tm_features,
+                reloc="pic",
+                codemodel="default",
+            )
+        else:
+            JITCPUCodegen._customize_tm_options(self, options)
 
     def _customize_tm_features(self) -> str:
-        features: str = self._get_host_cpu_features()
+        features: str = self._get_host_cpu_features() if self.cpu == HOST else ""
         return features
 
     def _add_module(self, module: Any) -> None:
@@ -137,7 +152,7 @@ class _Library(CPUCodeLibrary):
         return self._final_module
 
     def _optimize_final_module(self) -> None:
-        # What nobody outside can call may be inlined and left out.
+        # A function that nobody outside can call may be inlined and left out.
         module = self._final_module
         for value in (*module.functions, *module.global_variables):
             if not value.is_declaration and value.name not in self.exports:
@@ -160,11 +175,15 @@ class _Library(CPUCodeLibrary):
 class _Target(CPUTarget):
     """Numba's CPU target, but what it compiles goes into objects and is never run here."""
 
+    def __init__(self, cpu: str) -> None:
+        self.cpu = cpu
+        super().__init__("cpu")
+
     @cached_property
     def _toplevel_target_context(self) -> Any:
         _Codegen._library_class = _Library
         return cpu_target.target_context.subtarget(
-            _internal_codegen=_Codegen("smartdata_ts"), get_executable=_not_executable
+            _internal_codegen=_Codegen(self.cpu), get_executable=_not_executable
         )
 
     @property
@@ -177,28 +196,29 @@ def _not_executable(*_: Any) -> Any:
     return object().__sizeof__
 
 
-class _Dispatcher(CPUDispatcher):
-    targetdescr = _Target("cpu")
-
-
 @cache
-def _dispatchers() -> Dispatchers:
+def _dispatchers(cpu: str) -> Dispatchers:
     """Return the dispatchers for objects: what several kernels call is translated once."""
-    return Dispatchers(_Dispatcher, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    dispatcher = type("_Dispatcher", (CPUDispatcher,), {"targetdescr": _Target(cpu)})
+    return Dispatchers(dispatcher, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-def compile_object(kernel: "Kernel") -> bytes:
-    """Return a relocatable object with the C function of `kernel`, named as its symbol says."""
+def compile_object(kernel: "Kernel", cpu: str = HOST, symbol: str | None = None) -> bytes:
+    """Return a relocatable object with the C function of `kernel`, named as its symbol says.
+
+    It is for this very CPU, or for each that has what a `cpu` of LLVM's names has, such as "x86-64-v3".
+    """
     with global_compiler_lock:
-        context = _Dispatcher.targetdescr.target_context
+        dispatchers = _dispatchers(cpu)
+        context = dispatchers.dispatcher_type.targetdescr.target_context
         cpu_target.typing_context.refresh()
         context.refresh()
         library = context.codegen().create_library(kernel.__name__)
-        library.exports = frozenset({kernel.symbol})
+        library.exports = frozenset({symbol or kernel.symbol})
         library.add_ir_module(_reference_counting(library))
-        result = _lowered(context, library, kernel)
+        result = _lowered(context, library, kernel, dispatchers)
         module = library.create_ir_module(kernel.symbol)
-        emit_entry(context, module, kernel, result)
+        emit_entry(context, module, kernel, result, symbol or kernel.symbol)
         library.add_ir_module(module)
         library.finalize()
         _check_outside(library)
@@ -206,7 +226,7 @@ def compile_object(kernel: "Kernel") -> bytes:
         return content
 
 
-def _lowered(context: Any, library: _Library, kernel: "Kernel") -> Any:
+def _lowered(context: Any, library: _Library, kernel: "Kernel", dispatchers: Dispatchers) -> Any:
     """Translate `kernel` into `library`, unoptimised; return what Numba knows of it."""
     flags = compiler.Flags()
     flags.no_compile = True
@@ -215,7 +235,7 @@ def _lowered(context: Any, library: _Library, kernel: "Kernel") -> Any:
     flags.nrt = True
     flags.release_gil = True
     flags.error_model = _OPTIONS["error_model"]
-    function = _dispatchers().bound(kernel)
+    function = dispatchers.bound(kernel)
     return compiler.compile_extra(
         *(cpu_target.typing_context, context, function, _types_of(kernel), None, flags),
         locals={},
@@ -241,7 +261,10 @@ def _reference_counting(library: _Library) -> ir.Module:
 
 
 def _check_outside(library: _Library) -> None:
-    process = ctypes.CDLL(None)
+    libraries = (
+        [ctypes.CDLL("ucrtbase"), ctypes.pythonapi] if sys.platform == "win32" else [ctypes.CDLL(None)]
+    )
     for name in library.undefined():
-        if name.startswith(("NRT_", "numba_")) or not hasattr(process, name):
+        is_there = any(hasattr(outside, name) for outside in libraries)
+        if name.startswith(("NRT_", "numba_")) or not is_there:
             raise CompileError(f"{library.name} needs {name}, which is not there without Numba")

@@ -44,9 +44,9 @@ class CompileError(Exception):
     """A kernel that works in this process, but cannot stand alone in an object."""
 
 
-def emit_entry(context: Any, module: ir.Module, kernel: "Kernel", result: Any) -> None:
+def emit_entry(context: Any, module: ir.Module, kernel: "Kernel", result: Any, symbol: str) -> None:
     """Write the C function of `kernel` into `module`; `result` is Numba's account of the kernel."""
-    _Entry(context, module, kernel, result).emit()
+    _Entry(context, module, kernel, result, symbol).emit()
 
 
 def numba_type(kind: Kind) -> Any:
@@ -64,12 +64,12 @@ class _Entry:
     It is `PyObject *entry(PyObject *ndarray_type, PyObject *const *arguments, Py_ssize_t count)`.
     """
 
-    def __init__(self, context: Any, module: ir.Module, kernel: "Kernel", result: Any) -> None:
+    def __init__(self, context: Any, module: ir.Module, kernel: "Kernel", result: Any, symbol: str) -> None:
         self.context = context
         self.module = module
         self.kernel = kernel
         self.description = result.fndesc
-        function = ir.Function(module, _ENTRY_TYPE, kernel.symbol)
+        function = ir.Function(module, _ENTRY_TYPE, symbol)
         self.array_type, self.arguments, self.count = function.args
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
 

@@ -1,4 +1,4 @@
-"""What a compiled kernel is, as one hash.
+"""The identity of a compiled kernel, as one hash.
 
 The key covers all that Numba would read, as this process holds it: the bytecode and constants of
 every function that the kernel reaches, in whatever file, the values of the globals that they name,
@@ -21,25 +21,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .machine import cpu_facts, maps_shared_objects
 from .records import is_record
 
 if TYPE_CHECKING:
     from .kernel import Kernel
 
-_MACHINERY = ("jit.py", "kernel.py", "records.py", "compile.py", "entry.py", "link.py", "native.py")
+_MACHINERY = (
+    *("jit.py", "kernel.py", "records.py", "machine.py"),
+    *("compile.py", "entry.py", "link.py", "relocations.py", "native.py"),
+)
 _MODULES_ALLOWED = ("numpy", "math")
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None))
-_CPU_FACTS = (
-    *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
-    *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "Features"),
-)
 
 
 def kernel_key(kernel: "Kernel") -> str:
     """Return the hash of everything that decides about the machine code of `kernel`."""
+    return _hash(repr((compiler_facts(), cpu_facts(), _source_facts(kernel))).encode())
+
+
+def source_key(kernel: "Kernel") -> str:
+    """Return the hash of what `kernel` computes, whatever compiles it, for whatever CPU."""
+    return _hash(repr(_source_facts(kernel)).encode())
+
+
+def _source_facts(kernel: "Kernel") -> list[Any]:
+    """Return what `kernel` is, and all that it reaches."""
     reached = [kernel]  # grows as its members are looked at
-    facts = [_kernel_facts(function, reached) for function in reached]
-    return _hash(repr((compiler_facts(), cpu_facts(), facts)).encode())
+    return [_kernel_facts(function, reached) for function in reached]
 
 
 def _hash(content: bytes) -> str:
@@ -125,7 +134,7 @@ def compiler_facts() -> tuple[Any, ...]:
         *(_hash((here / name).read_bytes()) for name in _MACHINERY),
         *(_version_hash(name) for name in ("numba", "llvmlite")),
         *(np.__version__, getattr(package, "__version__", None)),
-        *(sys.implementation.cache_tag, sys.hexversion, sys.platform, sys.maxsize),
+        *(sys.implementation.cache_tag, sys.hexversion, sys.platform, sys.maxsize, maps_shared_objects()),
         object.__basicsize__,  # without a GIL, objects begin with more
         sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_")),
     )
@@ -137,13 +146,3 @@ def _version_hash(package: str) -> str:
     if spec is None or spec.origin is None:
         raise ImportError(f"{package} is not installed")
     return _hash(Path(spec.origin).with_name("_version.py").read_bytes())
-
-
-@cache
-def cpu_facts() -> tuple[str, ...]:
-    """Return what the first CPU calls itself and what it can do, as the system lists it."""
-    with Path("/proc/cpuinfo").open("rb", buffering=0) as lines:
-        # The system writes this list as it is read: the first page is enough, and quick.
-        first = lines.read(8192).decode(errors="replace").split("\n\n")[0]
-    pairs = (line.partition(":") for line in first.splitlines())
-    return tuple(f"{name.strip()}={value.strip()}" for name, _, value in pairs if name.strip() in _CPU_FACTS)

@@ -1,7 +1,7 @@
 """From a relocatable object to a shared object, so that the system's own loader can map it.
 
-LLVM emits a relocatable object (ELF, x86-64, position-independent) and there is no linker on the
-user's machine. A kernel object needs little of one: its sections laid out, distances between them
+LLVM emits a relocatable object (ELF for x86-64 or AArch64, position-independent), and there is no linker on
+the user's machine. A kernel object needs little of one: its sections laid out, distances between them
 filled in, and a table of the outside functions that it calls. The file that comes out, where an
 address is also the offset in the file:
 
@@ -10,7 +10,7 @@ address is also the offset in the file:
     read, write     .dynamic, the table of outside addresses, data; zeroed data follows
 
 Anything that is not understood is refused: `UnlinkableError` means that this object is not loaded.
-Layouts and numbers: System V ABI, chapters 4 and 5, and its AMD64 supplement, chapter 4.
+Layouts and numbers: System V ABI, chapters 4 and 5. `relocations.py` has what machines do not have in common.
 """
 
 import struct
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-PAGE_SIZE = 4096
+from .relocations import MACHINES, Machine, UnlinkableError
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _PROGRAM = struct.Struct("<IIQQQQQQ")
@@ -28,27 +28,16 @@ _RELOCATION = struct.Struct("<QQq")
 _PAIR = struct.Struct("<QQ")
 
 _IDENTITY = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
-_MACHINE_X86_64 = 62
 _RELOCATABLE, _SHARED = 1, 3
 
 _SYMTAB, _RELA, _NOBITS, _UNWIND = 2, 4, 8, 0x70000001
 _WRITE, _ALLOCATE, _EXECUTE, _THREAD_LOCAL = 1, 2, 4, 0x400
-_UNDEFINED, _RESERVED = 0, 0xFF00
+_UNDEFINED = 0
+_OBJECT = 0x10000  # more than the number of any section of one object
 _GLOBAL, _WEAK = 1, 2
-
-# Relocations that LLVM writes, and those that the system's loader applies.
-_ABSOLUTE_64, _RELATIVE_32, _PLT_32, _GOT_SET, _BASE_PLUS, _RELATIVE_64 = 1, 2, 4, 6, 8, 24
-_GOT_RELATIVE = (9, 41, 42)
 
 _LOAD, _DYNAMIC, _STACK = 1, 2, 0x6474E551
 _READ_FLAG, _WRITE_FLAG, _EXECUTE_FLAG = 4, 2, 1
-
-_STUB = b"\xff\x25"  # jmp *[rip + distance]
-_STUB_SIZE = 8
-
-
-class UnlinkableError(Exception):
-    """The object holds something that this small linker does not know."""
 
 
 class _Relocation(NamedTuple):
@@ -79,15 +68,42 @@ class _Symbol(NamedTuple):
     size: int
 
 
-def link(relocatable: bytes) -> bytes:
-    """Return a shared object which exports the global functions of `relocatable`."""
-    return _Linker(*_parse(relocatable)).link()
+def link(*relocatables: bytes) -> bytes:
+    """Return a shared object which exports the global functions of objects that do not call one another."""
+    sections: dict[int, _Section] = {}
+    symbols: list[_Symbol] = []
+    outside: dict[str, int] = {}  # name -> the one symbol for what several objects call
+    machine = _machine_of(relocatables[0])
+    for k, source in enumerate(relocatables):
+        if _machine_of(source) != machine:
+            raise UnlinkableError("the objects are for different machines")
+        own_sections, own_symbols = _parse(source)
+        first = k * _OBJECT
+        numbers: list[int] = []
+        for symbol in own_symbols:
+            number = len(symbols)
+            if symbol.section == _UNDEFINED:
+                number = outside.setdefault(symbol.name, number)
+            numbers.append(number)
+            if number == len(symbols):
+                place = first + symbol.section if symbol.section in own_sections else symbol.section
+                symbols.append(symbol._replace(section=place))
+        for index, section in own_sections.items():
+            sections[first + index] = section
+            section.relocations = [r._replace(symbol=numbers[r.symbol]) for r in section.relocations]
+    return _Linker(machine, sections, symbols).link()
+
+
+def _machine_of(source: bytes) -> Machine:
+    header = _HEADER.unpack_from(source)
+    machine = MACHINES.get(header[2])
+    if header[0][:7] != _IDENTITY[:7] or header[1] != _RELOCATABLE or machine is None:
+        raise UnlinkableError("not a relocatable ELF object for x86-64 or AArch64")
+    return machine
 
 
 def _parse(source: bytes) -> tuple[dict[int, _Section], list[_Symbol]]:
     header = _HEADER.unpack_from(source)
-    if header[0][:7] != _IDENTITY[:7] or header[1:3] != (_RELOCATABLE, _MACHINE_X86_64):
-        raise UnlinkableError("not a relocatable ELF object for x86-64")
     offset, count, names_index = header[6], header[12], header[13]
     heads = [_SECTION.unpack_from(source, offset + k * _SECTION.size) for k in range(count)]
 
@@ -131,7 +147,8 @@ def _text(names: bytes, start: int) -> str:
 class _Linker:
     """One link, in three steps: gather what is needed, lay it out, fill it in."""
 
-    def __init__(self, sections: dict[int, _Section], symbols: list[_Symbol]) -> None:
+    def __init__(self, machine: Machine, sections: dict[int, _Section], symbols: list[_Symbol]) -> None:
+        self.machine = machine
         self.sections = sections
         self.symbols = symbols
         self.exports = [s for s in symbols if self._is_exported(s)]
@@ -144,7 +161,7 @@ class _Linker:
             self.imports += [
                 relocation.symbol
                 for relocation in section.relocations
-                if relocation.kind == _ABSOLUTE_64
+                if relocation.kind == machine.loaded.absolute
                 and self._is_import(relocation.symbol)
                 and relocation.symbol not in self.imports
             ]
@@ -163,9 +180,9 @@ class _Linker:
         """Note which symbols want a jump or a place in the table, before there are addresses."""
         for section in self.sections.values():
             for relocation in section.relocations:
-                if relocation.kind == _PLT_32 and self._is_import(relocation.symbol):
+                if relocation.kind in self.machine.calls and self._is_import(relocation.symbol):
                     self.stubs[relocation.symbol] = self.table[relocation.symbol] = 0
-                elif relocation.kind in _GOT_RELATIVE:
+                elif relocation.kind in self.machine.through_table:
                     self.table[relocation.symbol] = 0
 
     def link(self) -> bytes:
@@ -173,16 +190,19 @@ class _Linker:
         for section in self.sections.values():
             for relocation in section.relocations:
                 self._relocate(section, relocation)
+        loaded = self.machine.loaded
         for symbol, place in self.table.items():
             if self._is_import(symbol):
-                self.run_time.append((place, _GOT_SET, self.dynamic_index[symbol], 0))
+                self.run_time.append((place, loaded.table, self.dynamic_index[symbol], 0))
             else:
-                self.run_time.append((place, _BASE_PLUS, 0, self._address(symbol)))
+                self.run_time.append((place, loaded.base, 0, self._address(symbol)))
         return self._write()
 
     def _lay_out(self) -> None:
         """Give every section, jump and place in the table its address."""
-        absolute = sum(r.kind == _ABSOLUTE_64 for s in self.sections.values() for r in s.relocations)
+        absolute = sum(
+            r.kind == self.machine.loaded.absolute for s in self.sections.values() for r in s.relocations
+        )
         place = _HEADER.size + 5 * _PROGRAM.size
         symbol_count = 1 + len(self.imports) + len(self.exports)
         self.symbol_address = place
@@ -192,15 +212,15 @@ class _Linker:
         place = self.relocation_address + (len(self.table) + absolute) * _RELOCATION.size
         self.read_end = self._place(place, lambda s: not s.flags & (_WRITE | _EXECUTE))
 
-        self.code_address = _aligned(self.read_end, PAGE_SIZE)
+        self.code_address = _aligned(self.read_end, self.machine.page_size)
         place = self._place(self.code_address, lambda s: bool(s.flags & _EXECUTE))
-        place = _aligned(place, _STUB_SIZE)
+        place = _aligned(place, self.machine.stub_size)
         for symbol in self.stubs:
             self.stubs[symbol] = place
-            place += _STUB_SIZE
+            place += self.machine.stub_size
         self.code_end = place
 
-        self.data_address = _aligned(self.code_end, PAGE_SIZE)
+        self.data_address = _aligned(self.code_end, self.machine.page_size)
         place = self.data_address + 16 * _PAIR.size
         for symbol in self.table:
             self.table[symbol] = place
@@ -224,27 +244,24 @@ class _Linker:
     def _relocate(self, section: _Section, relocation: _Relocation) -> None:
         offset, kind, symbol, addend = relocation
         place = section.address + offset
-        if kind == _ABSOLUTE_64:
+        if kind == self.machine.loaded.absolute:
             self._relocate_absolute(section, place, symbol, addend)
             return
-        if kind in _GOT_RELATIVE:
+        if kind in self.machine.through_table:
             target = self.table[symbol]
-        elif kind == _PLT_32 and symbol in self.stubs:
+        elif kind in self.machine.calls and symbol in self.stubs:
             target = self.stubs[symbol]
-        elif kind in (_PLT_32, _RELATIVE_32, _RELATIVE_64):
-            target = self._address(symbol)
         else:
-            raise UnlinkableError(f"relocation {kind} of section {section.name} is not known")
-        form = "<q" if kind == _RELATIVE_64 else "<i"
-        struct.pack_into(form, section.content, offset, target + addend - place)
+            target = self._address(symbol)
+        self.machine.write(section.content, offset, kind, target + addend, place)
 
     def _relocate_absolute(self, section: _Section, place: int, symbol: int, addend: int) -> None:
         if not section.flags & _WRITE:
             raise UnlinkableError(f"section {section.name} is read-only but holds an address")
         if self._is_import(symbol):
-            self.run_time.append((place, _ABSOLUTE_64, self.dynamic_index[symbol], addend))
+            self.run_time.append((place, self.machine.loaded.absolute, self.dynamic_index[symbol], addend))
         else:
-            self.run_time.append((place, _BASE_PLUS, 0, self._address(symbol) + addend))
+            self.run_time.append((place, self.machine.loaded.base, 0, self._address(symbol) + addend))
 
     def _write(self) -> bytes:
         image = bytearray(self.file_end)
@@ -259,7 +276,7 @@ class _Linker:
         put(self.relocation_address, b"".join(map(self._packed, self.run_time)))
         put(self.data_address, self._dynamic())
         for symbol, place in self.stubs.items():
-            put(place, _STUB + struct.pack("<i", self.table[symbol] - (place + 6)))
+            put(place, self.machine.stub(place, self.table[symbol]))
         for section in self.sections.values():
             if not section.zeroed:
                 put(section.address, section.content)
@@ -273,7 +290,7 @@ class _Linker:
     def _headers(self) -> bytes:
         def segment(kind: int, flags: int, start: int, end: int, memory_end: int) -> bytes:
             sizes = (end - start, memory_end - start)
-            alignment = PAGE_SIZE if kind == _LOAD else 8
+            alignment = self.machine.page_size if kind == _LOAD else 8
             return _PROGRAM.pack(kind, flags, start, start, start, *sizes, alignment)
 
         code_flags, data_flags = _READ_FLAG | _EXECUTE_FLAG, _READ_FLAG | _WRITE_FLAG
@@ -286,7 +303,7 @@ class _Linker:
             segment(_STACK, data_flags, 0, 0, 0),
         ]
         counts = (_HEADER.size, _PROGRAM.size, len(segments), _SECTION.size, 0, 0)
-        header = _HEADER.pack(_IDENTITY, _SHARED, _MACHINE_X86_64, 1, 0, _HEADER.size, 0, 0, *counts)
+        header = _HEADER.pack(_IDENTITY, _SHARED, self.machine.number, 1, 0, _HEADER.size, 0, 0, *counts)
         return header + b"".join(segments)
 
     def _dynamic_symbols(self) -> bytes:

@@ -1,6 +1,6 @@
 """Compiled kernels on disk, for this user alone.
 
-A file is a shared object followed by the BLAKE2b digest of its bytes and its name:
+A file is an object, shared or relocatable (`native.py`), then the BLAKE2b digest of its bytes and its name:
 
     <kernel>-<key>.so        content, 32 bytes of digest
     <kernel>.lock            held while the kernel is compiled, so that it is compiled once
@@ -14,16 +14,27 @@ import contextlib
 import math
 import os
 import stat
+import sys
 import time
 import warnings
 from _blake2 import blake2b
 from collections.abc import Iterator
 from pathlib import Path
 
-_DIGEST_SIZE = 32
+DIGEST_SIZE = 32
 _DAY = 86_400.0
 _KEPT_SECONDS = {".so": 30 * _DAY, ".partial": _DAY}
 _VERSIONS_MAX = 8
+
+
+# How every file is opened: no link is followed, no program that is started inherits it. And what tells users
+# apart in a folder for all: on Windows each has a temporary folder of his own.
+if sys.platform == "win32":
+    _ITSELF = os.O_BINARY | os.O_NOINHERIT
+    _USER = ""
+else:
+    _ITSELF = os.O_NOFOLLOW | os.O_CLOEXEC
+    _USER = f"-{os.geteuid()}"
 
 
 class RefusedError(Exception):
@@ -33,12 +44,20 @@ class RefusedError(Exception):
 def folder_candidates() -> Iterator[Path]:
     """Yield the folders where compiled kernels may be, the preferred one first."""
     chosen = os.environ.get("SMARTDATA_TS_CACHE_DIR")
-    # The user's cache folder as platformdirs has it on Linux; importing that takes 13 ms.
-    base = os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache"
-    yield Path(chosen or Path(base, "smartdata_ts")).expanduser()
+    yield Path(chosen or Path(_cache_folder(), "smartdata_ts")).expanduser()
     import tempfile
 
-    yield Path(tempfile.gettempdir()) / f"smartdata_ts-{os.geteuid()}"
+    yield Path(tempfile.gettempdir()) / f"smartdata_ts{_USER}"
+
+
+def _cache_folder() -> str:
+    """Return the user's cache folder as platformdirs has it; importing that takes 13 ms."""
+    if sys.platform == "win32":
+        return os.environ.get("LOCALAPPDATA", "").strip() or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        return "~/Library/Caches"
+    else:
+        return os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache"
 
 
 def warn(message: str) -> None:
@@ -76,27 +95,27 @@ class Folder:
             content, path = self._read(name)
         except OSError:
             return None
-        split = len(content) - _DIGEST_SIZE
+        split = len(content) - DIGEST_SIZE
         if split < 0 or _digest(content[:split], name) != content[split:]:
             return None
         return path
 
     def _read(self, name: str) -> tuple[bytes, Path]:
         path = self.path / f"{name}.so"
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | _ITSELF)
         with os.fdopen(handle, "rb") as file:
             status = os.fstat(handle)
             _check_ours(status, path)
             if time.time() - status.st_mtime > _DAY:
                 with contextlib.suppress(OSError):
-                    os.utime(handle)  # in use: not to be pruned
+                    os.utime(path)  # in use: not to be pruned
             return file.read(), path
 
     def keep(self, name: str, content: bytes) -> Path:
         """Write an object under `name` in one step, remove those out of use; return its path."""
         path = self.path / f"{name}.so"
         partial = self.path / f"{name}.{os.getpid()}-{os.urandom(4).hex()}.partial"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _ITSELF
         try:
             with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
                 file.write(content + _digest(content, name))
@@ -125,24 +144,38 @@ class Folder:
     @contextlib.contextmanager
     def locked(self, place: str) -> Iterator[None]:
         """Hold the right to compile a kernel: who waits finds the object when it gets here."""
-        import fcntl
-
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        handle = os.open(self.path / f"{place}.lock", flags, 0o600)
+        handle = os.open(self.path / f"{place}.lock", os.O_RDWR | os.O_CREAT | _ITSELF, 0o600)
         try:
             with contextlib.suppress(OSError):  # some network folders have no locks
-                fcntl.flock(handle, fcntl.LOCK_EX)
+                _lock(handle)
             yield
         finally:
             os.close(handle)
 
 
 def _digest(content: bytes, name: str) -> bytes:
-    return blake2b(content + name.encode(), digest_size=_DIGEST_SIZE).digest()
+    return blake2b(content + name.encode(), digest_size=DIGEST_SIZE).digest()
 
 
-def _check_ours(status: os.stat_result, path: Path) -> None:
-    if status.st_uid not in (os.geteuid(), 0):
-        raise RefusedError(f"{path} belongs to another user; compiled kernels are not taken from it")
-    if status.st_mode & 0o022 and not stat.S_ISLNK(status.st_mode):
-        raise RefusedError(f"{path} can be written by others; compiled kernels are not taken from it")
+if sys.platform == "win32":
+
+    def _lock(handle: int) -> None:
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_LOCK, 1)  # which gives up after ten seconds
+
+    def _check_ours(status: os.stat_result, path: Path) -> None:
+        """Do nothing: both folders lie in the user's profile, which others cannot write."""
+
+else:
+
+    def _lock(handle: int) -> None:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+    def _check_ours(status: os.stat_result, path: Path) -> None:
+        if status.st_uid not in (os.geteuid(), 0):
+            raise RefusedError(f"{path} belongs to another user; compiled kernels are not taken from it")
+        if status.st_mode & 0o022 and not stat.S_ISLNK(status.st_mode):
+            raise RefusedError(f"{path} can be written by others; compiled kernels are not taken from it")

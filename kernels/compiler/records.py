@@ -31,7 +31,7 @@ class RecordKind:
         return f"{self.type.__name__}({fields})"
 
 
-# Of a parameter: a record, or the name of one of Numba's types.
+# The kind of a parameter: a record, or the name of one of Numba's types.
 Kind = str | RecordKind
 
 

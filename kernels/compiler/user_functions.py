@@ -1,7 +1,7 @@
 """Functions of users, compiled: a number for the values of each bucket, or for its values and their times.
 
-Bucket b's rows stand at bounds[b] to bounds[b + 1]. What is compiled is kept for as long as the process
-lives, and for no other: it is not ours to keep on disk.
+Bucket b's rows stand at bounds[b] to bounds[b + 1]. Compiled functions live as long as the process: those of
+users are not ours to keep on disk.
 """
 
 import inspect
@@ -73,7 +73,7 @@ def _in_python(function: Callable[..., Any], takes_times: bool) -> Loop:
 
 
 def _first_words(problem: str) -> str:
-    """What the compiler says before it shows its own inside."""
+    """The compiler's first sentence, before it shows its own inside."""
     lines = [line.strip() for line in problem.splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith(("Failed in", "-", "File", "During", "<"))]
     return told[0].removesuffix(" found for signature:") if told else problem

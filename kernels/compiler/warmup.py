@@ -1,7 +1,7 @@
 """Compile all kernels ahead of their first use, for images and installers.
 
 Numba holds the GIL, so two cores take two processes; a process takes whole files, as the kernels of
-a file share much. Whatever a process leaves undone is done here, and so are its complaints.
+a file share much. This process does what another leaves undone, and complains in its place.
 """
 
 import importlib
@@ -36,7 +36,7 @@ class WarmKernel(NamedTuple):
 
 @dataclass(frozen=True)
 class WarmupReport:
-    """What was done: `mode` is how kernels run ("machine code", "numba" or "python")."""
+    """A warm-up's outcome: `mode` is how kernels run ("machine code", "numba" or "python")."""
 
     mode: str
     kernels: tuple[WarmKernel, ...]
@@ -76,7 +76,7 @@ def warmup(
     if mode() != "machine code" or not native.is_supported():
         return WarmupReport("numba" if mode() == "machine code" else mode(), (), 0.0)
     missing = [kernel for kernel in kernels if machine_code(kernel, is_compiled=False) is None]
-    count = process_count or min(len(os.sched_getaffinity(0)), _PROCESSES_MAX)
+    count = process_count or min(_core_count(), _PROCESSES_MAX)
     if count > 1 and missing:
         _compile_in_processes({kernel.__module__ for kernel in missing}, count, tell)
     missing_names = {_name(kernel) for kernel in missing}
@@ -87,6 +87,13 @@ def warmup(
         warm.append(WarmKernel(name, bound and bound.path, name in missing_names))
         tell(name)
     return WarmupReport(mode(), tuple(warm), time.monotonic() - start)
+
+
+def _core_count() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    else:
+        return os.cpu_count() or 1
 
 
 def all_kernels() -> Iterator[Kernel]:

@@ -28,8 +28,9 @@ def sort_values(values):
 def sort_into(values, ordered):
     """Sort into `ordered`, of the same size; NaN must not be among the values.
 
-    Of few, each goes where as many are less as it tells of: LLVM compares several at once, and no branch
-    depends on them. Of equals only the first place is written, the others are as what stands before.
+    A few values are sorted by rank: each goes to the slot numbered by how many are smaller. LLVM compares
+    several at once, and no branch depends on them. Equal values share a rank, so only their first slot is
+    written; the others take the value before them.
     """
     is_ordered = True
     for k in range(values.size):

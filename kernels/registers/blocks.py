@@ -1,7 +1,7 @@
 """Registers straight from blocks to amounts over buckets: a meter's readings are never more than scratch.
 
-What is made of a meter is what kernels/registers/reduce.py makes of it. That its readings do not leave the
-processor's caches saves half of the time.
+A meter gives what kernels/registers/reduce.py makes of it. Its readings stay in the processor's caches, which
+saves half of the time.
 """
 
 from typing import NamedTuple
@@ -90,7 +90,7 @@ def reduce_register_blocks(
 ) -> int:
     """Do what reduce_registers does, with the usable readings of blocks.
 
-    Meter m is read from the blocks bounds[2 m] to bounds[2 m + 1], each of which begins after the one before;
+    Meter m is read from the blocks bounds[2 m] to bounds[2 m + 1], each beginning after the one before;
     meters of one slot have the same blocks. `scratch` has BLOCK_SCRATCH_FIELDS words for each reading of the
     largest meter, and for two more. Returns the row count, MALFORMED, or -2 - b where block b is malformed.
     """
@@ -332,7 +332,7 @@ def _read_numbers(blocks, descriptor, readings):
 
 @inner
 def _are_small(mantissas):
-    """Whether their differences are those of decimals: see differences.py."""
+    """Whether their differences are decimals: see differences.py."""
     large_count = 0
     for k in range(mantissas.size):
         large_count += not -EXACT_MANTISSA_MAX < mantissas[k] < EXACT_MANTISSA_MAX

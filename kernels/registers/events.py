@@ -151,8 +151,8 @@ def intervals_between(
 ) -> int:
     """Make an interval of every two points of one slot that follow each other; returns their count.
 
-    `points` and `events` are what `pick_readings` gave; `slots` are those of the readings, `moduli` and
-    `multipliers` those of the slots. MALFORMED if something does not fit.
+    `points` and `events` come from `pick_readings`; `slots` has one a reading, `moduli` and `multipliers` one
+    a slot. MALFORMED if something does not fit.
     """
     times, values, qualities = readings.times, readings.values, readings.qualities
     size, slot_count = times.size, moduli.size
@@ -190,7 +190,7 @@ def _room_of(intervals):
 
 @inner
 def amount_between(old, new, event, modulus, exponent):
-    """What a register counted between two readings, NaN over a reset; and the exponent to try next.
+    """Return the amount between two readings, NaN over a reset; and the exponent to try next.
 
     `exponent` is one at which the readings may be decimals: see differences.py.
     """

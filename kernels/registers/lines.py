@@ -6,8 +6,8 @@ the sums of a group are integers, exact: its decimals at one exponent, divided o
 of what the other ways make of the amounts one after another, each rounded. So are, rounded, the steps from
 one block to the next.
 
-A place's STEP_SUM is the sum of such amounts in a bucket. STEP_BEGINS is by how many more meters than in the
-bucket before there are amounts, those of gaps among them, which are shared out by time as ever.
+A place's STEP_SUM is the sum of such amounts in a bucket. STEP_BEGINS is how many more meters have amounts
+than in the bucket before; amounts of gaps count too, which are shared out by time as ever.
 """
 
 from typing import NamedTuple
@@ -59,7 +59,7 @@ class Grid(NamedTuple):
 
 
 class OpenMeter(NamedTuple):
-    """What open_meter leaves in the scratch for fold_meter."""
+    """Views of the scratch that open_meter fills for fold_meter."""
 
     facts: Int64Array  # of each block, _FIELDS of them
     tokens: UInt8Array  # of all blocks

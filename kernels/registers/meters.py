@@ -1,4 +1,4 @@
-"""What a kernel is given of each meter, and the room that it needs."""
+"""A kernel's facts of each meter, and the room that it needs."""
 
 from typing import NamedTuple
 

@@ -12,7 +12,7 @@ from ..numbers.sums import two_sum
 from ..quality import is_estimate
 from ..status import MALFORMED
 
-# What a place holds last, int64s that are zero again when a kernel is done: see lines.py.
+# A place's last fields, int64s that are zero again when a kernel is done: see lines.py.
 STEP_SUM, STEP_BEGINS = range(2)
 STEP_FIELDS = 2
 
@@ -58,7 +58,7 @@ class Cursor(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """What an open bucket has so far."""
+    """The amount of an open bucket so far."""
 
     total: float
     lost: float  # what rounding took from the total
@@ -171,7 +171,7 @@ def with_begin(amount, begun):
 
 @inner
 def with_share(amount, share, length, is_estimated):
-    """Return what a bucket has with a share of an interval, of which `length` us lie in the bucket."""
+    """Return a bucket's amount with a share of an interval, `length` us long in the bucket."""
     total, rounding = two_sum(amount.total, share)
     return Amount(
         total,
@@ -262,7 +262,7 @@ def place_of(slot, bucket, target):
 
 @inner
 def _values_of(amount):
-    """What a bucket comes to, by field from EMIT_SUM to EMIT_ESTIMATED."""
+    """Return a bucket's results, by field from EMIT_SUM to EMIT_ESTIMATED."""
     return (
         amount.total + amount.lost if amount.covered > 0 else np.nan,
         amount.count,

@@ -41,7 +41,9 @@ class TimeSpec(NamedTuple):
     date_bias: int
     clock_shape: int  # the next eight bytes
     clock_bias: int
-    last_date: Int64Array  # LAST_DATE_SIZE words that the kernel keeps, zeroed at first
+    last_date: (
+        Int64Array  # LAST_DATE_SIZE words that the kernel keeps, -1 at first: zeros are a date's digits
+    )
 
 
 # The two words of the date that was read last, and the days since 1970 that they mean.

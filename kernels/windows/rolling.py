@@ -4,8 +4,8 @@ Readings of series s stand at bounds[s] to bounds[s + 1], sorted by time. Readin
 reading i where times[i] - before < times[j] <= times[i] + after. NaN is no reading: it is never in a window,
 but has a window itself.
 
-Nothing is ever taken out of a sum, so that nothing drifts: a window is a part before `middle`, of which
-every suffix is known, and a part behind it, which grows. When the first is used up, all that is left
+Nothing is ever taken out of a sum, so that nothing drifts: a window is a part before `middle`, with every
+suffix known, and a part after it, which grows. When the first is used up, all that is left
 becomes the first part (the queue of two stacks): two additions a reading, whatever the window's length.
 """
 
@@ -60,7 +60,7 @@ def _window_low(times, low, i, before):
 
 @inner
 def _window_high(times, high, i, end, after):
-    """Behind the last reading in the window of i."""
+    """Return the index after the last reading in the window of i."""
     now = np.uint64(times[i])
     while high < end and np.uint64(times[high]) - now <= np.uint64(after):
         high += 1
@@ -132,7 +132,7 @@ def rolling_sums(
 
 @inner
 def _sum_suffixes(values, low, high, suffixes):
-    """Sum and lost part of values[j:high], for every j from low; those of low stand first."""
+    """Sum and lost part of values[j:high], for every j from low, which stands first."""
     total = lost = 0.0
     for k in range(high - low - 1, -1, -1):
         value = _at(values, low + k)

@@ -2,9 +2,9 @@
 
 A series' size is the median, over the days of a span (or 31 parts of a longer one), of its largest value, or
 of what a register counted per day. It is compared with the series' own size before the import, in the 90 days
-up to it; and, of series that are new and have a unit, their median with that of others of the same quantity,
-unit and kind, of which there must be three or more. A ratio from 250 to 4000, or the inverse, is told of. It
-is a question and no verdict: nothing is left out or changed.
+up to it. New series that have a unit are compared by their median with others of the same quantity, unit and
+kind, three or more. A ratio from 250 to 4000, or the inverse, gives a notice. It is a question and no
+verdict: nothing is left out or changed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -46,12 +46,12 @@ class Store(Protocol):
 
 
 def notices(store: Store, keys: Sequence[str], span: tuple[int, int], commit: int) -> tuple[str, ...]:
-    """What is suspect of the series that a commit gave readings within a span, in us, both ends inclusive."""
+    """Return notices on series that a commit gave readings within a span, in us, both ends inclusive."""
     if not keys or max(abs(span[0]), abs(span[1])) > _TIME_MAX:
         return ()
     try:
         return tuple(_found(store, keys, span, commit))
-    except StoreError:  # the import itself is whole; whoever reads those chunks will be told
+    except StoreError:  # the import itself is whole, and those chunks raise where they are read
         return ()
 
 
@@ -106,7 +106,7 @@ def _sizes(
 
 
 def _gather(batch: pa.RecordBatch, values: dict[str, list[np.ndarray]]) -> None:
-    """Add a batch's least and largest values to those of its series."""
+    """Widen each series' least and largest values by a batch's."""
     column = batch.column("series")
     positions = numbers_of(column.indices)
     columns = np.stack([doubles_of(batch.column(name)) for name in ("min", "max")])

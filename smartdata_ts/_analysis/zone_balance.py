@@ -37,7 +37,7 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class _Volumes:
-    """What some series counted together, bucket by bucket; NaN where nothing is known."""
+    """Sums of some series, bucket by bucket; NaN where nothing is known."""
 
     sums: Float64Array
     completeness: Float64Array
@@ -135,7 +135,7 @@ def _day_columns(volumes: list[_Volumes]) -> dict[str, Float64Array]:
 def _night_columns(
     volumes: list[_Volumes], nights: Int64Array, days: Int64Array, day_count: int
 ) -> dict[str, Float64Array]:
-    """Of each day the hour with the least inflow, and what was used in it."""
+    """Find each day's hour of least inflow, and what was used in it."""
     inflow, use = _net(volumes), volumes[1]
     lengths = (nights[:, 1] - nights[:, 0]) / _HOUR_US
     flow, used = inflow.sums / lengths, use.sums / lengths

@@ -1,6 +1,6 @@
 """The table of rules: the one list that names them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,8 @@ from smartdata_ts._detect.silent import Silent
 from smartdata_ts._detect.spike import Spike
 from smartdata_ts._detect.stuck import Stuck
 from smartdata_ts.errors import UsageError
+
+Rules = str | Sequence[str | tuple[str, Mapping[str, object]]] | None
 
 RULES: dict[str, type[Rule]] = {
     rule.name: rule for rule in (Leak, Burst, Backflow, Dead, Stuck, Spike, Impossible, Silent)

@@ -1,1 +1,1 @@
-"""What is known of meters: units, quality codes, and facts that users give."""
+"""Knowledge of meters: units, quality codes, and facts that users give."""

@@ -1,4 +1,4 @@
-"""What may be said of a series: its key, facts and tags, checked before the catalog takes them.
+"""Descriptions of series: keys, facts and tags, checked before the catalog takes them.
 
 Every function raises DataError, which says where, what was wrong, and what is right.
 """
@@ -162,7 +162,7 @@ def checked_number(where: str, value: object) -> float:
 
 
 def exchange_rows(table: object, tz: TimeZone) -> Iterator[tuple[object, ...]]:
-    """What the catalog keeps of each row of a table of exchanges."""
+    """Return the catalog's rows for a table of exchanges."""
     for number, row in enumerate(_table_rows("exchange", table), 1):
         digits = _whole(row.get("register_digits"), "register_digits")
         yield checked_exchange(f"row {number}", {**row, "register_digits": digits}, tz)
@@ -198,6 +198,14 @@ def series_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
     return pa.table(columns)
 
 
+def tag_table(rows: list[tuple[str, str, int]]) -> pa.Table:
+    """Values of tags and how many series have each, of the catalog's rows."""
+    names, values, counts = zip(*rows, strict=True) if rows else [()] * 3
+    return pa.table(
+        {"name": text_array(names), "value": text_array(values), "series": pa.array(counts, pa.int64())}
+    )
+
+
 def exchange_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
     """Exchanges of meters, of the catalog's rows."""
     _, *columns = zip(*rows, strict=True) if rows else [()] * 8
@@ -214,7 +222,7 @@ def exchange_table(rows: list[tuple]) -> pa.Table:  # type: ignore[type-arg]
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Texts or numbers, of which None is null."""
+    """Return texts or numbers as Arrow has them; None is null."""
     if kind == pa.string():
         return text_array(values)
     nulls = np.array([value is None for value in values], np.bool_)

@@ -1,4 +1,4 @@
-"""What the catalog says of meters, as steps need it."""
+"""Facts of meters from the catalog, as steps need them."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,7 +22,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the catalog says of the selection's series, by position."""
+    """Facts of the selection's series, by position."""
 
     kinds: list[str | None]
     intervals_us: list[int | None]

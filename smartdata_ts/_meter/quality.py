@@ -19,6 +19,7 @@ that arrives late replaces the estimate, and an estimate that arrives late does 
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def quality_code(status: str, method: str = "") -> int:
 
 
 def quality_name(code: int) -> str:
-    """What a code says, such as "measured" or "estimated (linear)"; the user's own by their numbers.
+    """Name a code, such as "measured" or "estimated (linear)"; the user's own by their numbers.
 
     >>> import smartdata_ts as sd
     >>> sd.quality_name(65), sd.quality_name(0), sd.quality_name(9)
@@ -111,7 +112,7 @@ def _espi() -> dict[str, str]:
 def _iec61968() -> dict[str, str]:
     """ReadingQualityType codes of IEC 61968-9, annex D: system.category.index.
 
-    Systems are 1 end device, 2 metering system, 3 meter data management. Of the categories: 0 valid,
+    Systems are 1 end device, 2 metering system, 3 meter data management. Categories are 0 valid,
     5 reasonability (256 outside of the expected range, 258 suspect, 259 known missing), 6 failed validation,
     7 edited (0 generic, 1 added, 3 rejected), 8 estimated. Other indices of 6 and 8 are vendors' own.
     Held against what vendors publish: Aclara's I-210+c user's guide, table 5.4, and Elster's Connexo.
@@ -123,7 +124,7 @@ def _iec61968() -> dict[str, str]:
 
 
 def quality_codes(system: str) -> dict[str, int]:
-    """What the quality codes of a system mean here: "elhub", "espi" or "iec61968"; as an import takes them.
+    """Return what the quality codes of "elhub", "espi" or "iec61968" mean here, as an import takes them.
 
     Codes that say nothing of how a reading came to be are left out. Raises UsageError for another system.
 
@@ -139,7 +140,7 @@ def quality_codes(system: str) -> dict[str, int]:
 
 
 def quality_text(code: int, system: str) -> str | None:
-    """What a system calls a quality, or the nearest that it has; None where it has nothing of the kind.
+    """Return a system's code for a quality, or its nearest one; None where it has none of the kind.
 
     A method that the system does not know is passed over; a final estimate is an estimate where the system
     does not tell them apart.
@@ -180,23 +181,30 @@ def winners(on_conflict: str) -> UInt8Array:
     """At 256 * old + new: whether a reading of quality `new` takes the place of one of quality `old`."""
     if not isinstance(on_conflict, str) or on_conflict not in ON_CONFLICT:
         raise UsageError(f"on_conflict must be one of {', '.join(ON_CONFLICT)}, not {shown(on_conflict)}")
+    return _winners(on_conflict)
+
+
+@cache  # a table of 64 kB takes longer to make than a small write
+def _winners(on_conflict: str) -> UInt8Array:
     if on_conflict == "replace":
         wins: npt.NDArray[Any] = np.ones((256, 256))
     elif on_conflict == "better":
         wins = RANKS[np.newaxis, :] >= RANKS[:, np.newaxis]
     else:
         wins = np.zeros((256, 256))
-    return wins.astype(np.uint8).reshape(-1)
+    table = wins.astype(np.uint8).reshape(-1)
+    table.flags.writeable = False
+    return table
 
 
 def are_readings(lowest: UInt8Array, highest: UInt8Array) -> npt.NDArray[np.bool_]:
-    """Of each range of codes whether all are of readings."""
+    """Return, for each range of codes, whether all are of readings."""
     alike: npt.NDArray[np.bool_] = _UNUSABLE_BELOW[lowest] == _UNUSABLE_BELOW[highest.astype(np.int64) + 1]
     return alike
 
 
 def worse_of(left: UInt8Array, right: UInt8Array) -> UInt8Array:
-    """Of each two quality codes the one of the lower rank."""
+    """Return, of each two quality codes, the one of the lower rank."""
     return np.where(RANKS[left] < RANKS[right], left, right)
 
 

@@ -1,4 +1,4 @@
-"""What a unit's text means: a code of UCUM (ucum.org), one of the names that people write for it, or nothing.
+"""The meaning of a unit's text: a code of UCUM (ucum.org), a name that people write for it, or nothing.
 
 The grammar is UCUM's without parentheses: components joined by "." and "/", each an atom with a prefix and an
 exponent, a number, or an annotation in braces. The atoms are those that meters and sensors have. Left out

@@ -90,7 +90,7 @@ class Conversion:
 
 
 def conversion(source: str, target: str) -> Conversion:
-    """How values of one unit become those of another; UnitError where they do not."""
+    """How values of one unit become those of another; UnitError where they cannot."""
     if source == target:
         return Conversion()
     for code in (source, target):

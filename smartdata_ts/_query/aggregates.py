@@ -17,32 +17,29 @@ from smartdata_ts._steps.bucket_values import (
     Quantile,
 )
 from smartdata_ts._steps.buckets import AGGREGATES, OF_LEVELS, Buckets
-from smartdata_ts._steps.consumption import Consumption
-from smartdata_ts._steps.frame import Step
-from smartdata_ts._steps.hold import Hold
 from smartdata_ts._time.calendar import Calendar, Edges
 from smartdata_ts.errors import UsageError
 from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 
-from .description import Last, Resample
+from .grammar import Rows
 
-# What `resample` takes: a name, some names, or what each column is.
+# The argument of `resample`: a name, some names, or the meaning of each column.
 Aggregates = str | Sequence[str] | Mapping[str, str | Sequence[float] | Callable[..., Any]]
 
 
 def bucket_step(
-    steps: tuple[Resample | Last | Step, ...],
+    rows: Rows,
     calendar: Calendar | Edges,
     aggregates: Aggregates,
     empty: bool,
-) -> Step:
-    """The step that makes these aggregates of what the steps before it give."""
-    if steps and isinstance(steps[0], Hold):
+) -> Buckets | BucketValues:
+    """The step that makes these aggregates of the rows before it."""
+    if rows is Rows.LEVELS:
         names = tuple(parse_aggregates(aggregates, OF_LEVELS))
         if not set(names) <= set(OF_LEVELS):
             raise UsageError(f"of what hold() gives, aggregates are {', '.join(OF_LEVELS)}")
         return Buckets(calendar, names, empty, of_levels=True)
-    of_amounts = bool(steps) and isinstance(steps[0], Consumption)
+    of_amounts = rows is Rows.AMOUNTS
     columns = parse_aggregates(aggregates, OF_AMOUNTS if of_amounts else OF_READINGS)
     if of_amounts and set(columns) <= set(AGGREGATES) and all(name == what for name, what in columns.items()):
         return Buckets(calendar, tuple(columns), empty)
@@ -93,7 +90,7 @@ def _parse(name: str, what: object, known: tuple[str, ...]) -> str | Measure:
 def _edges(name: str, what: object) -> tuple[float, ...]:
     try:
         edges = np.asarray(what, np.float64)
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, OverflowError) as problem:
         raise UsageError(
             f"aggregate {name!r} must be a name, a function or the edges of a histogram, not {what!r}"
         ) from problem

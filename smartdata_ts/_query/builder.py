@@ -8,23 +8,25 @@ import pyarrow as pa
 
 from smartdata_ts._arguments import flag, items, number, shown, text_or_none, texts, whole_number
 from smartdata_ts._time.calendar import Calendar, Edges
+from smartdata_ts._time.instant import parse_instant
 from smartdata_ts._time.span import TIME_MAX as NO_LIMIT
 from smartdata_ts._time.zone import TimeZone, zone_name
 from smartdata_ts.errors import UsageError
 
-from .description import Last, Resample
-from .results import Results
+from .description import Description
+from .grammar import Rows, rows_after
 from .selection import as_tag_names
 
 # A step's modules are imported where it is asked for: a process that asks one question loads one.
 if TYPE_CHECKING:
-    from smartdata_ts._steps.frame import Step
+    from smartdata_ts._detect.table import Rules
+    from smartdata_ts._steps.step import Step
 
     from .aggregates import Aggregates
 
 
-class Steps(Results):
-    """What a query makes of the readings it selects."""
+class Builder(Description):
+    """The steps of a query: they turn the readings that it selects into its result."""
 
     def resample(
         self,
@@ -69,34 +71,21 @@ class Steps(Results):
         >>> spread.to_arrow()["p2p"].to_pylist()
         [0.5]
         """
-        self._need_no_join()
-        if self.steps:
-            self._need_rows_of_series("resample")
+        rows = self._rows_before("resample")
         zone = self.tz if tz is None else zone_name(tz)
         empty = flag("empty", empty)
         if edges is None:
             if every is None:
                 raise UsageError("resample() takes a width such as '1d', or edges=[...]")
-            step = self._bucket_step(Calendar.parse(every, zone, offset), aggregates, empty)
-            return replace(self, steps=(*self.steps, step))
+            return self._then(_bucket_step(rows, Calendar.parse(every, zone, offset), aggregates, empty))
         if every is not None or offset is not None:
             raise UsageError("resample() takes edges, or a width and its offset, not both")
         calendar = Edges.parse(edges, zone)
         low, high = calendar.instants_us[0], calendar.instants_us[-1]
         start_us = low if self.start_us is None else min(max(low, self.start_us), high)
         end_us = high if self.end_us is None else max(min(high, self.end_us), low)
-        steps = (*self.steps, self._bucket_step(calendar, aggregates, empty))
-        return replace(self, start_us=start_us, end_us=end_us, steps=steps)
-
-    def _bucket_step(
-        self, calendar: Calendar | Edges, aggregates: "Aggregates", empty: bool
-    ) -> "Resample | Step":
-        """The step that makes these aggregates of what the steps before it give."""
-        if not self.steps and (names := _plain_names(aggregates)):
-            return Resample(calendar, names, empty)
-        from .aggregates import bucket_step
-
-        return bucket_step(self.steps, calendar, aggregates, empty)
+        step = _bucket_step(rows, calendar, aggregates, empty)
+        return replace(self, start_us=start_us, end_us=end_us, steps=(*self.steps, step))
 
     def last(self) -> Self:
         """The newest reading of each series, within the query's span.
@@ -107,17 +96,18 @@ class Steps(Results):
         >>> store.query().last().to_arrow()["value"].to_pylist()
         [2.0]
         """
-        self._need_no_step("last")
-        return replace(self, steps=(Last(),))
+        from smartdata_ts._steps.last import Last
+
+        return self._then(Last())
 
     def consumption(self, unit: str | None = None) -> Self:
-        """What registers counted between consecutive readings, stamped by the interval's start.
+        """Amounts that registers counted between consecutive readings, stamped by the interval's start.
 
         The intervals that overlap the query's span, whole. Series of kind "register", or none, are
-        differenced; those of kind "interval" are taken as they are. Flows (L/s) and powers (kW) amount to
+        differenced; amounts (kind "interval") are taken as they are. Flows (L/s) and powers (kW) amount to
         volumes and energies: an interval's mean times its length, and a gauge's line between two readings,
         null where these are more than 1.5 usual steps apart; other gauges are refused. Readings that
-        are not finite, or rejected or missing, are no readings. Columns: series, time, end, value (null
+        are not finite, or rejected or missing, do not count. Columns: series, time, end, value (null
         after a reset), quality (that of the lower-ranked reading; suspect where the register fell) and
         event: 0 none, 1 rollover, 2 backflow, 3 reset, 4 digit fault. docs/meters.md has the rules.
         `unit` asks for amounts in that unit, whatever the series' own; UnitError where it cannot be had.
@@ -131,8 +121,7 @@ class Steps(Results):
         """
         from smartdata_ts._steps.consumption import Consumption
 
-        self._need_no_step("consumption")
-        return replace(self, steps=(Consumption(text_or_none("unit", unit)),))
+        return self._then(Consumption(text_or_none("unit", unit)))
 
     def hold(self, limit: str | None = None) -> Self:
         """Each reading for the time until the next one, at most `limit`: levels, for means by time.
@@ -151,8 +140,7 @@ class Steps(Results):
         """
         from smartdata_ts._steps.hold import Hold
 
-        self._need_no_step("hold")
-        return replace(self, steps=(Hold(NO_LIMIT if limit is None else _width(limit)),))
+        return self._then(Hold(NO_LIMIT if limit is None else _width(limit)))
 
     def fill(
         self,
@@ -166,12 +154,12 @@ class Steps(Results):
 
         A gap is more than 1.5 times the usual step. `method` is one of none, constant (which takes `value`),
         previous, next, linear, profile (the series' own usual week, in the local hours of the zone `tz`, by
-        default the query's) and conserve; or a chain of (method, limit), of which the first whose limit the
-        gap does not pass is taken: [("linear", "2h"), ("profile", "30d")]. Gaps longer than `limit` stay;
+        default the query's) and conserve; or a chain of (method, limit): the first whose limit the gap
+        does not pass is taken: [("linear", "2h"), ("profile", "30d")]. Gaps longer than `limit` stay;
         None: all are filled.
         Amounts (series of kind interval) that are known as one long interval are split, and add up.
-        With `every`, levels are given on that grid of the wall clock instead. What was made has the quality
-        "estimated" and its method; the store is not changed: `store.write` of the result does that.
+        With `every`, levels are given on that grid of the wall clock instead. New readings have the quality
+        "estimated" and their method; the store is not changed: `store.write` of the result does that.
 
         Raises UsageError for an unknown method, a limit that is no fixed width, or kinds that do not mix.
 
@@ -182,7 +170,6 @@ class Steps(Results):
         >>> store.query().fill("linear").to_arrow()["value"].to_pylist()
         [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
         """
-        from smartdata_ts._steps.consumption import Consumption
         from smartdata_ts._steps.fill import FILLS, Fill
 
         rules = [(method, limit)] if isinstance(method, str) else _fill_rules(method)
@@ -195,8 +182,7 @@ class Steps(Results):
         zone = self.tz if tz is None else zone_name(tz)
         grid = None if every is None else Calendar.parse(every, zone)
         constant = 0.0 if value is None else number("value", value)
-        of_amounts = bool(self.steps) and isinstance(self.steps[0], Consumption)
-        return self._then(Fill(limits, grid, zone, constant, of_amounts))
+        return self._then(Fill(limits, grid, zone, constant, self.rows is Rows.AMOUNTS))
 
     def align(
         self, every: str, tz: TimeZone | None = None, method: str = "none", limit: str | None = "7d"
@@ -226,7 +212,7 @@ class Steps(Results):
         The window is (time - width, time], or where `centered` (time - width / 2, time + width / 2].
         `aggregates` are any of count, sum, mean, min, max, std (of the sample), median, one column each,
         null where the window has fewer than `min_count` readings. NaN is no reading. Sums do not drift:
-        they are those of the exact sum to the last place, however long the series.
+        they are the exact sum to the last place, however long the series.
 
         Raises UsageError for an unknown aggregate or a width that is not fixed.
 
@@ -275,14 +261,14 @@ class Steps(Results):
 
         return self._then(Difference(_width(per)))
 
-    def detect(self, rules: object = None, lang: str = "en", now: object = None) -> Self:
+    def detect(self, rules: "Rules" = None, lang: str = "en", now: object = None) -> Self:
         """What is wrong with each series: findings of rules, one row each, in the order of series and start.
 
         `rules` are names, or pairs of a name and options such as ("leak", {"for_": "48h"}); None is every
-        rule that fits: of amounts after `consumption`, of gauges else. `sd.rules()` lists them. What a rule
-        needs to know of before the query's span it reads besides. Texts are in English or Norwegian
-        (`lang` "en" or "nb"), their dates in the query's zone. `now` is a time as `Store.query` takes it, by
-        default that of the newest reading of the store. docs/detection.md has the columns and the rules.
+        rule that fits: of amounts after `consumption`, of gauges else. `sd.rules()` lists them. A rule reads
+        as much before the query's span as it needs. Texts are in English or Norwegian (`lang` "en" or "nb"),
+        their dates in the query's zone. `now` is a time as `Store.query` takes it, by default that of the
+        newest reading of the store. docs/detection.md has the columns and the rules.
 
         Raises UsageError for an unknown rule or option, or one that needs other rows than there are.
 
@@ -298,20 +284,14 @@ class Steps(Results):
         from smartdata_ts._detect.step import Detect
         from smartdata_ts._detect.table import rules_of
         from smartdata_ts._detect.texts import LANGUAGES
-        from smartdata_ts._steps.consumption import Consumption
-        from smartdata_ts._time.instant import parse_instant
 
-        if self.across is not None or len(self.steps) > 1:
-            raise UsageError("detect() follows a selection or consumption()")
-        first = self.steps[0] if self.steps else None
-        if first is not None and not isinstance(first, Consumption):
-            raise UsageError("detect() follows a selection or consumption()")
         if not isinstance(lang, str) or lang not in LANGUAGES:
             raise UsageError(f"lang must be one of {', '.join(LANGUAGES)}, not {shown(lang)}")
+        has_amounts = self.rows is Rows.AMOUNTS
+        unit = self.steps[0].arguments()["unit"] if has_amounts else None
         now_us = None if now is None else parse_instant(now, self.tz)
-        unit = None if first is None else first.unit
-        chosen = rules_of(rules, first is not None)
-        return self._then(Detect(chosen, self.tz, lang, now_us, self.start_us, unit))
+        chosen = rules_of(rules, has_amounts)
+        return self._then(Detect(chosen, self.tz, lang, now_us, unit))
 
     def aggregate(
         self,
@@ -339,9 +319,7 @@ class Steps(Results):
         >>> hours.aggregate("sum").to_arrow()["sum"].to_pylist()
         [1.5]
         """
-        from smartdata_ts._steps.across import HOWS, Across, probability_of
-        from smartdata_ts._steps.bucket_values import BucketValues
-        from smartdata_ts._steps.buckets import Buckets
+        from smartdata_ts._steps.across import HOWS, Across, probability_of, values_of
 
         tags = as_tag_names(by)
         if not isinstance(how, str) or (how not in HOWS and probability_of(how) is None):
@@ -349,23 +327,20 @@ class Steps(Results):
                 f"how must be one of {', '.join(HOWS)}, or a percentile such as p95, not {shown(how)}"
             )
         share = number("min_completeness", min_completeness, 0, 1)
-        is_buckets = bool(self.steps) and isinstance(self.steps[-1], Resample | Buckets | BucketValues)
-        self._need_no_join()
-        if self.across is not None or not is_buckets:
-            raise UsageError("aggregate() follows a resample()")
+        self._rows_before("aggregate")
         clash = [name for name in tags if name in (*self.schema.names, "series_count")]
         if clash or len(set(tags)) < len(tags):
             raise UsageError(f"by must name tags, each once and none like a column, not {', '.join(tags)}")
         if any(pa.types.is_fixed_size_list(field.type) for field in self.schema):
             raise UsageError("aggregate() folds numbers, not histograms")
         across = Across(how, tags, share, text_or_none("unit", unit))
-        if not across.values(self.schema):
+        if not values_of(self.schema):
             raise UsageError("aggregate() needs an aggregate other than count and shares, such as sum")
-        return replace(self, across=across)
+        return self._then(across)
 
     def join_asof(
         self,
-        other: "Steps",
+        other: "Builder",
         tolerance: str | None = None,
         direction: str = "backward",
         by: str | None = None,
@@ -388,49 +363,33 @@ class Steps(Results):
 
         if not isinstance(direction, str) or direction not in DIRECTIONS:
             raise UsageError(f"direction must be one of {', '.join(DIRECTIONS)}, not {shown(direction)}")
-        if self.across is not None or self.join is not None:
-            raise UsageError("join_asof() takes series, each of them once; not what aggregate() made of them")
-        if self._detect is not None or (isinstance(other, Steps) and other._detect is not None):
-            raise UsageError("join_asof() joins rows of series; detect() ends a query")
-        if not isinstance(other, Steps) or other.across is not None or other.join is not None:
+        self._rows_before("join_asof")
+        if not isinstance(other, Builder) or other.rows in (Rows.GROUPS, Rows.JOINED, Rows.FINDINGS):
             raise UsageError("join_asof() joins with a query of series: store.query(...)")
         tolerance_us = NO_LIMIT if tolerance is None else _width(tolerance)
-        return replace(self, join=Join(other, direction, tolerance_us, text_or_none("by", by)))
+        return self._then(Join(other, direction, tolerance_us, text_or_none("by", by)))
+
+    def _rows_before(self, method: str) -> Rows:
+        """The rows that a step would take; UsageError where it takes none of the kind."""
+        rows = self.rows
+        rows_after(method, rows, self.steps[-1].method if self.steps else None)
+        return rows
 
     def _then(self, step: "Step") -> Self:
-        """This query with a step of readings behind the others."""
-        from smartdata_ts._steps.consumption import Consumption
-        from smartdata_ts._steps.fill import Fill
-        from smartdata_ts._steps.rolling import Difference
-
-        self._need_no_join()
-        if self.steps and not isinstance(self.steps[-1], Fill | Difference | Consumption):
-            raise UsageError(
-                "resample(), last(), rolling() and detect() end a query: no other step can follow"
-            )
+        """This query with one more step; UsageError where it cannot follow."""
+        self._rows_before(step.method)
         return replace(self, steps=(*self.steps, step))
 
-    def _need_no_step(self, name: str) -> None:
-        self._need_no_join()
-        if self.steps:
-            raise UsageError(f"{name}() follows a selection, not another step")
 
-    def _need_no_join(self) -> None:
-        if self.join is not None:
-            raise UsageError("join_asof() ends a query: no other step can follow")
+def _bucket_step(rows: Rows, calendar: Calendar | Edges, aggregates: "Aggregates", empty: bool) -> "Step":
+    """The step that makes these aggregates of the rows before it."""
+    if rows is Rows.STORED and (names := _plain_names(aggregates)):
+        from smartdata_ts._steps.resample import Resample
 
-    def _need_rows_of_series(self, name: str) -> None:
-        from smartdata_ts._steps.consumption import Consumption
-        from smartdata_ts._steps.fill import Fill
-        from smartdata_ts._steps.hold import Hold
-        from smartdata_ts._steps.rolling import Difference
+        return Resample(calendar, names, empty)
+    from .aggregates import bucket_step
 
-        last = self.steps[-1]
-        if not isinstance(last, Consumption | Hold | Fill | Difference):
-            raise UsageError(
-                f"{name}() follows a selection, consumption(), fill(), difference() or rate(), not "
-                "resample() or last()"
-            )
+    return bucket_step(rows, calendar, aggregates, empty)
 
 
 def _plain_names(aggregates: "Aggregates") -> tuple[str, ...]:

@@ -3,17 +3,19 @@
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
 from smartdata_ts._arguments import flag, shown, text, texts
-from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts.errors import UnknownSeriesError, UsageError
 from smartdata_ts.kernels.arrays import Int64Array
 
+if TYPE_CHECKING:
+    from smartdata_ts._storage.catalog import Catalog
+
 Found = TypeVar("Found")
-# Names of tags with the values of which a series is to have one.
+# Names of tags, each with the values that a series may have.
 Tags = tuple[tuple[str, tuple[str, ...]], ...]
 
 _NAMES_SHOWN = 20
@@ -21,21 +23,21 @@ _NAMES_SHOWN = 20
 
 @dataclass(frozen=True)
 class Selection:
-    """The series of a query, by key, and what else was found out of them: as of one state of the catalog."""
+    """The series of a query, by key, with further answers on them: as of one state of the catalog."""
 
     ids: Int64Array
     keys: pa.StringArray
     _found: dict[Hashable, Any] = field(default_factory=dict)
 
     def remembered(self, name: Hashable, find: Callable[[], Found]) -> Found:
-        """What `find` finds out of these series, by name; it is asked but once."""
+        """The answer of `find` on these series, kept by name: it is asked but once."""
         if name not in self._found:
             self._found[name] = find()
         found: Found = self._found[name]
         return found
 
 
-def selected(catalog: Catalog, series: tuple[str, ...] | None, tags: Tags = ()) -> Selection:
+def selected(catalog: "Catalog", series: tuple[str, ...] | None, tags: Tags = ()) -> Selection:
     """The series of a selection; UnknownSeriesError where it names one that is not there.
 
     Raises UsageError where it names a tag that no series has, unless there are no series.
@@ -55,7 +57,7 @@ def selected(catalog: Catalog, series: tuple[str, ...] | None, tags: Tags = ()) 
     return selection
 
 
-def tag_values(catalog: Catalog, chosen: Selection, name: str) -> list[str | None]:
+def tag_values(catalog: "Catalog", chosen: Selection, name: str) -> list[str | None]:
     """The value of a tag of each series that is selected, None where it has none.
 
     Raises UsageError where the store has series and none of them has this tag.
@@ -70,7 +72,7 @@ def tag_values(catalog: Catalog, chosen: Selection, name: str) -> list[str | Non
     return chosen.remembered(("tag", name), find)
 
 
-def check_tag_names(catalog: Catalog, names: Sequence[str]) -> None:
+def check_tag_names(catalog: "Catalog", names: Sequence[str]) -> None:
     """Raise UsageError where the store has series, and none of them has a tag of one of these names."""
     unknown = [name for name in names if not catalog.has_tag(name)]
     if unknown and catalog.series_count():
@@ -97,23 +99,28 @@ def as_keys(series: str | Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 def keys_to_remove(
-    series: str | Iterable[str] | None, everything: object, verb: str
-) -> tuple[str, ...] | None:
-    """The keys of the series that a change is for; None where it is said in words to be for all of them.
+    series: str | Iterable[str] | None,
+    tags: Mapping[str, str | Sequence[str]] | None,
+    everything: object,
+    verb: str,
+) -> tuple[tuple[str, ...] | None, Tags]:
+    """Return the keys and tags of the series to remove; no keys and no tags where all are meant, in words.
 
     Raises UsageError where nothing is named: a list that came out empty must not mean all.
     """
+    keys, wanted = as_keys(series), as_tags(tags)
     if flag("everything", everything):
-        if series is not None:
-            raise UsageError(f"{verb}() takes series, or everything=True, not both")
-        return None
-    keys = as_keys(series)
-    if not keys or not all(keys):
+        if series is not None or tags is not None:
+            raise UsageError(f"{verb}() takes series or tags, or everything=True, not both")
+        return None, ()
+    if tags is not None and not (wanted and all(value for _, values in wanted for value in values or [""])):
+        raise UsageError(f"{verb}() needs values of tags; {shown(tags)} names none")
+    if (tags is None or series is not None) and (not keys or not all(keys)):
         raise UsageError(
-            f"{verb}() needs the keys of the series; {shown(series)} names none. For all series of the store "
-            "say everything=True"
+            f"{verb}() needs the keys of the series, or tags; {shown(series)} names none. For all series "
+            "of the store say everything=True"
         )
-    return keys
+    return keys, wanted
 
 
 def as_tags(tags: Mapping[str, str | Sequence[str]] | None) -> Tags:

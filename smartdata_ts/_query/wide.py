@@ -16,7 +16,7 @@ _NO_VALUES = ("series", "time", "end", "quality", "event")
 def wide_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, keys: list[str]) -> pa.Table:
     """The rows of all batches, sorted by time; null where a series has none at a time.
 
-    A column is named by its series' key, with the value's name behind it where there are several.
+    A column is named by its series' key, and the value's name after it where there are several.
     """
     names = [name for name in schema.names if name not in _NO_VALUES]
     others = [name for name in names if not _is_number(schema.field(name).type)]
@@ -47,7 +47,7 @@ def _times(batch: pa.RecordBatch) -> Int64Array:
 
 
 def _places(batch: pa.RecordBatch, times: Int64Array, series_count: int) -> Int64Array:
-    """Where each row's values belong, among the cells of all series behind each other."""
+    """The cell of each row; the cells of all series stand one series after the other."""
     positions = np.asarray(batch.column("series").indices).astype(np.int64)
     assert positions.max(initial=0) < max(series_count, 1)
     return positions * times.size + np.searchsorted(times, _times(batch))

@@ -17,7 +17,7 @@ from smartdata_ts.kernels.codec import blocks as kernel_blocks
 def pieces_in(
     plan: Plan, part: Slice, only: np.ndarray | None, known: np.ndarray | None = None
 ) -> Iterator[Blocks]:
-    """The blocks of a slice, or, as `read_unsettled` has it, the rest; positions are less part.first."""
+    """Yield the blocks of a slice, positions less part.first; with `known` those that `known_part` leaves."""
     for chunk, rows, positions in plan.blocks_in(part):
         wanted = np.ones(rows.size, np.bool_) if only is None else only[positions]
         if known is not None:
@@ -31,7 +31,7 @@ def pieces_in(
 def read_versions(plan: Plan, part: Slice) -> Versions:
     """Every version of a slice's readings as they stand in chunks and head: neither sorted nor folded.
 
-    Whoever reads so reads hundreds of chunks, each a part at a time: none keeps its pages in memory.
+    Its callers read hundreds of chunks, a part of each at a time, so no chunk keeps its pages in memory.
     """
     parts = []
     for blocks in pieces_in(plan, part, None):

@@ -11,7 +11,8 @@ import pyarrow as pa
 from smartdata_ts._arguments import is_whole, plain, text, whole_number
 from smartdata_ts._read import scan
 from smartdata_ts._read.decode import read_versions
-from smartdata_ts._read.plan import Plan, Slice, make_plan
+from smartdata_ts._read.plan import Plan, Slice
+from smartdata_ts._read.planning import make_plan
 from smartdata_ts._read.slices import slices_by_readings
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._readings.columns import Readings
@@ -118,7 +119,7 @@ def _columns(rows: Sequence[tuple[object, ...]], count: int) -> Sequence[Sequenc
 
 
 def changes(catalog: Catalog, files: ChunkFiles, since: int, until: int | None) -> pa.RecordBatchReader:
-    """What the commits behind `since` changed, up to `until` or the newest; see `Store.changes`."""
+    """Return what the commits after `since` changed, up to `until` or the newest; see `Store.changes`."""
     while True:
         state = catalog.state(with_history=True)
         last = state.commit if until is None else until
@@ -166,7 +167,7 @@ def _changes(plan: Plan, part: Slice, since: int, times: dict[int, int]) -> pa.R
     versions, is_deleted = _with_deletions(plan, part, versions)
     rows = versions.readings
     count = len(versions)
-    # Of one commit's versions of a reading the last counts, and what came with a deletion comes after it.
+    # One commit's last version of a reading counts; versions that came with a deletion come after it.
     again = np.append(same_as_next(rows), False)
     shown = np.ones(count, np.bool_)
     shown[:-1] = ~again[:-1] | (versions.commits[:-1] != versions.commits[1:])

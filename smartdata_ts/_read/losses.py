@@ -1,7 +1,7 @@
-"""What of a selection cannot be read, and a snapshot of what can.
+"""Finds the blocks of a selection that cannot be read, and gives a snapshot without them.
 
-A block is sound when its checksum is right and it decodes. Blocks are held to that before anything is made
-of them, so that every step of a query has the same ones left out, and they are known with its first row.
+A block is sound when its checksum is right and it decodes. Blocks are tested before anything is made of them,
+so every step of a query lacks the same ones, and they are known with its first row.
 """
 
 import json
@@ -104,7 +104,7 @@ def with_losses(schema: pa.Schema, losses: list[Loss]) -> pa.Schema:
 
 
 def summary(losses: list[Loss]) -> str:
-    """What was left out, in a sentence or two."""
+    """Say what was left out, in a sentence or two."""
     whole = [loss for loss in losses if loss.series is None]
     blocks = len(losses) - len(whole)
     parts = [f"{len(whole)} chunks that cannot be opened"] * bool(whole) + [f"{blocks} blocks"] * bool(blocks)

@@ -1,20 +1,20 @@
-"""What a query will read: the blocks of its series within its span, and slices of it to be read at a time.
+"""A query's blocks, of its series within its span, and slices of them to be read at a time.
 
 A slice is a range of series over a span of time, small enough for its result to be held. A series whose
 blocks overlap in time (late or replaced readings) is tangled: it is merged before anything else is made
 of it, and all others are taken straight from their blocks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._readings.columns import Readings, fold, series_starts
+from smartdata_ts._readings.columns import Readings, series_starts
 from smartdata_ts._readings.versions import Versions
 from smartdata_ts._storage.chunk_file import ChunkFile
-from smartdata_ts._storage.snapshot import AsOf, Blocks, Snapshot
+from smartdata_ts._storage.snapshot import Blocks, Snapshot
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.kernels.arrays import Int64Array
 
@@ -36,18 +36,26 @@ class Plan:
     tangled: np.ndarray  # bool per position
     counts: Int64Array  # readings per position, an upper bound
     wanted: np.ndarray | None  # bool per quality code; None: all are
-    settled: dict[ChunkFile, np.ndarray]  # bool per block, of some chunks: see _settled
-    separate: np.ndarray  # bool per position, of the past: see make_plan
 
     @property
     def qualities(self) -> list[int] | None:
         """The codes that are wanted; None: all."""
         return None if self.wanted is None else np.flatnonzero(self.wanted).tolist()
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether some readings of a tangled series' block may not count."""
+        return self.wanted is not None
+
+    @property
+    def is_joined_slowly(self) -> bool:
+        """Whether readings of one series in two chunks are better read apart from others."""
+        return False
+
     def settled_in(self, chunk: ChunkFile, rows: Int64Array) -> np.ndarray:
         """Which blocks of tangled series hold, within their spans, just what there is to be read."""
-        settled = self.settled.get(chunk)
-        return np.zeros(rows.size, np.bool_) if settled is None else settled[rows]
+        del chunk
+        return np.zeros(rows.size, np.bool_)
 
     @property
     def reading_count(self) -> int:
@@ -80,10 +88,10 @@ class Plan:
         firsts, lasts = firsts[order], lasts[order]
         if (firsts[1:] < lasts[:-1]).any():  # most ranges have readings of several chunks whatever is done
             return ends
-        # A series may end one chunk and begin the next. Of the past, which is joined slowly, it is a range of
-        # its own; else it goes with the next.
-        behind = lasts + 1 if self.snapshot.as_of is not None else ends
-        return np.unique(np.concatenate([firsts[1:], behind, ends]))
+        # A series may end one chunk and begin the next. It goes with the next; where joining is slow, it is a
+        # range of its own.
+        after = lasts + 1 if self.is_joined_slowly else ends
+        return np.unique(np.concatenate([firsts[1:], after, ends]))
 
     def spans(self) -> tuple[Int64Array, Int64Array]:
         """Each position's first and last time within the plan's span; first > last where there is none."""
@@ -110,128 +118,8 @@ class Slice:
     time_max: int
 
 
-def make_plan(
-    snapshot: Snapshot,
-    ids: Int64Array,
-    keys: pa.StringArray,
-    time_min: int,
-    time_max: int,
-    qualities: Sequence[int] | None = None,
-    of_versions: bool = False,
-) -> Plan:
-    """Find the blocks of the series `ids` within [time_min, time_max]; of some qualities, or of all.
-
-    Whoever reads versions merges nothing: `of_versions`, no position is looked at for whether it is tangled.
-    """
-    blocks = [_by_position(part) for part in snapshot.blocks(ids, time_min, time_max)]
-    head_versions = _head_of(snapshot, ids, time_min, time_max)
-    head = fold([head_versions.readings]).readings
-    counts = np.zeros(ids.size, np.int64)
-    for part in blocks:
-        np.add.at(counts, part.positions, part.chunk.count[part.rows])
-    np.add.at(counts, head.series, 1)
-    tangled = np.zeros(ids.size, np.bool_) if of_versions else _overlaps(ids.size, blocks, head)[0]
-    if snapshot.as_of is not None:
-        tangled |= _unsettled(snapshot.as_of, ids, blocks)
-    wanted = None
-    if qualities is not None:
-        wanted = np.zeros(256, np.bool_)
-        wanted[list(qualities)] = True
-        tangled |= _mixed(wanted, ids.size, blocks, head)
-    settled = {}
-    separate = np.zeros(ids.size, np.bool_)
-    if snapshot.as_of is not None and snapshot.is_whole and wanted is None and tangled.any():
-        present = snapshot.present_blocks(ids, time_min, time_max)
-        settled = _settled(snapshot.as_of, ids, present, head)
-        # No two of these hold a reading of one time. What they hold that the commit knew, it knew as it is.
-        separate = ~_overlaps(ids.size, [part for part in blocks if not part.chunk.is_history], head)[0]
-    ends = np.array([(part.positions[0], part.positions[-1]) for part in blocks], np.int64).reshape(-1, 2)
-    return Plan(
-        snapshot,
-        ids,
-        keys,
-        time_min,
-        time_max,
-        blocks,
-        ends[:, 0],
-        ends[:, 1],
-        head,
-        head_versions,
-        tangled,
-        counts,
-        wanted,
-        settled,
-        separate,
-    )
-
-
-def _by_position(part: Blocks) -> Blocks:
-    if np.all(part.positions[:-1] <= part.positions[1:]):
-        return part
-    order = np.argsort(part.positions, kind="stable")
-    return Blocks(part.chunk, part.rows[order], part.positions[order])
-
-
-def _head_of(snapshot: Snapshot, ids: Int64Array, time_min: int, time_max: int) -> Versions:
-    head = snapshot.head_versions
-    if len(head) == 0 or ids.size == 0:
-        return head.select(slice(0, 0))
-    rows = head.readings
-    order = np.argsort(ids, kind="stable")
-    at = np.minimum(np.searchsorted(ids, rows.series, sorter=order), ids.size - 1)
-    positions = order[at]
-    wanted = (ids[positions] == rows.series) & (rows.times >= time_min) & (rows.times <= time_max)
-    chosen = head.select(wanted)
-    rows = chosen.readings
-    placed = Readings(positions[wanted].astype(np.int32), rows.times, rows.values, rows.qualities)
-    return Versions(placed, chosen.commits)
-
-
-def _unsettled(as_of: AsOf, ids: Int64Array, blocks: list[Blocks]) -> np.ndarray:
-    """Which positions have readings that the commit did not know, or no longer: they are told apart first."""
-    unsettled = np.isin(ids, [deletion.series for deletion in as_of.deletions])
-    for part in blocks:
-        unsettled[part.positions[part.chunk.commit_max[part.rows] > as_of.commit]] = True
-    return unsettled
-
-
-def _mixed(wanted: np.ndarray, position_count: int, blocks: list[Blocks], head: Readings) -> np.ndarray:
-    """Which positions have readings of other qualities, which are left out after all have been merged."""
-    mixed = np.zeros(position_count, np.bool_)
-    for part in blocks:
-        low, high = part.chunk.quality_min[part.rows], part.chunk.quality_max[part.rows]
-        mixed[part.positions[(low != high) | ~wanted[low]]] = True
-    mixed[head.series[~wanted[head.qualities]]] = True
-    return mixed
-
-
-def _settled(
-    as_of: AsOf, ids: Int64Array, present: list[Blocks], head: Readings
-) -> dict[ChunkFile, np.ndarray]:
-    """Per chunk of the present, which blocks are as they were as of the commit, whatever history holds.
-
-    Whatever history holds was superseded or deleted. Where nothing else of the present overlaps a block,
-    and nothing of its series was ever deleted, it holds what superseded the history of its span; and all
-    of that was known.
-    """
-    _, limits = _overlaps(ids.size, present, head)
-    limits[np.isin(ids, as_of.ever_deleted)] = TIME_MIN
-    for row in as_of.later_chunks:
-        near = (ids >= row.series_min) & (ids <= row.series_max)
-        limits[near] = np.minimum(limits[near], row.time_min)
-    settled = {}
-    for part in present:
-        chunk, rows = part.chunk, part.rows
-        is_settled = np.zeros(chunk.block_count, np.bool_)
-        is_settled[rows] = (chunk.commit_max[rows] <= as_of.commit) & (
-            chunk.time_max[rows] < limits[part.positions]
-        )
-        settled[chunk] = is_settled
-    return settled
-
-
-def _overlaps(position_count: int, blocks: list[Blocks], head: Readings) -> tuple[np.ndarray, Int64Array]:
-    """Which positions have blocks (the head's readings being one) that overlap in time; from when on."""
+def overlaps(position_count: int, blocks: list[Blocks], head: Readings) -> tuple[np.ndarray, Int64Array]:
+    """Return which positions have blocks (the head's readings are one) that overlap in time; from when on."""
     tangled = np.zeros(position_count, np.bool_)
     begins = np.full(position_count, TIME_MAX)
     positions = [part.positions for part in blocks]

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._read.decode import decode, decode_payloads, pieces_in
-from smartdata_ts._read.past import read_past
-from smartdata_ts._read.plan import Plan, Slice, make_plan
+from smartdata_ts._read.past import PastPlan, read_past
+from smartdata_ts._read.plan import Plan, Slice
+from smartdata_ts._read.planning import make_plan
 from smartdata_ts._read.series_blocks import head_in, series_blocks
 from smartdata_ts._read.slices import slices_by_readings
 from smartdata_ts._read.threads import in_order
@@ -38,7 +39,7 @@ def read_slice(plan: Plan, part: Slice, only: np.ndarray | None = None) -> Readi
 
 
 def _read_all(plan: Plan, part: Slice, only: np.ndarray | None) -> Readings:
-    if plan.snapshot.as_of is not None and plan.tangled[part.first : part.end].any():
+    if isinstance(plan, PastPlan) and plan.tangled[part.first : part.end].any():
         return read_past(plan, part, only)
     if only is None and (blocks := series_blocks(plan, part)) is not None and blocks.piece_count > 1:
         # In the order of series and time, so that nothing need be moved.

@@ -1,4 +1,4 @@
-"""Whole series as blocks, each series' one behind the other, for kernels that take a series at once.
+"""Whole series as blocks, one series after another, for kernels that take a series at once.
 
 The blocks may stand in several chunks; recent writes are encoded to blocks as those of a chunk are.
 """
@@ -38,7 +38,7 @@ class SeriesBlocks:
 
     @property
     def reading_count(self) -> int:
-        """Of all blocks, and the recent ones."""
+        """The readings of all blocks, and the recent ones."""
         return sum(int(part.chunk.count[part.rows].sum()) for part in self.chunks) + len(self.recent)
 
     @property
@@ -76,7 +76,7 @@ class SeriesBlocks:
     def load(self) -> "Payloads":
         """Their verified bytes, good until this thread asks any chunk again.
 
-        Raises CorruptChunkError where those of a chunk are not what was written.
+        Raises CorruptChunkError where a chunk's differ from what was written.
         """
         # Only the bytes of the last chunk need not be copied, which is therefore the largest.
         chunks = sorted(self.chunks, key=lambda part: part.rows.size)
@@ -118,13 +118,13 @@ class SeriesBlocks:
 
 @dataclass(frozen=True)
 class Payloads:
-    """What kernels need to read blocks, which are sorted by slot, then by time."""
+    """Blocks as kernels read them, sorted by slot, then by time."""
 
     encoded: kernel_blocks.EncodedBlocks
     bounds: Int64Array  # slot k has the blocks bounds[k] to bounds[k + 1]
     counts: Int64Array  # of readings, by slot
     _chunks: list[Blocks]
-    _order: Int64Array  # of the blocks of all chunks, one chunk's behind the other's
+    _order: Int64Array  # of the blocks of all chunks, chunk after chunk
 
     def corrupt(self, block: int) -> CorruptChunkError:
         """The error that says which block cannot be decoded."""
@@ -148,7 +148,7 @@ def series_blocks(plan: Plan, part: Slice) -> SeriesBlocks | None:
 
 
 def head_in(plan: Plan, part: Slice) -> Readings:
-    """What was written recently of a slice; `series` is the position less part.first."""
+    """Return the recent writes of a slice; `series` is the position less part.first."""
     if len(plan.head) == 0:
         return plan.head
     first, end = np.searchsorted(plan.head.series, [part.first, part.end])

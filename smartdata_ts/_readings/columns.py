@@ -9,12 +9,12 @@ from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UI
 from smartdata_ts.kernels.rows import readings as kernel_readings
 
 _GROUP_COUNT_LOG2 = 7
-_RUN_ROWS_MIN = 8  # of a slot's rows behind each other; shorter ones are spread in two passes
+_RUN_ROWS_MIN = 8  # consecutive rows of a slot; shorter runs are spread in two passes
 
 
 @dataclass(frozen=True)
 class Readings:
-    """Equally long columns; `series` is an id or a slot, as whoever makes them says."""
+    """Equally long columns; `series` is an id or a slot, as their maker says."""
 
     series: Int32Array
     times: Int64Array  # us UTC
@@ -30,8 +30,8 @@ class Readings:
 
 
 def series_starts(series: Int32Array) -> Int64Array:
-    """Where each run of one series begins, shape (runs,); `sorted_starts` tells it sooner of long ones."""
-    # Of booleans one byte each, which NumPy searches many times faster than differences.
+    """Where each run of one series begins, shape (runs,); `sorted_starts` is faster for long runs."""
+    # NumPy searches booleans of a byte each many times faster than differences.
     changes = np.flatnonzero(series[1:] != series[:-1]) + 1
     return np.concatenate([np.zeros(min(series.size, 1), np.int64), changes])
 
@@ -51,9 +51,9 @@ def time_span(readings: Readings) -> tuple[int, int]:
 
 
 def concatenate(parts: list[Readings], room: Readings | None = None) -> Readings:
-    """The readings of all parts, behind each other; of one that is not empty its own arrays.
+    """Join the readings of all parts in their order; a single part that is not empty gives its own arrays.
 
-    Those of several are copied into `room`, which is as long, where there is one.
+    Several are copied into `room`, which is as long, where it is given.
     """
     parts = [part for part in parts if len(part)]
     if len(parts) == 1:
@@ -140,7 +140,7 @@ def _are_sorted(parts: list[Readings]) -> bool:
 def _appended(parts: list[Readings]) -> Readings | None:
     """All rows, sorted; None but where each slot's come in long runs, and in order of time.
 
-    Those of chunks that follow each other in time do.
+    Chunks that follow each other in time have such runs.
     """
     parts = sorted((part for part in parts if len(part)), key=lambda part: int(part.times[0]))
     runs = [series_starts(part.series) for part in parts]
@@ -201,7 +201,7 @@ def drop_known(readings: Readings, known: Readings, wins: UInt8Array = _LATER_WI
 
 
 def first_conflict(parts: list[Readings]) -> tuple[Readings, int] | None:
-    """Of rows of one series and time that do not agree the first two: sorted rows, and the second's index."""
+    """Find the first two rows of one series and time that do not agree: sorted rows, the second's index."""
     rows = concatenate(parts)
     rows = rows.select(np.lexsort((rows.times, rows.series)))
     bits = rows.values.view(np.int64)
@@ -216,5 +216,5 @@ def first_conflict(parts: list[Readings]) -> tuple[Readings, int] | None:
 
 def bounds_of(slots: Int32Array, count: int) -> Int64Array:
     """Slot k of sorted slots has the rows bounds[k] to bounds[k + 1]."""
-    # Of one type, lest all slots are turned into that of the numbers.
+    # Numbers of another type would have all slots converted to it.
     return np.searchsorted(slots, np.arange(count + 1, dtype=slots.dtype)).astype(np.int64)

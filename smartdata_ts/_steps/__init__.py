@@ -1,1 +1,1 @@
-"""What a query makes of its readings: one file a step, from a plan to Arrow batches."""
+"""Steps of queries: one file a step, from a plan to Arrow batches."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,8 @@ from smartdata_ts._meter.units import Conversion, common_unit, conversion
 from smartdata_ts._readings.arrow import doubles_of, fixed_array, numbers_of, text_array
 from smartdata_ts._readings.schema import TIME_TYPE
 from smartdata_ts._steps.folding import COUNT_OF, MAX, MIN, SUM, SUM_OF_ALL, Part, Places, concatenated, fold
+from smartdata_ts._steps.frame import TIME_FIELD
+from smartdata_ts._steps.step import Known, WholeStep
 from smartdata_ts.errors import UnitError
 from smartdata_ts.kernels.arrays import Float64Array
 from smartdata_ts.kernels.buckets import quantiles
@@ -33,123 +36,150 @@ def probability_of(how: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class Members:
-    """The series that are aggregated, by position."""
-
-    groups: np.ndarray  # the number of each one's group
-    labels: list[tuple[str | None, ...]]  # the tags of each group, in order, null last
-    unit: str | None  # of the result
-    conversions: list[Conversion] | None  # None: all are in that unit
-
-
-@dataclass(frozen=True)
-class Across:
+class Across(WholeStep):
     """One row a group and bucket, of the buckets of all series with the same values of some tags."""
 
     how: str
     by: tuple[str, ...]  # names of tags
     min_completeness: float
     unit: str | None = None  # None: that which most series have
+    method = "aggregate"
+
+    def arguments(self) -> dict[str, Any]:
+        """The fields, by their own names."""
+        return {**vars(self), "by": list(self.by)}
+
+    def tie_of_series(self, is_open: bool) -> str | None:
+        """A row is of many series."""
+        del is_open
+        return "aggregate() makes one row of many series"
+
+    def tie_of_times(self, is_open: bool) -> str | None:
+        """Each bucket is folded by itself."""
+        del is_open
+        return None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags that make a group."""
+        return self.by
 
     def schema(self, source: pa.Schema, unit: str | None = None) -> pa.Schema:
         """The tags, the bucket's start, the aggregates, and how many series had a value."""
         tags = [pa.field(name, pa.string()) for name in self.by]
         metadata = None if unit is None or self.how == "count" else {"unit": unit}
         kind = pa.int64() if self.how == "count" else pa.float64()
-        kept = [pa.field(name, kind, metadata=metadata) for name in self.values(source)]
+        kept = [pa.field(name, kind, metadata=metadata) for name in values_of(source)]
         counts = [pa.field(name, pa.int64()) for name in (*_of(source, _COUNTS),)]
         shares = [pa.field(name, pa.float64()) for name in _of(source, _SHARES)]
         count = pa.field("series_count", pa.int64())
-        time = pa.field("time", TIME_TYPE, nullable=False)
-        return pa.schema([*tags, time, *kept, *counts, *shares, count])
+        return pa.schema([*tags, TIME_FIELD, *kept, *counts, *shares, count])
 
-    def values(self, source: pa.Schema) -> list[str]:
-        """The columns that are aggregated."""
-        return [name for name in source.names[2:] if name not in (*_COUNTS, *_SHARES)]
-
-    def hows(self, source: pa.Schema) -> dict[str, int]:
-        """How each column is folded."""
-        values = {"min": MIN, "max": MAX}.get(self.how, SUM)
-        hows = dict.fromkeys(self.values(source), values)
-        # Where one series' expected count is not known, that of all is not.
-        hows |= {name: SUM_OF_ALL if name == "expected_count" else SUM for name in _of(source, _COUNTS)}
-        return hows | dict.fromkeys(_of(source, _SHARES), SUM)
-
-    def members(
-        self,
-        keys: pa.StringArray,
-        tags: dict[str, list[str | None]],
-        units: list[str | None],
-        quantities: list[str | None],
-    ) -> Members:
-        """The series, and how their units become one; UnitError where they do not."""
-        groups, labels = _grouped(tags, self.by, len(keys))
+    def opened(self, source: pa.Schema, known: Known) -> "Groups":
+        """The groups of the series, and how their units become one; UnitError where they do not."""
+        assert known.facts is not None
+        groups, labels = _grouped(known.tags, self.by, len(known.keys))
         if self.how == "count":
-            return Members(groups, labels, None, None)
-        common = common_unit(keys, units, quantities)
+            return Groups(self, source, groups, labels, None, None)
+        units = known.units()
+        common = common_unit(known.keys, units, known.facts.quantities)
         target = common if self.unit is None else self.unit
         if target is None or set(units) <= {target}:
-            return Members(groups, labels, target, None)
+            return Groups(self, source, groups, labels, target, None)
         if common is None:
-            key = keys[0].as_py()
+            key = known.keys[0].as_py()
             raise UnitError(f"series {key!r} has no unit; say it: store.describe({key!r}, unit=...)")
-        known = {unit: conversion(str(unit), target) for unit in set(units)}
-        return Members(groups, labels, target, [known[unit] for unit in units])
+        conversions = {unit: conversion(str(unit), target) for unit in set(units)}
+        return Groups(self, source, groups, labels, target, [conversions[unit] for unit in units])
 
-    def part_of(self, batch: pa.RecordBatch, members: Members) -> Part:
-        """What a batch of buckets comes to: folded, but for quantiles, which want every value."""
-        rows = self._opened(batch, members)
-        if probability_of(self.how) is not None:
-            return rows
-        return fold([rows], self.hows(batch.schema), self.values(batch.schema))
 
-    def run(self, parts: Iterable[Part], source: pa.Schema, members: Members) -> Iterator[pa.RecordBatch]:
-        """What the parts come to, which `part_of` made of batches."""
-        hows, values = self.hows(source), self.values(source)
-        if (probability := probability_of(self.how)) is None:
+@dataclass(frozen=True)
+class Groups:
+    """The aggregate of certain series: their groups, and how their units become one."""
+
+    across: Across
+    source: pa.Schema
+    groups: np.ndarray  # the number of each position's group
+    labels: list[tuple[str | None, ...]]  # the tags of each group, in order, null last
+    unit: str | None  # of the result
+    conversions: list[Conversion] | None  # None: all are in that unit
+
+    @property
+    def schema(self) -> pa.Schema:
+        """That of the step, with the unit."""
+        return self.across.schema(self.source, self.unit)
+
+    @property
+    def values(self) -> list[str]:
+        """The columns that are aggregated."""
+        return values_of(self.source)
+
+    @property
+    def probability(self) -> float | None:
+        """Where the aggregate is a quantile, which one."""
+        return probability_of(self.across.how)
+
+    @property
+    def hows(self) -> dict[str, int]:
+        """How each column is folded."""
+        hows = dict.fromkeys(self.values, {"min": MIN, "max": MAX}.get(self.across.how, SUM))
+        # Where one series' expected count is not known, that of all is not.
+        counts = _of(self.source, _COUNTS)
+        hows |= {name: SUM_OF_ALL if name == "expected_count" else SUM for name in counts}
+        return hows | dict.fromkeys(_of(self.source, _SHARES), SUM)
+
+    def part_of(self, batch: pa.RecordBatch) -> Part:
+        """A batch of buckets, folded; for quantiles, which want every value, its rows."""
+        rows = self._opened(batch)
+        return rows if self.probability is not None else fold([rows], self.hows, self.values)
+
+    def run(self, parts: Iterable[Part]) -> Iterator[pa.RecordBatch]:
+        """The result of all parts, in one batch."""
+        hows, values = self.hows, self.values
+        if self.probability is None:
             folded = fold(parts, hows | {COUNT_OF + name: SUM for name in values})
         else:
             rows = list(parts)
             folded = fold(rows, hows, values)
             if rows:
-                self._put_quantiles(concatenated(rows), folded, source, probability)
+                self._put_quantiles(concatenated(rows), folded, self.probability)
         if folded.times.size:
-            yield self._closed(folded, source, members)
+            yield self._closed(folded)
 
-    def _opened(self, batch: pa.RecordBatch, members: Members) -> Part:
+    def _opened(self, batch: pa.RecordBatch) -> Part:
         """A batch with the group in the place of the series, and shares that sum up."""
         positions = numbers_of(batch.column("series").indices)
-        columns = {name: doubles_of(batch.column(name)) for name in self.hows(batch.schema)}
-        for name in self.values(batch.schema):
-            if members.conversions is not None:
-                columns[name] = _converted(name, columns[name], positions, members.conversions)
+        columns = {name: doubles_of(batch.column(name)) for name in self.hows}
+        for name in self.values:
+            if self.conversions is not None:
+                columns[name] = _converted(name, columns[name], positions, self.conversions)
         if "estimated_share" in columns:
-            weight = columns.get("completeness", ~np.isnan(columns[self.values(batch.schema)[0]]))
+            weight = columns.get("completeness", ~np.isnan(columns[self.values[0]]))
             columns["estimated_share"] = columns["estimated_share"] * weight
         times = numbers_of(batch.column("time").view(pa.int64()))
-        return Part(members.groups[positions], times, columns)
+        return Part(self.groups[positions], times, columns)
 
-    def _put_quantiles(self, rows: Part, folded: Part, source: pa.Schema, probability: float) -> None:
-        """Those of all values in the place of their sums."""
+    def _put_quantiles(self, rows: Part, folded: Part, probability: float) -> None:
+        """Put the quantiles of all values in the place of their sums."""
         places = Places()
         numbers = places.numbers_of(rows.groups, rows.times)
         order = np.argsort(numbers, kind="stable")
         counts = np.bincount(numbers)
         bounds = np.concatenate([[0], np.cumsum(counts)])
         room, results = np.empty(int(counts.max())), np.empty(counts.size)
-        for name in self.values(source):
+        for name in self.values:
             values = rows.columns[name][order]
             status = quantiles.bucket_quantiles(bounds, values, np.array([probability]), room, results)
             assert status == results.size, "bounds are those of the places"
             folded.columns[name] = results.copy()
 
-    def _closed(self, folded: Part, source: pa.Schema, members: Members) -> pa.RecordBatch:
+    def _closed(self, folded: Part) -> pa.RecordBatch:
         """One row a group and bucket, in their order."""
         order = np.lexsort((folded.times, folded.groups))
         groups, times = folded.groups[order], folded.times[order]
         columns = {name: column[order] for name, column in folded.columns.items()}
-        values = self.values(source)
-        sizes = np.bincount(members.groups, minlength=1)[groups].astype(np.float64)
+        values = self.values
+        sizes = np.bincount(self.groups, minlength=1)[groups].astype(np.float64)
         counts = columns[COUNT_OF + values[0]]
         if "estimated_share" in columns:
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -158,15 +188,16 @@ class Across:
         if "completeness" in columns:
             complete = columns["completeness"] = columns["completeness"] / sizes
         for name in values:
-            if self.how == "mean":
+            if self.across.how == "mean":
                 with np.errstate(divide="ignore", invalid="ignore"):
                     columns[name] = columns[name] / columns[COUNT_OF + name]
-            if self.how == "count":
+            if self.across.how == "count":
                 columns[name] = columns[COUNT_OF + name]
-            columns[name] = np.where(complete >= self.min_completeness, columns[name], np.nan)
+            columns[name] = np.where(complete >= self.across.min_completeness, columns[name], np.nan)
         columns["series_count"] = counts
-        schema = self.schema(source, members.unit)
-        tags = {name: text_array([label[k] for label in members.labels]) for k, name in enumerate(self.by)}
+        schema = self.schema
+        by = self.across.by
+        tags = {name: text_array([label[k] for label in self.labels]) for k, name in enumerate(by)}
         found: list[pa.Array] = []
         for field in schema:
             if field.name in tags:
@@ -186,6 +217,11 @@ def _grouped(
     labels = sorted(set(own), key=lambda values: [(value is None, value or "") for value in values])
     numbers = {label: number for number, label in enumerate(labels)}
     return np.array([numbers[label] for label in own], np.int32), labels
+
+
+def values_of(source: pa.Schema) -> list[str]:
+    """The columns of buckets that are aggregated."""
+    return [name for name in source.names[2:] if name not in (*_COUNTS, *_SHARES)]
 
 
 def _of(schema: pa.Schema, names: tuple[str, ...]) -> list[str]:

@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._steps import shares
+from smartdata_ts._steps.bucketed import Bucketed
 from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._steps.resample import AGGREGATES
+from smartdata_ts._steps.step import FrameStep
 from smartdata_ts._time.calendar import Calendar, Edges
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.errors import UsageError
@@ -20,7 +22,7 @@ from smartdata_ts.kernels.buckets import quantiles, reduce
 from smartdata_ts.kernels.buckets.growth import Wanted
 from smartdata_ts.kernels.compiler.user_functions import loop_over_buckets
 
-# What is told of rows that are readings; and of amounts, of which some are split at a bucket's edges.
+# Aggregates of readings; and of amounts, where some are split at a bucket's edges.
 OF_READINGS = (*AGGREGATES, *shares.SHARES)
 OF_AMOUNTS = ("count", "min", "max", "mean", "std", "sum", *shares.SHARES)
 _SPLIT = ("sum", *shares.SHARES)
@@ -32,6 +34,17 @@ class Quantile:
 
     probability: float
 
+    @property
+    def argument(self) -> str:
+        """The percentile's name, which is read as this very probability."""
+        if self.probability == 0.5:
+            return "median"
+        near = self.probability * 100
+        for percent in (near, np.nextafter(near, 0), np.nextafter(near, 100)):
+            if percent / 100 == self.probability:
+                return "p" + np.format_float_positional(percent, trim="-")
+        raise AssertionError("a probability is a percentile")
+
 
 @dataclass(frozen=True)
 class Histogram:
@@ -39,29 +52,56 @@ class Histogram:
 
     edges: tuple[float, ...]
 
+    @property
+    def argument(self) -> list[float]:
+        """The edges."""
+        return list(self.edges)
+
 
 @dataclass(frozen=True)
 class Function:
-    """What a function of the user's makes of the values."""
+    """A function that a user gave, of the values."""
 
     function: Callable[..., Any]
+
+    @property
+    def argument(self) -> Callable[..., Any]:
+        """The function."""
+        return self.function
 
 
 Measure = Quantile | Histogram | Function
 
 
 @dataclass(frozen=True)
-class BucketValues:
+class BucketValues(Bucketed, FrameStep):
     """Aggregates over buckets of the rows that begin in them; NaN is no value."""
 
     calendar: Calendar | Edges
     columns: tuple[tuple[str, str | Measure], ...]  # name, and what it is
     empty: bool
     of_amounts: bool = False
-    needs_neighbours = False
+    minds_span = True
 
     @property
-    def schema(self) -> pa.Schema:
+    def measures(self) -> dict[str, str | Measure]:
+        """The columns by name."""
+        return dict(self.columns)
+
+    def arguments(self) -> dict[str, Any]:
+        """The aggregates as a mapping, unless a list must come to this step."""
+        found = super().arguments()
+        listed = found["aggregates"]
+        if isinstance(listed, list) and all(isinstance(what, str) for _, what in self.columns):
+            found["aggregates"] = dict(self.columns)
+        return found
+
+    @property
+    def of_intervals(self) -> bool:
+        """Whether they are amounts."""
+        return self.of_amounts
+
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
         """Series, bucket start, and a column per aggregate; counts are int64, histograms lists of them."""
         return pa.schema([SERIES_FIELD, TIME_FIELD, *(_field(name, what) for name, what in self.columns)])
 
@@ -124,7 +164,7 @@ class BucketValues:
         return np.concatenate(slots), np.concatenate(starts), np.concatenate(ends), bounds
 
     def _span(self, times: Int64Array, context: Context) -> tuple[int, int]:
-        """The first and the last instant whose buckets are told of; low > high: none are."""
+        """The first and the last instant whose buckets have a row; low > high: none has."""
         low, high = (int(times[0]), int(times[-1])) if times.size else (TIME_MAX, TIME_MIN)
         if self.empty:
             low = min(low, context.extent[0]) if context.time_min == TIME_MIN else context.time_min
@@ -133,7 +173,7 @@ class BucketValues:
 
 
 def _places(own: Frame, all_buckets: Frame) -> Int64Array:
-    """Where each of some buckets stands among all, which hold it: whoever begins in one reaches into it."""
+    """The place of each bucket among all: an amount that begins in a bucket reaches into it too."""
     bounds = all_buckets.bounds()
     places = np.empty(own.slots.size, np.int64)
     for slot, (first, end) in enumerate(zip(own.bounds()[:-1], own.bounds()[1:], strict=True)):
@@ -167,7 +207,7 @@ def _measure(what: Measure, rows: Frame, bounds: Int64Array) -> np.ndarray:
         counts = np.empty(count * (len(what.edges) + 1), np.int64)
         status = quantiles.bucket_histograms(bounds, rows.values, np.array(what.edges), counts)
         assert status == count, "bounds and rooms are ours"
-        return counts.reshape(count, -1)
+        return counts.reshape(count, len(what.edges) + 1)
     results = np.full(count, np.nan)
     if isinstance(what, Quantile):
         scratch = np.empty(int(np.diff(bounds).max(initial=0)))

@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._steps import shares
+from smartdata_ts._steps.bucketed import Bucketed
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
+from smartdata_ts._steps.step import FrameStep
 from smartdata_ts._time.calendar import Calendar, Edges
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
@@ -20,7 +22,7 @@ _CELLS_MAX = 196_608  # of all slots; with eight times as many, hourly sums took
 Reduce = Callable[[slice, Int64Array, Float64Array, kernel_intervals.RowSink], int]
 # Slot, bucket start, and the aggregates, of some rows.
 _Rows = tuple[Int32Array, Int64Array, dict[str, np.ndarray]]
-# What each aggregate is made of.
+# The fields that each aggregate is made from.
 _FIELDS: dict[str, tuple[int, ...]] = {
     "sum": (kernel_intervals.EMIT_SUM,),
     "count": (kernel_intervals.EMIT_COUNT,),
@@ -34,7 +36,7 @@ _FIELDS: dict[str, tuple[int, ...]] = {
 
 
 @dataclass(frozen=True)
-class Buckets:
+class Buckets(Bucketed, FrameStep):
     """Aggregates over buckets of what a step before made of the readings."""
 
     calendar: Calendar | Edges
@@ -42,13 +44,15 @@ class Buckets:
     empty: bool
     of_levels: bool = False  # rows are levels over their intervals, not amounts
 
-    @property
-    def needs_neighbours(self) -> bool:
-        """It is never the first step."""
-        return False
+    minds_span = True
+    of_intervals = True
 
     @property
-    def schema(self) -> pa.Schema:
+    def measures(self) -> dict[str, str]:
+        """The aggregates, which are called by their names."""
+        return dict(zip(self.aggregates, self.aggregates, strict=True))
+
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
         """Series, bucket start, and a column per aggregate; counts are int64, all else double."""
         return pa.schema([SERIES_FIELD, TIME_FIELD, *map(shares.field_of, self.aggregates)])
 
@@ -119,7 +123,7 @@ class Buckets:
         return row_slots, edges[buckets], aggregates
 
     def edges(self, span: tuple[int, int], context: Context) -> Int64Array:
-        """The edges of the buckets of which there may be something to tell; one where there are none."""
+        """The edges of the buckets that may have a row; a single edge where there are none."""
         low, high = span
         if self.empty:
             low, high = min(low, context.extent[0]), max(high, context.extent[1] + 1)

@@ -6,17 +6,18 @@ A mean of intervals (kind interval, L/s) is multiplied by their length.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._meter.facts import Exchange, modulus_of
+from smartdata_ts._meter.facts import Exchange, Facts, modulus_of
 from smartdata_ts._meter.quality import usable, worse_of
 from smartdata_ts._meter.units import Conversion, amount_of, conversion
 from smartdata_ts._readings.columns import bounds_of
-from smartdata_ts._readings.schema import TIME_TYPE
-from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
+from smartdata_ts._steps.frame import END_FIELD, SERIES_FIELD, TIME_FIELD, Context, Frame, intervals_of
 from smartdata_ts._steps.shares import usual_lengths
+from smartdata_ts._steps.step import FrameStep
 from smartdata_ts.errors import UnitError, UsageError
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array
 from smartdata_ts.kernels.codec.blocks import ReadingColumns
@@ -27,7 +28,7 @@ SCHEMA = pa.schema(
     [
         SERIES_FIELD,
         TIME_FIELD,
-        pa.field("end", TIME_TYPE, nullable=False),
+        END_FIELD,
         pa.field("value", pa.float64()),
         pa.field("quality", pa.uint8(), nullable=False),
         pa.field("event", pa.uint8(), nullable=False),
@@ -38,18 +39,29 @@ _MISSING = 7
 
 
 @dataclass(frozen=True)
-class Consumption:
+class Consumption(FrameStep):
     """Amounts between consecutive readings of registers and flows; amounts of intervals as they are."""
 
     unit: str | None = None  # of the amounts; None: each series' own
 
-    @property
-    def needs_neighbours(self) -> bool:
-        """An interval that crosses the span's edge has a reading on the far side."""
-        return True
+    method = "consumption"
+    needs_neighbours = True  # an interval that crosses the span's edge has a reading on the far side
+    minds_span = True
 
-    @property
-    def schema(self) -> pa.Schema:
+    def arguments(self) -> dict[str, Any]:
+        """The unit."""
+        return {"unit": self.unit}
+
+    def tie_of_times(self, is_open: bool) -> str | None:
+        """A fall of a register may be a digit fault, and a flow's gap is one of its usual step."""
+        del is_open
+        return "consumption() looks a day around a fall of a register; split it by series"
+
+    def units(self, facts: Facts) -> list[str | None]:
+        """The unit of the amounts."""
+        return facts.amount_units if self.unit is None else [self.unit] * len(facts.units)
+
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
         """Begin, end, amount (null after a reset), quality, and what happened: a number of EVENTS."""
         return SCHEMA
 
@@ -73,7 +85,7 @@ class Consumption:
 
 
 def kinds_of(frame: Frame, context: Context) -> np.ndarray:
-    """What each slot is; one of which nothing is said is a register."""
+    """The kind of each slot; one without a kind is a register."""
     facts = context.facts
     kinds = np.array([kind or "register" for kind in facts.kinds[frame.first : frame.end]], np.str_)
     for slot in np.flatnonzero(np.diff(frame.bounds())).tolist():
@@ -131,7 +143,7 @@ class Meters:
 
 
 def meters_of(kept: Frame, context: Context) -> Meters:
-    """Split every slot at its exchanges, of which each ends a meter and begins another."""
+    """Split every slot at its exchanges: each ends a meter and begins another."""
     slots, moduli, multipliers, exchanges = meter_facts(kept.first, kept.end, context)
     rows = _at_exchanges(kept, exchanges) if exchanges else kept
     return Meters(replace(rows, first=0, end=slots.size), slots, moduli, multipliers)
@@ -223,7 +235,7 @@ def _integrals(kept: Frame, context: Context) -> Frame:
 
 
 def _per_hour(frame: Frame, context: Context) -> Float64Array:
-    """What a unit of each slot makes in an hour; 0 where it is an amount already."""
+    """The amount that one unit of each slot makes in an hour; 0 where it is an amount already."""
     facts = context.facts
     positions = range(frame.first, frame.end)
     return np.array([amount_of(facts.units[k], facts.kinds[k])[1] for k in positions], np.float64)
@@ -243,7 +255,7 @@ def _converted(frame: Frame, context: Context, target: str) -> Frame:
 
 
 def conversions_of(first: int, end: int, context: Context, target: str) -> list[Conversion]:
-    """How the amounts of each position become those of another unit; UnitError where they do not."""
+    """The conversion of each position's amounts to another unit; UnitError where there is none."""
     found = []
     for position in range(first, end):
         unit, _ = amount_of(context.facts.units[position], context.facts.kinds[position])
@@ -258,7 +270,7 @@ def conversions_of(first: int, end: int, context: Context, target: str) -> list[
 
 
 def _merged(parts: list[Frame]) -> Frame:
-    """The rows of several frames over the same slots, of which each is of one kind."""
+    """The rows of several frames over the same slots; each frame is of one kind."""
     if len(parts) == 1:
         return parts[0]
     both = Frame(

@@ -1,24 +1,26 @@
 """Gaps filled so that volumes add up; kernels/gaps/cut.py says what a gap is.
 
-A series of kind interval has amounts: what is missing is given amounts of its own, by the method. All other
-series have levels, which are read between the two readings around a gap. Readings that are NaN, rejected or
-missing are none, and are filled too. What a method makes is estimated, and its quality says so and how; where
-a method has nothing to go by, the row is there, with null and the quality missing.
+A series of kind interval has amounts: the method gives the missing time amounts of its own. All other series
+have levels, which are read between the two readings around a gap. Readings that are NaN, rejected or missing
+do not count, and are filled too. New rows are estimated, and their quality says so and how; where a method
+has nothing to go by, the row is there, with null and the quality missing.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._meter.quality import IS_READING, METHODS
 from smartdata_ts._readings.arrow import result_room
-from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
-from smartdata_ts._steps.frame import Context, Frame, intervals_of
+from smartdata_ts._readings.schema import READINGS_SCHEMA
+from smartdata_ts._steps.frame import END_FIELD, Context, Frame, intervals_of
 from smartdata_ts._steps.shares import following, usual_lengths, usual_spacings
-from smartdata_ts._time.calendar import Calendar
+from smartdata_ts._steps.step import FrameStep
+from smartdata_ts._time.calendar import Calendar, width_text
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts._time.zone import load_zone, transitions
 from smartdata_ts.errors import UsageError
@@ -31,13 +33,12 @@ FILLS = ("none", *METHODS[1:7])
 FILLED_SCHEMA = READINGS_SCHEMA.set(2, READINGS_SCHEMA.field("value").with_nullable(True))
 HISTORY_US = 8 * 7 * 86_400_000_000
 
-_END = pa.field("end", TIME_TYPE, nullable=False)
 _PIECES_MAX = 8_388_608
 _NO_EXTENT = gaps_cut.Extent(TIME_MIN, TIME_MAX)
 
 
 @dataclass(frozen=True)
-class Fill:
+class Fill(FrameStep):
     """Rules are pairs of a method and the longest gap it is for, in microseconds; the first that fits."""
 
     rules: tuple[tuple[str, int], ...]
@@ -45,7 +46,21 @@ class Fill:
     tz: str
     constant: float
     has_ends: bool = False  # whether it follows consumption()
-    needs_neighbours = False
+    method = "fill"
+
+    def arguments(self) -> dict[str, Any]:
+        """The chain of methods and limits, one pair each."""
+        rules = [[name, None if limit == TIME_MAX else width_text(limit)] for name, limit in self.rules]
+        every = None if self.grid is None else self.grid.every
+        value = None if str(self.constant) == "0.0" else self.constant
+        if value is None and any(name == "constant" for name, _ in self.rules):
+            value = 0.0  # it must be said
+        return {"method": rules, "every": every, "tz": self.tz, "value": value}
+
+    def tie_of_times(self, is_open: bool) -> str | None:
+        """Gaps are gaps of the usual step."""
+        del is_open
+        return "fill() is made with a step that is usual over all the span"
 
     @property
     def reach_us(self) -> tuple[int | None, int | None]:
@@ -55,10 +70,9 @@ class Fill:
             return None, None
         return limit + (HISTORY_US if self._has_profile else 0), limit
 
-    @property
-    def schema(self) -> pa.Schema:
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
         """That of readings, null where a method had nothing to go by."""
-        return FILLED_SCHEMA.insert(2, _END) if self.has_ends else FILLED_SCHEMA
+        return FILLED_SCHEMA.insert(2, END_FIELD) if self.has_ends else FILLED_SCHEMA
 
     @property
     def _has_profile(self) -> bool:

@@ -63,9 +63,9 @@ class Places:
 
 
 def fold(parts: Iterable[Part], hows: dict[str, int], counted: Iterable[str] = ()) -> Part:
-    """One row a group and bucket; of each column what `hows` tells, null where that is of no value.
+    """One row a group and bucket; each column is folded as `hows` says, and null where it has no value.
 
-    Further columns, COUNT_OF + name, tell of how many values those of `counted` are.
+    Further columns, COUNT_OF + name, count the values of each column in `counted`.
     """
     places = Places()
     cells = {name: np.zeros(0) for name in hows}
@@ -82,7 +82,7 @@ def fold(parts: Iterable[Part], hows: dict[str, int], counted: Iterable[str] = (
 
 
 def columns_of(cells: dict[str, Float64Array], counted: Iterable[str]) -> dict[str, Float64Array]:
-    """What each column's cells (rows x CELL_FIELDS) come to, and those of `counted` of how many values."""
+    """The result of each column's cells (rows x FOLDED_FIELDS), and the count of values for `counted`."""
     columns = {}
     for name, own in cells.items():
         values, lost, counts = own.T

@@ -1,24 +1,34 @@
 """Levels that hold from one reading to the next, for means by time."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._meter.quality import usable
-from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
-from smartdata_ts._steps.frame import Context, Frame
-
-SCHEMA = READINGS_SCHEMA.insert(2, pa.field("end", TIME_TYPE, nullable=False))
+from smartdata_ts._steps.frame import END_FIELD, Context, Frame
+from smartdata_ts._steps.step import FrameStep
+from smartdata_ts._time.calendar import width_text
+from smartdata_ts._time.span import TIME_MAX
 
 
 @dataclass(frozen=True)
-class Hold:
+class Hold(FrameStep):
     """Each reading until the next, or as long as a limit; the last one of a series has no end."""
 
     limit_us: int
+    method = "hold"
     needs_neighbours = True
-    schema = SCHEMA
+    minds_span = True
+
+    def arguments(self) -> dict[str, Any]:
+        """The limit as a width."""
+        return {"limit": None if self.limit_us == TIME_MAX else width_text(self.limit_us)}
+
+    def schema(self, source: pa.Schema) -> pa.Schema:
+        """That of readings, with the interval's end."""
+        return source.insert(2, END_FIELD)
 
     def run(self, frame: Frame, context: Context) -> Frame:
         """One row a reading that another one follows, and that holds within the span."""

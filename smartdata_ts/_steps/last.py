@@ -1,23 +1,54 @@
 """The newest reading of every series, mostly from the blocks' summaries alone."""
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._read import scan
-from smartdata_ts._read.plan import Plan, make_plan
+from smartdata_ts._read.plan import Plan
+from smartdata_ts._read.planning import make_plan
 from smartdata_ts._read.scan import read_slice
 from smartdata_ts._read.slices import slices_by_readings
+from smartdata_ts._read.threads import Result
 from smartdata_ts._readings.arrow import fixed_array
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
+from smartdata_ts._steps.step import PlanStep
 from smartdata_ts._storage.snapshot import Blocks
 from smartdata_ts._time.span import TIME_MIN
 from smartdata_ts.kernels.arrays import Int64Array
 
 
-def last_batch(plan: Plan) -> pa.RecordBatch:
+@dataclass(frozen=True)
+class Last(PlanStep):
+    """The newest reading of each series."""
+
+    method = "last"
+    needs_facts = False
+
+    def arguments(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def tie_of_times(self, is_open: bool) -> str | None:
+        """Only one part has the newest reading."""
+        del is_open
+        return "last() goes over all of time"
+
+    def schema(self, source: pa.Schema) -> pa.Schema:
+        """That of readings."""
+        return source
+
+    def run(self, plan: Plan, facts: object, finish: Callable[[pa.RecordBatch], Result]) -> Iterator[Result]:
+        """One batch."""
+        del facts
+        return map(finish, [_last_batch(plan)])
+
+
+def _last_batch(plan: Plan) -> pa.RecordBatch:
     """The newest reading of every series that has one within the plan's span."""
     position_count = plan.ids.size
     times = np.full(position_count, TIME_MIN)
@@ -41,7 +72,7 @@ def last_batch(plan: Plan) -> pa.RecordBatch:
         values[positions] = chunk.value_last[rows]
         qualities[positions] = chunk.quality_max[rows]
         found[positions] = True
-    if plan.snapshot.as_of is not None or plan.wanted is not None:
+    if plan.leaves_out:
         hard |= plan.tangled
     _take_last(plan.head, np.arange(position_count), (times, values, qualities, found))
     if hard.any():
@@ -96,7 +127,7 @@ def _newest_blocks(plan: Plan) -> Plan:
     A block's first reading is there to be found, so that none before it can be the newest; unless it
     may be one of those that a quality or a commit leaves out.
     """
-    if plan.wanted is not None or plan.snapshot.as_of is not None:
+    if plan.leaves_out:
         return plan
     floors = np.full(plan.ids.size, TIME_MIN)
     for part in plan.blocks:

@@ -14,7 +14,8 @@ from smartdata_ts._read.threads import Result, in_order
 from smartdata_ts._readings.arrow import fixed_array, result_room
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.schema import TIME_TYPE
-from smartdata_ts._steps.frame import BlockStep, Context, Frame, Step
+from smartdata_ts._steps.frame import Context, Frame
+from smartdata_ts._steps.step import FrameStep
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts.kernels.arrays import Int64Array
 
@@ -26,40 +27,40 @@ _FRAMES_MIN = 8  # for threads to share, unless they were too small for it
 def frame_batches(
     plan: Plan,
     span: tuple[int, int],
-    steps: tuple[Step, ...],
+    asked: tuple[int, int],
+    steps: tuple[FrameStep, ...],
     facts: Facts,
     finish: Callable[[Frame], Result],
 ) -> Iterator[Result]:
     """The result of the steps, some whole series at a time, in order and in bounded memory.
 
-    `span` is what was asked for; the plan is unbounded where the first step needs neighbours. Threads
-    `finish` the last step's frames.
+    `span` is read, and `asked` is the query's own: both are one where the first step needs neighbours, whose
+    plan is unbounded. Threads `finish` the last step's frames.
     """
     firsts, lasts = plan.spans()
     found = firsts <= lasts
     low, high = (firsts[found].min(), lasts[found].max()) if found.any() else (TIME_MAX, TIME_MIN)
-    extent = (max(int(low), span[0]), min(int(high), span[1]))
-    context = Context(plan.keys, facts, *span, extent)
-
-    block_step = steps[0] if isinstance(steps[0], BlockStep) else None
+    extent = (max(int(low), asked[0]), min(int(high), asked[1]))
+    context = Context(plan.keys, facts, *asked, extent, plan.snapshot)
+    first = steps[0]
 
     def run(part: tuple[int, int]) -> Result | None:
         frame = None
-        if block_step is not None:
+        if first.takes_blocks:
             blocks = _blocks(plan, part, span, (firsts, lasts))
             if blocks is not None:
-                frame = block_step.run_blocks(*part, blocks, context)
+                frame = first.run_blocks(*part, blocks, context)
         if frame is None:
-            frame = _read(plan, part, span, (firsts, lasts) if steps[0].needs_neighbours else None)
-            frame = steps[0].run(frame, context)
+            frame = _read(plan, part, span, (firsts, lasts) if first.needs_neighbours else None)
+            frame = first.run(frame, context)
         for step in steps[1:]:
             frame = step.run(frame, context)
         return finish(frame) if frame.slots.size else None
 
     # A step that makes little of many readings, in no memory, is called the less often for it.
-    most = getattr(steps[0], "frame_scale", 1) * FRAME_READINGS
+    most = first.frame_scale * FRAME_READINGS
     size = min(most, max(FRAME_READINGS, plan.reading_count // _FRAMES_MIN))
-    parts = ranges(plan, size, getattr(steps[0], "takes_chunks", False))
+    parts = ranges(plan, size, first.takes_chunks)
     for result in in_order(run, parts, plan.reading_count, plan.snapshot.thread_count):
         if result is not None:
             yield result

@@ -2,19 +2,24 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from smartdata_ts._read.past import read_unsettled
+from smartdata_ts._meter.facts import Facts
+from smartdata_ts._read.past import KnownPart, known_part
 from smartdata_ts._read.plan import Plan, Slice
 from smartdata_ts._read.scan import read_slice
 from smartdata_ts._read.series_blocks import SeriesBlocks, head_in, series_blocks
 from smartdata_ts._read.threads import Result, in_order
 from smartdata_ts._readings.arrow import fixed_array, result_room
 from smartdata_ts._readings.columns import Readings
-from smartdata_ts._readings.schema import READINGS_SCHEMA, TIME_TYPE
+from smartdata_ts._readings.schema import TIME_TYPE
 from smartdata_ts._steps import shares
+from smartdata_ts._steps.bucketed import Bucketed
+from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD
+from smartdata_ts._steps.step import PlanStep
 from smartdata_ts._storage.codec import BLOCK_READINGS_MAX
 from smartdata_ts._time.calendar import Calendar, Edges, are_edges_of
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
@@ -36,7 +41,7 @@ AGGREGATES = {
 }
 
 # Cells of a slice stay in the second-level cache; a batch is large enough for large pages, and so is a slice
-# where nothing is merged, of which one series at a time has cells.
+# where nothing is merged: there one series at a time has cells.
 _SLICE_CELLS = 32_768
 _UNMERGED_SCALE = 2
 _BATCH_CELLS = 131_072
@@ -45,44 +50,52 @@ _BATCH_CELLS = 131_072
 _Part = tuple[Slice, Int64Array]
 
 
-def resample_schema(aggregates: tuple[str, ...]) -> pa.Schema:
-    """Series, bucket start, and a column per aggregate; counts are int64, all else double."""
-    fields = [READINGS_SCHEMA.field("series"), READINGS_SCHEMA.field("time")]
-    return pa.schema(fields + [shares.field_of(name) for name in aggregates])
+def _schema_of(aggregates: tuple[str, ...]) -> pa.Schema:
+    return pa.schema([SERIES_FIELD, TIME_FIELD, *map(shares.field_of, aggregates)])
 
 
-def expects(aggregates: tuple[str, ...]) -> bool:
-    """Whether they ask how many readings a series should have."""
-    return "expected_count" in aggregates or "completeness" in aggregates
+@dataclass(frozen=True)
+class Resample(Bucketed, PlanStep):
+    """Aggregates of stored readings over buckets of a calendar."""
 
+    calendar: Calendar | Edges
+    aggregates: tuple[str, ...]
+    empty: bool
 
-def resample_batches(
-    plan: Plan,
-    calendar: Calendar | Edges,
-    aggregates: tuple[str, ...],
-    keep_empty: bool,
-    intervals_us: list[int | None],
-    finish: Callable[[pa.RecordBatch], Result],
-) -> Iterator[Result]:
-    """Aggregates of every series' buckets, batch by batch, in bounded memory; what series expect is told.
+    @property
+    def measures(self) -> dict[str, str]:
+        """The aggregates, which are called by their names."""
+        return dict(zip(self.aggregates, self.aggregates, strict=True))
 
-    Threads `finish` their batches.
-    """
-    steps = np.zeros(plan.ids.size, np.int64)
-    if expects(aggregates):
-        steps = shares.steps_of(plan, intervals_us)
-    scratches = threading.local()
+    @property
+    def needs_facts(self) -> bool:
+        """Where they ask how many readings a series should have."""
+        return "expected_count" in self.aggregates or "completeness" in self.aggregates
 
-    def run(task: list[_Part]) -> Result | None:
-        if not hasattr(scratches, "scratch"):
-            scratches.scratch = _Scratch(aggregates)
-        batch = _resample(plan, task, scratches.scratch, keep_empty, steps)
-        return finish(batch) if batch.num_rows else None
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
+        """Series, bucket start, and a column per aggregate; counts are int64, all else double."""
+        return _schema_of(self.aggregates)
 
-    tasks = _tasks(_slices_by_cells(plan, calendar, keep_empty))
-    for result in in_order(run, tasks, plan.reading_count, plan.snapshot.thread_count):
-        if result is not None:
-            yield result
+    def run(
+        self, plan: Plan, facts: Facts | None, finish: Callable[[pa.RecordBatch], Result]
+    ) -> Iterator[Result]:
+        """Aggregates of every series' buckets, batch by batch, in bounded memory; threads `finish` them."""
+        steps = np.zeros(plan.ids.size, np.int64)
+        if self.needs_facts:
+            assert facts is not None
+            steps = shares.steps_of(plan, facts.intervals_us)
+        scratches = threading.local()
+
+        def run(task: list[_Part]) -> Result | None:
+            if not hasattr(scratches, "scratch"):
+                scratches.scratch = _Scratch(self.aggregates)
+            batch = _resample(plan, task, scratches.scratch, self.empty, steps)
+            return finish(batch) if batch.num_rows else None
+
+        tasks = _tasks(_slices_by_cells(plan, self.calendar, self.empty))
+        for result in in_order(run, tasks, plan.reading_count, plan.snapshot.thread_count):
+            if result is not None:
+                yield result
 
 
 def _tasks(parts: Iterator[_Part]) -> Iterator[list[_Part]]:
@@ -105,7 +118,7 @@ def _cell_count(part: _Part) -> int:
 
 
 class _Scratch:
-    """What a thread needs to reduce slices, used again for each."""
+    """Room of a thread to reduce slices, used again for each."""
 
     def __init__(self, aggregates: tuple[str, ...]) -> None:
         self.aggregates = aggregates
@@ -177,7 +190,7 @@ def _resample(
         fixed_array(starts[:row], TIME_TYPE),
     ]
     arrays += [_array(name, found[name]) for name in scratch.aggregates]
-    return pa.record_batch(arrays, schema=resample_schema(scratch.aggregates))
+    return pa.record_batch(arrays, schema=_schema_of(scratch.aggregates))
 
 
 def _shares(
@@ -187,7 +200,7 @@ def _shares(
     steps: Int64Array,
     estimates: Int64Array,
 ) -> dict[str, np.ndarray]:
-    """What is made of the buckets' counts."""
+    """The columns that are made from the buckets' counts."""
     counts = columns["count"].view(np.int64)
     expected = shares.expected_counts(widths, steps)
     found = {"expected_count": expected, "completeness": shares.completeness_of(counts, expected)}
@@ -277,42 +290,33 @@ def _reduce(
     if len(head):
         loose.append(head)
     if tangled.any():
-        past = bool(plan.settled)
-        loose.append(
-            _reduce_past(plan, part, edges, scratch, cells) if past else read_slice(plan, part, plan.tangled)
-        )
+        # Which of a block's readings are estimates is counted with all of the block, or one by one.
+        known = known_part(plan, part, may_drop="estimated_share" not in scratch.aggregates)
+        if known is None:
+            loose.append(read_slice(plan, part, plan.tangled))
+        else:
+            loose.append(_reduce_known(known, edges, wanted, scratch, cells))
     for readings in loose:
         kernel_reduce.reduce_columns(readings.series, readings.times, readings.values, edges, wanted, cells)
     return loose
 
 
-def _reduce_past(
-    plan: Plan, part: Slice, edges: Int64Array, scratch: _Scratch, cells: Float64Array
+def _reduce_known(
+    known: KnownPart, edges: Int64Array, wanted: Wanted, scratch: _Scratch, cells: Float64Array
 ) -> Readings:
-    """Add what a commit knew of the unsettled blocks of series whose blocks do not overlap.
-
-    Returns what else there is of tangled series: mostly history, which is little.
-    """
-    as_of = plan.snapshot.as_of
-    assert as_of is not None
-    # Which of a block's readings are estimates is counted with those of all the block, or one by one.
-    known = plan.tangled & plan.separate & ("estimated_share" not in scratch.aggregates)
-    rest = read_unsettled(plan, part, known)
-    readings = rest.readings
+    """Add what a commit knew of blocks; returns its other readings, where hidden ones are NaN."""
+    readings = known.rest.readings
     others = kernel_reduce.OtherReadings(
-        readings.series.astype(np.int64), readings.times, rest.commits.astype(np.int64)
+        readings.series.astype(np.int64), readings.times, known.rest.commits.astype(np.int64)
     )
-    for chunk, rows, positions in plan.blocks_in(part):
-        wanted = known[positions] & ~plan.settled_in(chunk, rows) & (not chunk.is_history)
-        if not wanted.any():
-            continue
-        chosen = rows[wanted]
-        data, descriptors = chunk.payloads(chosen, positions[wanted] - part.first, with_commits=True)
+    room = (scratch.room, known.commit, scratch.commits)
+    for blocks in known.blocks:
+        chunk = blocks.chunk
+        data, descriptors = chunk.payloads(blocks.rows, blocks.positions, with_commits=True)
         encoded = EncodedBlocks(data, descriptors, chunk.tables)
-        known_span, room = scratch.wanted(part), (scratch.room, as_of.commit, scratch.commits)
-        status = kernel_reduce.reduce_known_blocks(encoded, edges, known_span, *room, others, cells)
+        status = kernel_reduce.reduce_known_blocks(encoded, edges, wanted, *room, others, cells)
         if status < 0:
-            raise chunk.corrupt(int(chosen[-1 - status]), "its payload cannot be decoded")
+            raise chunk.corrupt(int(blocks.rows[-1 - status]), "its payload cannot be decoded")
     # Kernels that reduce skip NaN, so that hidden readings need not be moved out of the way.
     readings.values[others.commits < 0] = np.nan
     return readings

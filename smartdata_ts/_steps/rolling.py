@@ -1,6 +1,7 @@
 """Windows that move along the readings, and what changes from one reading to the next."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,8 @@ from smartdata_ts._meter.quality import worse_of
 from smartdata_ts._readings.arrow import result_room
 from smartdata_ts._readings.schema import READINGS_SCHEMA
 from smartdata_ts._steps.frame import SERIES_FIELD, TIME_FIELD, Context, Frame
+from smartdata_ts._steps.step import FrameStep
+from smartdata_ts._time.calendar import width_text
 from smartdata_ts.kernels.windows import rolling as kernel_rolling
 
 _SUMS = {"count": kernel_rolling.COUNT, "sum": kernel_rolling.SUM, "mean": kernel_rolling.MEAN}
@@ -17,22 +20,27 @@ ROLLING = (*_SUMS, *_EXTREMES, "std", "median")
 
 
 @dataclass(frozen=True)
-class Rolling:
+class Rolling(FrameStep):
     """Aggregates of (time - before_us, time + after_us] at every reading; ROLLING has the names."""
 
     before_us: int
     after_us: int
     aggregates: tuple[str, ...]
     min_count: int
-    needs_neighbours = False
+    method = "rolling"
+
+    def arguments(self) -> dict[str, Any]:
+        """The whole width, and whether it lies around the reading."""
+        width = width_text(self.before_us + self.after_us)
+        found = {"width": width, "aggregates": list(self.aggregates), "min_count": self.min_count}
+        return found | {"centered": self.after_us > 0}
 
     @property
     def reach_us(self) -> tuple[int | None, int | None]:
         """As far as the window."""
         return self.before_us, self.after_us
 
-    @property
-    def schema(self) -> pa.Schema:
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
         """A column for each aggregate: doubles, null where there is none."""
         columns = [
             pa.field(name, pa.int64() if name == "count" else pa.float64()) for name in self.aggregates
@@ -69,19 +77,26 @@ def _rolled(name: str, frame: Frame, window: kernel_rolling.Window, context: Con
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(FrameStep):
     """Each reading less the one before it; as a rate per `per_us` where that is not 0."""
 
     per_us: int = 0
-    needs_neighbours = False
+
+    @property
+    def method(self) -> str:  # type: ignore[override]  # two methods add it
+        """The method that adds it."""
+        return "rate" if self.per_us else "difference"
+
+    def arguments(self) -> dict[str, Any]:
+        """The time that a rate is for."""
+        return {"per": width_text(self.per_us)} if self.per_us else {}
 
     @property
     def reach_us(self) -> tuple[int | None, int | None]:
         """The reading before the span may stand anywhere."""
         return None, 0
 
-    @property
-    def schema(self) -> pa.Schema:
+    def schema(self, source: pa.Schema) -> pa.Schema:  # noqa: ARG002, every step has this face
         """That of readings."""
         return READINGS_SCHEMA
 

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from smartdata_ts._read.decode import decode
-from smartdata_ts._read.plan import Plan, Slice, make_plan
+from smartdata_ts._read.plan import Plan, Slice
+from smartdata_ts._read.planning import make_plan
 from smartdata_ts._read.scan import read_slice
 from smartdata_ts._read.threads import in_order
 from smartdata_ts._readings.columns import Readings, bounds_of

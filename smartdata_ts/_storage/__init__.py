@@ -1,1 +1,1 @@
-"""What stands on disk: files, chunks, the catalog, and snapshots of them."""
+"""The store on disk: files, chunks, the catalog, and snapshots of them."""

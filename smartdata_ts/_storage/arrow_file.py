@@ -1,6 +1,6 @@
 """Where in an Arrow IPC file its one record batch's columns stand, without a look at the columns themselves.
 
-Arrow's own reader takes a file that is mapped, and whoever touches a page of one that has shrunk is killed;
+Arrow's own reader takes a file that is mapped, and a process that touches a page of a shrunken one is killed;
 or it copies all of it. This one is given a function that copies bytes out of the file, asks for the little
 that tells of the rest, and checks every size against the file's before anything is allocated. Layout:
 https://arrow.apache.org/docs/format/Columnar.html#ipc-file-format, whose tables are flatbuffers: a table
@@ -59,7 +59,7 @@ def find_batch(read: Read, size: int) -> Batch:
 
 
 def _block(read: Read, size: int) -> tuple[int, int, int]:
-    """Of the footer's only batch: its place, and the sizes of its metadata and its body."""
+    """Find the footer's only batch: its place, and the sizes of its metadata and its body."""
     tail_size = min(size, _AT_ONCE)
     tail = read(size - tail_size, tail_size)
     if tail_size < 10 or tail[-6:] != _MAGIC:

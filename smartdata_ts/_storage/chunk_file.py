@@ -25,7 +25,7 @@ import pyarrow as pa
 from smartdata_ts._readings.arrow import text_array
 from smartdata_ts._readings.columns import Readings, sorted_starts
 from smartdata_ts._readings.versions import Versions
-from smartdata_ts._storage import codec, disk
+from smartdata_ts._storage import codec, disk, system
 from smartdata_ts._storage.arrow_file import Batch, Range, find_batch
 from smartdata_ts.errors import CorruptChunkError, StoreError, StoreFormatError
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UInt8Array, UInt64Array
@@ -120,7 +120,7 @@ class _Payloads:
 
 
 def _in_range(offsets: Int32Array, data: Range) -> Int32Array:
-    """A binary column's offsets, which are those of the file as it is."""
+    """Return a binary column's offsets, checked against the file."""
     if offsets[0] < 0 or offsets[-1] > data.size or (offsets[1:] < offsets[:-1]).any():
         raise ValueError("a payload is not in the file as it is")
     return offsets
@@ -254,7 +254,7 @@ def _digest(parts: Iterable[UInt8Array]) -> int:
 def _summary_bytes(
     models: bytes, columns: dict[str, np.ndarray], keys: pa.StringArray
 ) -> Iterable[UInt8Array]:
-    """What the checksum of the summaries is of: the models, the columns in their order, and the keys."""
+    """Yield the bytes under the summaries' checksum: the models, the columns in their order, and the keys."""
     yield np.frombuffer(models, np.uint8)
     for name in _SUMMARY_TYPES:
         yield columns[name].view(np.uint8)
@@ -262,7 +262,7 @@ def _summary_bytes(
 
 
 def _text_bytes(keys: pa.StringArray) -> UInt8Array:
-    """The keys, each behind its size in four bytes."""
+    """Return the keys, each after its size in four bytes."""
     _, offsets, text = keys.buffers()
     ends = np.frombuffer(offsets, "<i4", len(keys) + 1, keys.offset * 4)
     texts = np.frombuffer(text or b"", np.uint8)[ends[0] : ends[-1]]
@@ -308,7 +308,11 @@ class ChunkFile:
         try:
             if not disk.is_regular(self.path):
                 raise CorruptChunkError(f"{self.path}: is a link, or no file. Put the chunk in its place.")
-            return disk.PlainFile(self.path) if is_shared else disk.MappedFile(self.path)
+            if is_shared or not system.MAPS_FILES:
+                return disk.PlainFile(self.path)
+            from . import mapped_file  # which needs what not every system has
+
+            return mapped_file.MappedFile(self.path)
         except FileNotFoundError as problem:
             raise CorruptChunkError(
                 f"{self.path}: the chunk is missing. Restore the file from a backup."
@@ -461,7 +465,7 @@ class ChunkFile:
         return found
 
     def wrong_checksums(self, rows: Int64Array) -> np.ndarray:
-        """Of each block in `rows` whether its payloads are not what was written."""
+        """Return, for each block in `rows`, whether its payloads differ from what was written."""
         wrong: np.ndarray = self._copied(rows).digests() != self._checksum[rows]
         return wrong
 
@@ -492,7 +496,7 @@ class ChunkFile:
         return _Payloads(data, placed[:, :-1], placed[:, 1:])
 
     def _copied_pieces(self, firsts: Int64Array, ends: Int64Array) -> tuple[UInt8Array, Int64Array]:
-        """Parts of the file in this thread's scratch, one behind the other, and where each begins."""
+        """Copy parts of the file into this thread's scratch, in order; return it and where each begins."""
         sizes = ends - firsts
         behind = np.cumsum(sizes)
         size = int(behind[-1]) if behind.size else 0

@@ -30,20 +30,20 @@ from smartdata_ts.kernels.codec.prefix import ESCAPE, normalize_prefix_counts
 from smartdata_ts.kernels.status import MALFORMED
 
 BLOCK_READINGS_MAX = 8192
-# Kernels read whole words, so that bytes must stand behind the last payload; in a chunk file the
-# footer does.
+# Kernels read whole words, so bytes must follow the last payload; in a chunk file these are the
+# footer's.
 SLACK_SIZE = 8
 
 _MODEL_READINGS = 131_072  # readings for one model more: its bytes must pay for themselves
 _MODEL_COUNT_MAX = 6
-# What a group's prefix code may take of what its entropy code would: it decodes twice as fast.
+# The most that a group's prefix code may take, over its entropy code's size: it decodes twice as fast.
 _PREFIX_SIZE_MAX = 1 + 1 / 32
 _RAW_BITS = np.maximum(np.arange(TOKEN_COUNT) - DIRECT_COUNT, 0) >> 1
 
 
 @dataclass(frozen=True)
 class PayloadColumn:
-    """The encoded blocks of one column, behind each other, and the size of each in bytes."""
+    """The encoded blocks of one column, in their order, and the size of each in bytes."""
 
     data: UInt8Array
     sizes: Int64Array
@@ -51,7 +51,7 @@ class PayloadColumn:
 
 @dataclass(frozen=True)
 class EncodedBlocks:
-    """What `encode_blocks` makes of readings; `models` are the bytes that decoding needs beside."""
+    """Readings as `encode_blocks` writes them; `models` are the bytes that decoding needs beside."""
 
     models: bytes
     model_count: int
@@ -85,8 +85,8 @@ def encode_blocks(
 ) -> EncodedBlocks:
     """Encode blocks of readings; times (us UTC) increase within each of `starts` (blocks + 1 offsets).
 
-    Blocks of a single commit have an empty commit column, and so have all where `commits` is None. What it
-    returns is good until `scratch` is used again.
+    Blocks of a single commit have an empty commit column, and so have all where `commits` is None. The
+    result is good until `scratch` is used again.
     """
     scratch = Scratch() if scratch is None else scratch
     time_plans = _Plans(starts, scratch, "time")
@@ -157,7 +157,7 @@ class _Plans:
         self.tokens: Int64Array = scratch.room(f"{name} tokens", token_count_max, np.int64)
 
     def rooms(self) -> tuple[Int64Array, ...]:
-        """What a kernel that plans fills, and what it needs to."""
+        """Return the arrays that a planning kernel fills and uses."""
         return self.residuals, self.fields, np.zeros(TOKEN_COUNT, np.int64), self.tokens
 
     def field(self, index: int) -> Int64Array:
@@ -212,7 +212,7 @@ class _MixedCommits:
 
 
 class _EncodeModels:
-    """The frequencies of models, those of prefix codes behind the others, and the tables of encoders."""
+    """The frequencies of models, prefix codes after entropy codes, and the tables of encoders."""
 
     def __init__(self, frequencies: UInt16Array, prefix_first: int) -> None:
         model_count = frequencies.size // TOKEN_COUNT
@@ -241,7 +241,7 @@ def _chosen(trained: tuple[UInt16Array, UInt16Array], columns: Sequence[_Plans])
 
 
 def _costs(frequencies: UInt16Array) -> Int64Array:
-    """What each token costs, in COST_UNITs of a bit."""
+    """Return the cost of each token, in COST_UNITs of a bit."""
     with np.errstate(divide="ignore"):
         bits = np.log2(STATE_COUNT) - np.log2(frequencies.astype(np.float64))
     costs: Int64Array = np.rint(np.minimum(bits, 64) * kernel_tokens.COST_UNIT).astype(np.int64)
@@ -252,7 +252,7 @@ def _costs(frequencies: UInt16Array) -> Int64Array:
 def _train(*columns: _Plans) -> tuple[UInt16Array, UInt16Array]:
     """One model a group of like blocks, as frequencies (models x TOKEN_COUNT).
 
-    Of entropy codes, then of prefix codes: a group gets the latter where that is nearly as short.
+    Returns entropy codes, then prefix codes: a group gets the latter where that is nearly as short.
     """
     counts = []
     for plans in columns:
@@ -282,7 +282,7 @@ def _normalized(normalize: Callable[[Int64Array, UInt16Array], int], counts: Int
 
 
 def _bits_of(counts: Int64Array, frequencies: UInt16Array) -> Int64Array:
-    """What each model's tokens take, without what stands raw."""
+    """Return the bits that each model's tokens take, without raw bits."""
     costs = _costs(frequencies)
     bits: Int64Array = (counts * np.where(counts > 0, costs, 0)).sum(axis=1) // kernel_tokens.COST_UNIT
     return bits

@@ -1,16 +1,14 @@
-"""Every file operation of the store's own code, and nothing but calls of the system's, through `os`.
+"""Every file operation of the store's own code: calls of `os`, and of `system` where systems differ.
 
 A file appears under its name whole or not at all: it is written under a partial name, synced, renamed,
-and its directory is synced before anything refers to it. What the system refuses is raised as a
-StoreError that names the file and what to do. Tests put another `os` into this module, which fails,
+and its directory is synced before anything refers to it. A refusal of the system's is raised as a
+StoreError that names the file and what to do. Tests put another `os` into these modules, which fails,
 or forgets what was not synced.
 """
 
 import contextlib
-import ctypes
 import errno
 import io
-import mmap
 import os
 import stat
 import weakref
@@ -20,11 +18,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-import pyarrow as pa
 
+from smartdata_ts._storage import system
 from smartdata_ts.errors import DiskFullError, StoreError
 
 PARTIAL_SUFFIX = ".partial"
+_READ_SIZE = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -40,13 +39,14 @@ def errors_of(path: Path, doing: str) -> Iterator[None]:
                 f"{path}: cannot be {doing}: {reason}. Nothing of this call is kept; free some space "
                 "and try again."
             ) from problem
-        raise StoreError(
-            f"{path}: cannot be {doing}: {reason}. Look at the disk, and the rights to the file."
-        ) from problem
+        advice = "Look at the disk, and the rights to the file."
+        if isinstance(problem, PermissionError) and not system.MAPS_FILES:
+            advice = "Close it where it is open, or look at the rights to the file."
+        raise StoreError(f"{path}: cannot be {doing}: {reason}. {advice}") from problem
 
 
 class _Sink(io.RawIOBase):
-    """A file being written, by the system's own calls, each of which may take a part only."""
+    """A file being written, by the system's own calls; each may take a part only."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -83,41 +83,33 @@ def write_durably(path: Path, write: Callable[[BinaryIO], None], sync: bool = Tr
     with errors_of(path, "written"):
         try:
             size = _write(partial, write, sync)
-            os.rename(partial, path)
+            system.rename(partial, path)
             if sync:
-                _sync_directory(path.parent)
+                system.sync_directory(path.parent)
         except BaseException:
             for name in (partial, path):
                 with contextlib.suppress(OSError):
-                    os.unlink(name)
+                    system.unlink(name)
             raise
     return size
 
 
 def _write(path: Path, write: Callable[[BinaryIO], None], sync: bool) -> int:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | system.PRIVATE, 0o666)
     try:
         sink = _Sink(descriptor)
         write(cast(BinaryIO, sink))
         if sync:
-            os.fsync(descriptor)
+            system.sync(descriptor)
     finally:
         os.close(descriptor)
     return sink.size
 
 
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def sync_directory(path: Path) -> None:
     """Make renames and removals within the directory durable."""
     with errors_of(path, "synced"):
-        _sync_directory(path)
+        system.sync_directory(path)
 
 
 def make_directory(path: Path) -> None:
@@ -127,7 +119,7 @@ def make_directory(path: Path) -> None:
         for folder in reversed(missing):
             with contextlib.suppress(FileExistsError):  # another process was quicker
                 os.mkdir(folder)
-            _sync_directory(folder.parent)
+            system.sync_directory(folder.parent)
 
 
 def create(path: Path) -> None:
@@ -136,13 +128,13 @@ def create(path: Path) -> None:
     A file that is there is not opened: to close it again would drop the locks that this process has on it.
     """
     with errors_of(path, "created"), contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | system.PRIVATE, 0o666))
 
 
 def remove(path: Path) -> None:
     """Remove a file; that it is gone already is no error."""
     with errors_of(path, "removed"), contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
+        system.unlink(path)
 
 
 def copy_durably(source: Path, target: Path) -> int:
@@ -151,7 +143,7 @@ def copy_durably(source: Path, target: Path) -> int:
     A link is not followed: StoreError.
     """
     with errors_of(source, "read"):
-        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = system.open_itself(source, os.O_RDONLY)
         try:
 
             def write(file: BinaryIO) -> None:
@@ -166,13 +158,13 @@ def copy_durably(source: Path, target: Path) -> int:
 def sync_and_rename(source: Path, target: Path) -> None:
     """Make a file durable, then give it a name, which another file may have had."""
     with errors_of(source, "renamed"):
-        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(source, os.O_RDONLY | system.PRIVATE)
         try:
-            os.fsync(descriptor)
+            system.sync(descriptor)
         finally:
             os.close(descriptor)
-        os.rename(source, target)
-        _sync_directory(target.parent)
+        system.rename(source, target)
+        system.sync_directory(target.parent)
 
 
 def remove_directory(path: Path) -> None:
@@ -186,13 +178,13 @@ def remove_directory(path: Path) -> None:
 def overwrite(path: Path) -> None:
     """Write zeros over all of a file, and sync it; that it is gone already is no error."""
     with errors_of(path, "overwritten"), contextlib.suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = system.open_itself(path, os.O_WRONLY)
         try:
             sink = _Sink(descriptor)
             size = os.fstat(descriptor).st_size
             while sink.size < size:
                 sink.write(bytes(min(size - sink.size, 1 << 20)))
-            os.fsync(descriptor)
+            system.sync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -200,7 +192,7 @@ def overwrite(path: Path) -> None:
 def remove_if_possible(path: Path) -> bool:
     """Remove a file that nothing refers to any more; where the system refuses, a compaction sweeps it."""
     try:
-        os.unlink(path)
+        system.unlink(path)
     except FileNotFoundError:
         return True
     except OSError:
@@ -208,15 +200,23 @@ def remove_if_possible(path: Path) -> bool:
     return True
 
 
+def remove_unless_open(path: Path) -> bool:
+    """Remove a file, and tell whether it is gone: on Windows one that is open stays for a compaction."""
+    if system.MAPS_FILES:
+        remove(path)
+        return True
+    return remove_if_possible(path)
+
+
 def end_of(path: Path, size: int) -> bytes:
     """A file's last bytes; fewer where it has no more, none where it is missing."""
     with errors_of(path, "read"):
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = system.open_itself(path, os.O_RDONLY)
         except FileNotFoundError:
             return b""
         try:
-            return os.pread(descriptor, size, max(0, os.fstat(descriptor).st_size - size))
+            return system.read_at(descriptor, size, max(0, os.fstat(descriptor).st_size - size))
         finally:
             os.close(descriptor)
 
@@ -224,7 +224,7 @@ def end_of(path: Path, size: int) -> bytes:
 def pieces_of(path: Path, room: np.ndarray) -> Iterator[np.ndarray]:
     """All of a file in pieces of the size of `room`, which each of them takes, the last being smaller."""
     with errors_of(path, "read"):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = system.open_itself(path, os.O_RDONLY)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(errno.EINVAL, "no file")
@@ -237,7 +237,7 @@ def pieces_of(path: Path, room: np.ndarray) -> Iterator[np.ndarray]:
 def _fill(descriptor: int, room: np.ndarray) -> int:
     """Read until there is no more room, or no more to read."""
     size = 0
-    while size < room.size and (count := os.readv(descriptor, [room[size:].data])):
+    while size < room.size and (count := system.read_into(descriptor, room[size:])):
         size += count
     return size
 
@@ -327,14 +327,14 @@ class ReadFile(ABC):
 
     @abstractmethod
     def copy(self, firsts: np.ndarray, ends: np.ndarray, target: np.ndarray) -> None:
-        """Copy the bytes firsts[k]:ends[k] into `target`, one behind the other.
+        """Copy the bytes firsts[k]:ends[k] into `target`, one after the other.
 
         Raises StoreError where the file has become shorter, or the disk cannot read it.
         """
 
     @abstractmethod
     def release(self) -> None:
-        """Let go of the memory that holds what was read, for whoever has many files open."""
+        """Let go of the memory that holds what was read: many files may be open."""
 
     def read(self, place: int, size: int) -> bytes:
         """The bytes from a place on."""
@@ -355,45 +355,13 @@ class ReadFile(ABC):
         ]
 
 
-class MappedFile(ReadFile):
-    """A file mapped into memory, without a descriptor.
-
-    Raises FileNotFoundError where it is missing, StoreError where it cannot be opened.
-
-    Whoever touches a page of a mapped file that has shrunk, or that the disk cannot read, is killed
-    (SIGBUS). The system copies instead of us, and refuses such a page.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._data: np.ndarray = np.frombuffer(_mapped(path), np.uint8)
-        self.size = self._data.size
-        self._address = self._data.ctypes.data
-
-    def copy(self, firsts: np.ndarray, ends: np.ndarray, target: np.ndarray) -> None:
-        """Copy parts of it; see ReadFile."""
-        addresses, sizes = firsts + self._address, ends - firsts
-        if _copied_at_once(addresses, sizes, target):
-            return
-        wanted = sizes > 0
-        addresses, sizes = addresses[wanted], sizes[wanted]
-        with errors_of(self.path, "read"):
-            if not _copied_by_system(addresses, sizes, target):
-                _copy_by_pipe(addresses, sizes, target)
-
-    def release(self) -> None:
-        """Pages that were read count as the process's, though the system could take them back."""
-        if _advise is not None:
-            _advise(self._address, self.size, mmap.MADV_DONTNEED)
-
-
 class PlainFile(ReadFile):
     """A file read by a descriptor, for file systems on which a mapping cannot be trusted; errors as above."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _missing_apart(), errors_of(path, "read"):
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with missing_apart(), errors_of(path, "read"):
+            self._descriptor = system.open_itself(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
         with errors_of(path, "read"):
             self.size = os.fstat(self._descriptor).st_size
@@ -408,7 +376,7 @@ class PlainFile(ReadFile):
             for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
                 place = first
                 while place < end:
-                    piece = os.pread(self._descriptor, min(end - place, _READ_SIZE), place)
+                    piece = system.read_at(self._descriptor, min(end - place, _READ_SIZE), place)
                     if not piece:
                         raise OSError(errno.EIO, "the file has become shorter")
                     target[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
@@ -417,7 +385,7 @@ class PlainFile(ReadFile):
 
 
 @contextlib.contextmanager
-def _missing_apart() -> Iterator[None]:
+def missing_apart() -> Iterator[None]:
     """Raise that a file is missing as just this, and not as a StoreError of it."""
     try:
         yield
@@ -429,83 +397,5 @@ def _missing_apart() -> Iterator[None]:
 
 def is_regular(path: Path) -> bool:
     """Whether the name stands for a file itself: no link, no pipe; FileNotFoundError where it is missing."""
-    with _missing_apart(), errors_of(path, "looked at"):
+    with missing_apart(), errors_of(path, "looked at"):
         return stat.S_ISREG(os.lstat(path).st_mode)
-
-
-def _mapped(path: Path) -> pa.Buffer:
-    with _missing_apart(), errors_of(path, "read"), pa.memory_map(os.fspath(path)) as source:
-        return source.read_buffer()
-
-
-_READ_SIZE = 1 << 20
-_RANGES_MAX = 1024  # of one call (IOV_MAX)
-_PIPE_SIZE = 4096  # what every pipe takes without a reader
-_library = ctypes.CDLL(None, use_errno=True)
-_read_memory = getattr(_library, "process_vm_readv", None)
-if _read_memory is not None:
-    _read_memory.restype = ctypes.c_ssize_t
-    _read_memory.argtypes = [ctypes.c_int, *[ctypes.c_void_p, ctypes.c_ulong] * 2, ctypes.c_ulong]
-
-_advise = getattr(_library, "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None
-if _advise is not None:
-    _advise.restype = ctypes.c_int
-    _advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-
-
-def _copied_at_once(addresses: np.ndarray, sizes: np.ndarray, target: np.ndarray) -> bool:
-    """Whether one call to the system did it, as it mostly does; if not, nothing is known of why."""
-    if _read_memory is None or addresses.size > _RANGES_MAX:
-        return False
-    ranges = np.empty((addresses.size, 2), np.int64)
-    ranges[:, 0], ranges[:, 1] = addresses, sizes
-    room = np.array([_address_of(target), target.size], np.int64)
-    count = _read_memory(os.getpid(), _address_of(room), 1, _address_of(ranges), addresses.size, 0)
-    return bool(count == target.size)
-
-
-def _address_of(array: np.ndarray) -> int:
-    address: int = array.__array_interface__["data"][0]  # half the time of array.ctypes.data
-    return address
-
-
-def _copied_by_system(addresses: np.ndarray, sizes: np.ndarray, target: np.ndarray) -> bool:
-    """Whether the system has this call, and lets us make it."""
-    if _read_memory is None:
-        return False
-    ends = np.cumsum(sizes)
-    total = int(sizes.sum())
-    done = 0
-    while done < total:
-        k = int(np.searchsorted(ends, done, "right"))
-        ranges = np.stack([addresses, sizes], axis=1)[k : k + _RANGES_MAX].astype(np.int64)
-        skipped = done - int(ends[k] - sizes[k])
-        ranges[0] += (skipped, -skipped)
-        room = np.array([target.ctypes.data + done, total - done], np.int64)
-        count = _read_memory(os.getpid(), room.ctypes.data, 1, ranges.ctypes.data, len(ranges), 0)
-        if count <= 0:
-            code = ctypes.get_errno() if count else errno.EFAULT
-            if code in (errno.ENOSYS, errno.EPERM):
-                return False
-            raise OSError(code, os.strerror(code))
-        done += count
-    return True
-
-
-def _copy_by_pipe(addresses: np.ndarray, sizes: np.ndarray, target: np.ndarray) -> None:
-    """The same for systems without that call, or where it is forbidden: slower, and as safe."""
-    source, sink = os.pipe()
-    try:
-        done = 0
-        for address, size in zip(addresses.tolist(), sizes.tolist(), strict=True):
-            bytes_ = memoryview((ctypes.c_char * size).from_address(address)).cast("B")
-            at = 0
-            while at < size:
-                count = os.write(sink, bytes_[at : at + _PIPE_SIZE])
-                piece = os.read(source, count)
-                target[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
-                done += len(piece)
-                at += len(piece)
-    finally:
-        os.close(source)
-        os.close(sink)

@@ -1,12 +1,13 @@
 """Fork: what a child inherits of its parent, and must leave alone.
 
-A child has the parent's memory, and neither its threads nor its locks on files. What it did with an
-inherited connection, it would do to the parent's files: roll back the transaction that the parent is in, at
-the latest when its interpreter ends. So what may not be shared is let go of in the child before anything
-else runs there, and says so when it is used.
+A child has the parent's memory, and neither its threads nor its locks on files. An act on an inherited
+connection is an act on the parent's files: it rolls back the parent's transaction, at the latest
+when its interpreter ends. So the child lets go of what may not be shared before anything else runs there, and
+each such thing says so when it is used.
 """
 
 import os
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import Protocol, TypeVar
@@ -35,7 +36,7 @@ _count = 0
 
 
 def fork_count() -> int:
-    """How many forks lie between this process and the one that loaded this module: tells a child at once.
+    """The number of forks between this process and the one that loaded this module: tells a child at once.
 
     The system's number of the process would tell it too, and costs a call to the system each time.
     """
@@ -50,7 +51,8 @@ def _let_go_of_all() -> None:
     _all.clear()
 
 
-os.register_at_fork(after_in_child=_let_go_of_all)
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_let_go_of_all)
 
 
 def check_process(made: int, what: str) -> None:

@@ -1,25 +1,26 @@
 """Locks on files, by the system's own calls, which stay where SQLite's do not.
 
-SQLite's locks (POSIX) are the process's: to close any descriptor on a file, as a copying of it does, drops
-all that the process has on it. Those of this module are a descriptor's (flock, and OFD locks), and stay
-until it is unlocked or closed. A child closes its copy at once, lest it held a lock after its parent's death.
-Where the file system has no such locks, all are free.
+On POSIX SQLite's locks belong to the process: when it closes any descriptor on a file, as a copying of the
+file does, it loses all its locks on that file. The locks of this module belong to a descriptor (flock, and
+OFD locks), and stay until it is unlocked or closed. A child closes its copy at once, lest it held a lock
+after its parent's death. Where the file system has no such locks, all are free. On Windows SQLite's locks
+are a handle's too, so that only the writers' lock is needed.
 """
 
 import contextlib
-import errno
-import fcntl
 import os
 import struct
+import sys
 import threading
 import time
 from pathlib import Path
 
+from smartdata_ts._storage import system
 from smartdata_ts._storage.disk import errors_of
 from smartdata_ts._storage.fork import leave_to_parent
 
-# What a file system says that has no such locks, or whose server has none.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF)
+if sys.platform != "win32":
+    import fcntl
 
 
 class FileLock:
@@ -37,9 +38,8 @@ class FileLock:
             try:
                 while True:
                     if self._descriptor < 0:
-                        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-                        self._descriptor = os.open(self._path, flags, 0o666)
-                    if not self._lock(fcntl.LOCK_EX):
+                        self._descriptor = system.open_itself(self._path, os.O_RDWR | os.O_CREAT)
+                    if not system.lock(self._descriptor):
                         return False
                     if self._is_at_its_place():
                         return True
@@ -49,29 +49,21 @@ class FileLock:
                 raise
 
     def share(self, timeout_s: float) -> None:
-        """Share the lock, on a directory, if it can be had: whoever has it alone is about to go."""
+        """Share the lock, on a directory, if it can be had: who has it alone is about to go."""
+        if not system.FORGETS_LOCKS:
+            return
         with errors_of(self._path, "locked"), contextlib.suppress(FileNotFoundError, PermissionError):
-            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._descriptor = system.open_itself(self._path, os.O_RDONLY)
             deadline = time.monotonic() + timeout_s
-            while not self._lock(fcntl.LOCK_SH) and time.monotonic() < deadline:
+            while not system.lock(self._descriptor, is_shared=True) and time.monotonic() < deadline:
                 time.sleep(0.001)
 
     def is_alone(self) -> bool:
         """Whether nobody else shares the lock, nor can before `close`; this one shares it no longer."""
         try:
-            return self._descriptor < 0 or self._lock(fcntl.LOCK_EX)
+            return self._descriptor < 0 or system.lock(self._descriptor)
         except OSError:
             return False
-
-    def _lock(self, kind: int) -> bool:
-        try:
-            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as problem:
-            if problem.errno not in _NO_LOCKS:
-                raise
-        return True
 
     def _is_at_its_place(self) -> bool:
         try:
@@ -85,7 +77,7 @@ class FileLock:
         """Let others have the lock, which copies of the descriptor do not keep; raises nothing."""
         try:
             if self._descriptor >= 0:
-                self._lock(fcntl.LOCK_UN)
+                system.unlock(self._descriptor)
         except OSError:
             self.close()
 
@@ -95,6 +87,11 @@ class FileLock:
         if descriptor >= 0:
             os.close(descriptor)
 
+    def close_before_removal(self) -> None:
+        """Close the file where the system removes none that is open; there another may be quicker."""
+        if not system.MAPS_FILES:
+            self.close()
+
     __del__ = close
     let_go = close  # a child's copy of the descriptor, which leaves the lock as it is
 
@@ -102,9 +99,9 @@ class FileLock:
 class KeptBytes:
     """Bytes of files that SQLite locks to say that somebody is there, locked to share for it once more.
 
-    Who finds the byte free that stands for the users of the log's index empties the index: the process of
-    a user who has lost its lock would be killed when it next looks into it (SIGBUS). A descriptor on such a
-    file is closed after the last user in the process has gone, for to close it drops SQLite's locks too.
+    One byte stands for the users of the log's index. A process that finds it free empties the index, and a
+    user that has lost its lock would be killed when it next looks into it (SIGBUS). A descriptor on such a
+    file is closed after the last user in the process has gone, since closing it drops SQLite's locks too.
     """
 
     def __init__(self) -> None:
@@ -113,7 +110,9 @@ class KeptBytes:
         leave_to_parent(self)
 
     def keep(self, path: Path, place: int) -> tuple[int, int] | None:
-        """Keep a byte for one more user; which file it is of, None where there is none."""
+        """Keep a byte for one more user; return its file, None where there is none."""
+        if not system.FORGETS_LOCKS:
+            return None
         with self._lock, errors_of(path, "locked"):
             try:
                 found = os.lstat(path)
@@ -123,7 +122,7 @@ class KeptBytes:
             descriptor, count = self._kept.get(file, (-1, 0))
             if count == 0:
                 with contextlib.suppress(FileNotFoundError, PermissionError):
-                    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+                    descriptor = system.open_itself(path, os.O_RDONLY)
                     _share_byte(descriptor, place)
             self._kept[file] = descriptor, count + 1
             return file
@@ -148,7 +147,7 @@ class KeptBytes:
 
 def _share_byte(descriptor: int, place: int) -> None:
     """Lock a byte to share, where the system has locks of descriptors; else it is as it was."""
-    if hasattr(fcntl, "F_OFD_SETLK"):
+    if sys.platform != "win32" and hasattr(fcntl, "F_OFD_SETLK"):
         wanted = struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, place, 1, 0)
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)

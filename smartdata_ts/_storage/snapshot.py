@@ -1,4 +1,4 @@
-"""What a reader sees: the chunks and recent writes of one commit, pinned; and where readings stand.
+"""A reader's view: the chunks and recent writes of one commit, pinned; and where readings stand.
 
 A snapshot never changes. Its chunk files are opened when first needed and shared between snapshots.
 """
@@ -12,6 +12,7 @@ import numpy as np
 
 from smartdata_ts._readings.columns import Readings, series_starts
 from smartdata_ts._readings.versions import Versions
+from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import ChunkRow, Deletion, State
 from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts.errors import CorruptCatalogError
@@ -82,6 +83,18 @@ class ChunkFiles:
             for name in self._open.keys() - names:
                 del self._open[name]
 
+    def remove(self, names: Iterable[str]) -> None:
+        """Let go of files that nothing names any more, and remove them; a compaction sweeps those in use.
+
+        Some systems keep the name of a file that is open, which one of this handle would be for no reason.
+        """
+        gone = set(names)
+        with self._lock:
+            for name in self._open.keys() & gone:
+                del self._open[name]
+        for name in gone:
+            disk.remove_if_possible(self.directory / name)
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -98,8 +111,8 @@ class AsOf:
 
     commit: int
     deletions: tuple[Deletion, ...]
-    ever_deleted: tuple[int, ...] = ()  # series of which readings were deleted, by then or since
-    later_chunks: tuple[ChunkRow, ...] = ()  # of the present, of which the commit knew nothing
+    ever_deleted: tuple[int, ...] = ()  # series that had readings deleted, by then or since
+    later_chunks: tuple[ChunkRow, ...] = ()  # chunks of the present that came after the commit
 
 
 @dataclass(frozen=True)
@@ -143,13 +156,13 @@ class Snapshot:
 
     @classmethod
     def of(cls, state: State, files: ChunkFiles) -> "Snapshot":
-        """The snapshot of what the catalog told."""
+        """Return the snapshot of a catalog's state."""
         return cls(state.commit, state.reading_count, state.chunks, unpack_head(state.head), files)
 
     def blocks(self, ids: Int64Array, time_min: int, time_max: int) -> list[Blocks]:
         """The blocks that hold readings of the series `ids` within [time_min, time_max], chunk by chunk.
 
-        A later chunk's readings win over those of the chunks before it, and the head's over all.
+        A later chunk's readings win over earlier chunks', and the head's over all.
         `ids` are in the order of the result, any order; a position is an index into them.
         """
         found = []
@@ -163,7 +176,7 @@ class Snapshot:
         return found
 
     def present_blocks(self, ids: Int64Array, time_min: int, time_max: int) -> list[Blocks]:
-        """The same without history, and with blocks of which an earlier commit knew nothing."""
+        """Return the same without history, and with blocks that an earlier commit did not know."""
         chunks = tuple(row for row in self.chunks if not row.is_history)
         return list(self._blocks_of(chunks, ids, time_min, time_max))
 
@@ -242,7 +255,7 @@ class Snapshot:
         return self._files.get(row.name)
 
     def of_chunks(self, chunks: tuple[ChunkRow, ...]) -> "Snapshot":
-        """What these chunks alone hold."""
+        """Return a snapshot of these chunks alone."""
         return Snapshot(self.commit, self.reading_count, chunks, unpack_head(()), self._files)
 
     def series_ids(self) -> Int64Array:

@@ -1,11 +1,12 @@
 """The facade: open a store, write to it, query it, look at it. One file for each of its faces."""
 
 import os
+import sys
 import threading
 from pathlib import Path
 
 from smartdata_ts._arguments import flag, number, path_of, shown, whole_number
-from smartdata_ts._storage import disk
+from smartdata_ts._storage import disk, system
 from smartdata_ts._storage.catalog import CHUNK_DIRECTORY, FILE_NAME, LOCK_NAME
 from smartdata_ts.errors import StoreFormatError, StoreNotFoundError, UsageError
 
@@ -36,10 +37,10 @@ def open_store(
     auto_compact: bool = True,
     threads: int | None = None,
 ) -> "Store":
-    """Open the store at `path`, a directory; creates it unless `mode` is "r".
+    """Open the store at `path`, a directory; mode "a" creates it where there is none.
 
-    Mode "r" reads only and raises StoreNotFoundError where there is no store. `timeout_s` is how long a
-    write waits for another process's, in seconds. With `auto_compact` a write that made the eighth chunk of
+    Modes "r" (reads only) and "r+" (reads and writes) raise StoreNotFoundError there. `timeout_s` is how long
+    a write waits for another process's, in seconds. With `auto_compact` a write that made the eighth chunk of
     a year in a row folds the newest ones, which takes it at most about a second. Raises StoreFormatError
     where something else is at `path`.
 
@@ -58,8 +59,12 @@ def open_store(
     ...     store.info().readings
     0
     """
-    if not isinstance(mode, str) or mode not in ("a", "r"):
-        raise UsageError(f"mode must be 'a' (read and write) or 'r' (read only), not {shown(mode)}")
+    system.check_machine()
+    if not isinstance(mode, str) or mode not in ("a", "r", "r+"):
+        raise UsageError(
+            "mode must be 'a' (read and write, and create), 'r+' (read and write what is there) or 'r' (read "
+            f"only), not {shown(mode)}"
+        )
     if not isinstance(durability, str) or durability not in ("full", "normal"):
         raise UsageError(f"durability must be 'full' or 'normal', not {shown(durability)}")
     timeout_s = number("timeout_s", timeout_s, 0)
@@ -69,7 +74,7 @@ def open_store(
         min(_core_count(), _THREADS_MAX) if threads is None else whole_number("threads", threads, 1)
     )
     directory = path_of("path", path)
-    if mode == "r" and not disk.is_file(directory / FILE_NAME):
+    if mode != "a" and not disk.is_file(directory / FILE_NAME):
         raise StoreNotFoundError(f"{directory}: {_what_is_missing(directory)}")
     if disk.is_link(directory / CHUNK_DIRECTORY):
         raise StoreFormatError(f"{directory / CHUNK_DIRECTORY}: is a link; put the directory in its place")
@@ -81,8 +86,10 @@ def open_store(
 
 def _core_count() -> int:
     """The cores that this process may use, which may be fewer than the machine has."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    else:
+        return os.cpu_count() or 1
 
 
 def _what_is_missing(directory: Path) -> str:

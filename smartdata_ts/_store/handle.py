@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Handle:
-    """What every face of a store needs."""
+    """The base of every face of a store."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Handle:
         self._access_lock = threading.Lock()
         # Readers have a connection of their own, so that none waits for this handle's writer.
         self._write_catalog = (
-            Catalog(directory, False, timeout_s, durability, is_shared) if mode == "a" else None
+            Catalog(directory, False, timeout_s, durability, is_shared) if mode != "r" else None
         )
         self._users = FileLock(directory / CHUNK_DIRECTORY)
         self._kept_index: tuple[int, int] | None = None
@@ -83,7 +83,7 @@ class Handle:
             raise ReadOnlyError(f"{self._directory}: opened for reading; open it with mode 'a' to write")
         with self._access_lock:
             if self._access is None:
-                # Whoever only reads does not load what writes.
+                # A process that only reads does not load what writes.
                 from smartdata_ts._query import Query
                 from smartdata_ts._upkeep.compact import compact_newest
                 from smartdata_ts._write.writer import WriteAccess
@@ -108,7 +108,7 @@ class Handle:
             self._files.keep_only(set())
 
     def _close_catalogs(self) -> None:
-        """Close the connections; those of the last one who uses the store take its log away.
+        """Close the connections; the store's last user takes its log away.
 
         SQLite finds out who is the last by locks that a process may have lost (see `_storage/locks.py`), and
         what others write into a log that is gone is lost. While the process has another connection, no

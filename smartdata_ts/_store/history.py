@@ -9,7 +9,7 @@ from .handle import Handle
 
 
 class History(Handle):
-    """What tells of a store's past."""
+    """The face for a store's past."""
 
     def commits(self) -> pa.Table:
         """Every commit: commit, time, note (as its writer gave it), readings in the store after it.
@@ -24,11 +24,11 @@ class History(Handle):
         return commit_table(self._catalog)
 
     def changes(self, since: int, until: int | None = None) -> pa.RecordBatchReader:
-        """What the commits behind `since` changed, up to `until` (the newest), in bounded memory.
+        """Return what the commits after `since` changed, up to `until` (the newest), in bounded memory.
 
         Columns: series, time, old_value, old_quality (null: there was no reading), value, quality (null:
         it was deleted), commit, commit_time; by series, time and commit. The same reading sent again is
-        no change. Whoever follows a store keeps the highest commit and asks from there again.
+        no change. To follow a store, keep the highest commit and ask from there again.
 
         Raises HistoryError where history does not reach back to `since`.
 
@@ -92,7 +92,7 @@ class History(Handle):
     def keep_history(self, horizon: str) -> None:
         """Keep readings that were replaced or deleted for so long: "0d", "90d", "2y" or "forever".
 
-        A new store keeps them for a year. What is older is given up by the next compaction.
+        A new store keeps them for a year. The next compaction gives up older ones.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")

@@ -1,13 +1,14 @@
 """Reading: queries, and what is known of series."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 import pyarrow as pa
 
-from smartdata_ts._arguments import shown
-from smartdata_ts._meter.descriptions import exchange_table, series_table
+from smartdata_ts._arguments import shown, text_or_none
+from smartdata_ts._meter.descriptions import exchange_table, series_table, tag_table
 from smartdata_ts._meter.quality import qualities_of
-from smartdata_ts._query import Query, as_keys, as_tags
+from smartdata_ts._query import Query, as_keys, as_tags, selected
 from smartdata_ts._read.history import commit_of
 from smartdata_ts._storage.catalog import FILE_NAME
 from smartdata_ts._store.info import Info, info_of
@@ -19,7 +20,7 @@ from .handle import Handle
 
 
 class Reading(Handle):
-    """What asks a store."""
+    """The face that reads a store."""
 
     def query(
         self,
@@ -34,17 +35,17 @@ class Reading(Handle):
     ) -> Query:
         """Describe a query; nothing is read yet.
 
-        `series` is a key or many, and None all; `tags` maps a name to a value or to many of which one must
-        match; both narrow. An empty list selects nothing, and neither does a value that no series has; for
-        a tag's name that none has, the result raises UsageError, unless the store has no series at all.
+        `series` is a key or many, and None all; `tags` maps a name to a value, or to many values, one of
+        them to match; both narrow. An empty list selects nothing, nor does a value that no series has;
+        for a tag's name that none has, the result raises UsageError, unless the store has no series at all.
         The span is [start, end): texts ("2024-10-27", "2024-10-27T02:30+02:00"), dates, datetimes,
         np.datetime64, or whole numbers, which are microseconds UTC, as `info` has them; what has no offset
         is local time in `tz`, an IANA name or a ZoneInfo. `as_of` asks for the readings as they
         were known then: a commit's number, the name of a snapshot, or an instant (without offset: UTC).
         Raises HistoryError where history does not reach so far back. `quality` leaves only readings that
         are so: names ("measured", "edited"), whatever the method, or codes. Damaged blocks raise
-        CorruptChunkError; with `on_corrupt="skip"` they are left out, which takes about twice as long, and
-        told of by a DamageWarning, in the result's schema, and by `Query.losses`.
+        CorruptChunkError; with `on_corrupt="skip"` they are left out, which takes about twice as long; a
+        DamageWarning, the result's schema and `Query.losses` name them.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
@@ -66,26 +67,55 @@ class Reading(Handle):
             on_corrupt=on_corrupt,
         )
 
-    def series(self) -> pa.Table:
-        """Every series with its facts and tags, sorted by key.
+    def series(
+        self,
+        tags: Mapping[str, str | Sequence[str]] | None = None,
+        pattern: str | None = None,
+    ) -> pa.Table:
+        """Every series with its facts and tags, sorted by key; or those of some tags, or of a pattern.
 
-        Columns: series, quantity, unit, kind, interval_us, decimals, register_digits, multiplier, tags (a
-        map).
+        `tags` narrow as in `query`. `pattern` is for keys, in which * stands for any text, ? for a character
+        and [ab] for one of some; case counts. Columns: series, quantity, unit, kind, interval_us, decimals,
+        register_digits, multiplier, tags (a map). Raises UsageError for a tag's name that no series has.
 
         >>> import smartdata_ts as sd, tempfile
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
-        >>> store.describe("wm-17", unit="m3")
-        >>> store.series()["unit"].to_pylist()
-        ['m3']
+        >>> store.describe(["wm-17", "wm-18"], unit="m3")
+        >>> store.describe("t-1", unit="Cel", tags={"zone": "DMA-7"})
+        >>> store.series(pattern="wm-*")["series"].to_pylist()
+        ['wm-17', 'wm-18']
+        >>> store.series(tags={"zone": "DMA-7"})["unit"].to_pylist()
+        ['Cel']
         """
         self._check()
+        wanted, pattern = as_tags(tags), text_or_none("pattern", pattern)
+        keys = set(selected(self._catalog, None, wanted).keys.to_pylist()) if wanted else None
         try:
-            return series_table(self._catalog.series_rows())
+            rows = self._catalog.series_rows()
+            if keys is not None:
+                rows = [row for row in rows if row[1] in keys]
+            if pattern is not None:
+                rows = [row for row in rows if fnmatchcase(row[1], pattern)]
+            return series_table(rows)
         except (pa.ArrowException, TypeError, ValueError, AttributeError, OverflowError) as problem:
             raise CorruptCatalogError(
                 f"{self._directory / FILE_NAME}: what it says of series is damaged: {problem}. Restore "
                 "the store from a backup, or salvage it."
             ) from problem
+
+    def tags(self) -> pa.Table:
+        """Every value of every tag, by name and value, and how many series have it.
+
+        Columns: name, value, series (int64, a count).
+
+        >>> import smartdata_ts as sd, tempfile
+        >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")
+        >>> store.describe(["wm-17", "wm-18"], tags={"zone": "DMA-7"})
+        >>> store.tags().to_pylist()
+        [{'name': 'zone', 'value': 'DMA-7', 'series': 2}]
+        """
+        self._check()
+        return tag_table(self._catalog.tag_counts())
 
     def exchanges(self) -> pa.Table:
         """All exchanges of meters, by series and time.

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Upkeep(Handle):
-    """What removes, copies and checks what is stored."""
+    """The face that removes, copies and checks readings."""
 
     def compact(self) -> "CompactReport":
         """Fold chunks that overlap, or are small, into few; sweep what killed writers left.
@@ -44,6 +44,7 @@ class Upkeep(Handle):
         from smartdata_ts._upkeep.compact import compact
 
         access = self._for_writing()
+        self._snapshot = None  # which holds the chunks that are folded
         report = compact(access.catalog, self._files)
         access.state = None
         return report
@@ -56,12 +57,13 @@ class Upkeep(Handle):
         tz: TimeZone = "UTC",
         note: str | None = None,
         *,
+        tags: Mapping[str, str | Sequence[str]] | None = None,
         everything: bool = False,
     ) -> "DeleteReport":
         """Delete the readings of a series, or of many, within [start, end), at once and in one commit.
 
-        Those of all series are deleted only where `everything` is said; None, an empty list and an empty
-        text name no series, and raise UsageError. Times are as `query` takes them.
+        `tags` narrow as in `query`. All series lose theirs only where `everything` is said; None, an empty
+        list, an empty text and empty tags name no series, and raise UsageError. Times are as in `query`.
         `as_of` an earlier commit still shows them, for as long as history is kept; `erase` leaves no trace.
         Raises UnknownSeriesError where a key is named that the store does not hold.
 
@@ -75,22 +77,28 @@ class Upkeep(Handle):
         """
         from smartdata_ts._upkeep.delete import delete
 
-        keys = keys_to_remove(series, everything, "delete")
+        keys, wanted = keys_to_remove(series, tags, everything, "delete")
         start_us, end_us = parse_span(start, end, tz)
         note = text_or_none("note", note, may_be_empty=True)
         access = self._for_writing()
-        ids = np.sort(selected(access.catalog, keys).ids)
+        ids = np.sort(selected(access.catalog, keys, wanted).ids)
         first = TIME_MIN if start_us is None else start_us
         last = TIME_MAX if end_us is None else end_us - 1
         report = delete(access.catalog, self._files, ids, first, last, note)
         access.state = None
         return report
 
-    def erase(self, series: str | Iterable[str] | None = None, *, everything: bool = False) -> "EraseReport":
+    def erase(
+        self,
+        series: str | Iterable[str] | None = None,
+        *,
+        tags: Mapping[str, str | Sequence[str]] | None = None,
+        everything: bool = False,
+    ) -> "EraseReport":
         """Remove every trace of a series, or of many, from all files: readings, history, facts and tags.
 
-        All series are erased only where `everything` is said; None, an empty list and an empty text name
-        no series, and raise UsageError.
+        `tags` narrow as in `query`. All series are erased only where `everything` is said; None, an empty
+        list, an empty text and empty tags name no series, and raise UsageError.
         All other series answer as before. Old files are overwritten, so that a query that is reading them
         in another process may fail. If the process dies, the next handle that opens the store for writing
         finishes. Notes of commits, and backups, are the user's own. Raises UnknownSeriesError.
@@ -105,9 +113,9 @@ class Upkeep(Handle):
         """
         from smartdata_ts._upkeep.erase import erase
 
-        keys = keys_to_remove(series, everything, "erase")
+        keys, wanted = keys_to_remove(series, tags, everything, "erase")
         access = self._for_writing()
-        ids = np.sort(selected(access.catalog, keys).ids)
+        ids = np.sort(selected(access.catalog, keys, wanted).ids)
         self._snapshot = None
         access.state = None
         try:
@@ -119,9 +127,9 @@ class Upkeep(Handle):
         """Say for how long readings are kept; `apply_retention` does it. The rules before are forgotten.
 
         A rule says which series it is for, by `series` (a pattern such as "wm-*"), `quantity` and `tags`,
-        all of which must fit; of several rules the first that fits counts. `keep` says what is kept of
+        which must all fit; of several rules the first that fits counts. `keep` says what is kept of
         them up to which age, from fine to coarse: "raw", then buckets of a calendar in the zone `tz`.
-        What is older than the last age is removed; an age may be "forever". An empty list keeps all.
+        Older readings than the last age are removed; an age may be "forever". An empty list keeps all.
         Raises UsageError.
 
         >>> import smartdata_ts as sd, tempfile
@@ -156,9 +164,9 @@ class Upkeep(Handle):
     ) -> "RetentionReport":
         """Thin out and remove what is older than the rules say, as of `now`; `dry_run` only counts it.
 
-        What a coarser reading is depends on the kind of the series. Of a register it is the last reading of
-        each bucket, as it was read, so that volumes stay what they are; and both sides of a fall, and the
-        first of a year. Of amounts (kind "interval") it is their sum, of a gauge their mean, at the bucket's
+        Coarser readings depend on the kind of the series. A register keeps the last reading of each
+        bucket, as it was read, so that volumes stay what they are; and both sides of a fall, and the
+        first of a year. Amounts (kind "interval") become their sum, a gauge its mean, at the bucket's
         start, with the least of their qualities; readings that are rejected, missing or no numbers do not
         count. A series without a kind is left as it is, and reported. Only whole buckets are thinned out.
 

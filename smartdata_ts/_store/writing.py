@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Writing(Handle):
-    """What adds to a store."""
+    """The face that adds to a store."""
 
     def write(
         self,
@@ -48,7 +48,7 @@ class Writing(Handle):
         the second, and where it does not, the first is taken (`report.ambiguous`); times that spring skips
         are rejected. Timestamps with a zone, and integers, ignore it.
 
-        Rows may come in any order. Of rows with the same series and time, and of what is stored, one stands,
+        Rows may come in any order. One row stands for a series and time, among those given and stored,
         as `on_conflict` says: "better", the later one unless its quality ranks lower (an estimate does not
         replace what was measured); "replace", the later one; "keep", the earlier one; "error", none:
         ConflictError, and nothing of the write is kept.
@@ -104,9 +104,9 @@ class Writing(Handle):
         multiplier: float | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Say what series are; creates those that are new. What is not named stays as it was.
+        """Say what series are; creates those that are new. Facts that are not named stay as they were.
 
-        `series` is a key, or many (a list, an array, a column) of which the same is said. `kind` is
+        `series` is a key, or many (a list, an array, a column) that all get the same. `kind` is
         "register", "interval" or "gauge", `unit` a UCUM code ("m3", "kW.h"; "m³", "KWH" and "Liter" are
         understood, and what is not is refused), `interval` the nominal spacing of readings ("1h"),
         `multiplier` what a unit of the register is worth (pulse value). In bulk: `series` may be a table
@@ -192,6 +192,6 @@ class Writing(Handle):
         catalog = self._for_writing().catalog
         with catalog.transaction():
             keys = [str(row[0]) for row in rows]
-            selected(catalog, tuple(keys))  # so that an unknown one is told of
+            selected(catalog, tuple(keys))  # raises for an unknown one
             for (_, *said), number in zip(rows, catalog.series_ids(keys).tolist(), strict=True):
                 catalog.add_exchange(number, *said)

@@ -18,7 +18,7 @@ Selected = str | Iterable[str] | Mapping[str, str | Sequence[str]]
 
 
 class Zones(Reading):
-    """What tells of many series together."""
+    """The face for many series together."""
 
     def zone_balance(
         self,
@@ -50,8 +50,8 @@ class Zones(Reading):
         - unit
 
         Volumes that are less complete than `min_completeness` are null, and whatever needs them. Night flows
-        need readings at least every hour: what is read less often is spread evenly. The terms are those of
-        the IWA's water balance (Lambert and Hirner, 2000) and of its Water Loss Task Force on night flows.
+        need readings at least every hour: rarer readings are spread evenly. The terms come
+        from the IWA's water balance (Lambert and Hirner, 2000) and its Water Loss Task Force on night flows.
 
         >>> import smartdata_ts as sd, tempfile, numpy as np
         >>> store = sd.open(tempfile.mkdtemp() + "/city.sdts")

@@ -36,7 +36,7 @@ may be in months: "1y" with "8mo" is the hydrological year from 1 September (as 
 "1y" with "9mo" the one from 1 October (as most others do).
 
 **A list of edges** (`Edges`) is a calendar too, of the days on which meters are read, of invoices, of
-seasons. Its buckets are those between its edges, and there are none before or behind.
+seasons. Its buckets lie between its edges; there are none before the first or after the last.
 """
 
 import re
@@ -108,6 +108,13 @@ class Calendar:
         width_us, width_months = _parse_width(every)
         offset_us, offset_months = (0, 0) if offset is None else _parse_offset(offset, width_us, width_months)
         return cls(every.strip(), zone, width_us, width_months, offset_us, offset_months)
+
+    @property
+    def offset(self) -> str | None:
+        """The offset as `parse` takes it."""
+        if self.offset_months:
+            return f"{self.offset_months}mo"
+        return width_text(self.offset_us) if self.offset_us else None
 
     @property
     def fixed_width_us(self) -> int | None:
@@ -185,7 +192,7 @@ class Edges:
 
     @classmethod
     def parse(cls, edges: Iterable[object], tz: TimeZone = "UTC") -> "Edges":
-        """Read instants, as `parse_instant` does, of which there are two or more and each is later.
+        """Read two or more instants, each later than the one before, as `parse_instant` does.
 
         Raises UsageError, or UnknownTimeZoneError.
         """
@@ -222,8 +229,14 @@ class Edges:
         return instants[first : last + 1]
 
 
+def width_text(width_us: int) -> str:
+    """A fixed width as `Calendar.parse` reads it, in the largest unit that makes a whole number."""
+    unit, size = next(pair for pair in reversed(_UNIT_US.items()) if width_us % pair[1] == 0)
+    return f"{width_us // size}{unit}"
+
+
 def are_edges_of(edges: Int64Array, start_us: int, end_us: int) -> bool:
-    """Whether edges are those of the buckets that cover [start_us, end_us), not empty, and no others."""
+    """Whether edges bound just the buckets that cover [start_us, end_us), not empty."""
     return bool(edges[0] <= start_us < edges[1] and edges[-2] < end_us <= edges[-1])
 
 

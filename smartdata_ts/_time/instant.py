@@ -24,7 +24,7 @@ def parse_instant(value: Any, tz: TimeZone = "UTC") -> int:
 
     `value` is a datetime (also a pandas.Timestamp), a date (its midnight), a np.datetime64, ISO 8601
     text such as "2024-10-27", "2024-10-27T02:30" or "2024-10-27T02:30:00+02:00", an Arrow scalar of any
-    of these, or a whole number: microseconds UTC, as results and `Store.info` have them. What carries an
+    of these, or a whole number: microseconds UTC, as results and `Store.info` have them. A value with an
     offset is that instant; all else but a number is wall time in `tz`. A wall time that the clock skips
     moves forward to the end of the gap; one that it shows twice is the first occurrence, unless a datetime
     says fold=1. Finer digits than microseconds are cut off. A number that would be of the years 1973 to
@@ -42,6 +42,14 @@ def parse_instant(value: Any, tz: TimeZone = "UTC") -> int:
     if offset is not None:
         return local_us - offset // _MICROSECOND
     return _from_wall(zone, local_us, moment.fold)
+
+
+def instant_text(time_us: int) -> str | int:
+    """An instant as `parse_instant` reads it: text in UTC, or its number outside the years 1 to 9999."""
+    try:
+        return (_EPOCH + timedelta(microseconds=time_us)).isoformat() + "+00:00"
+    except OverflowError:
+        return time_us
 
 
 def parse_span(start: object, end: object, tz: TimeZone) -> tuple[int | None, int | None]:

@@ -19,8 +19,8 @@ hour, one after another in the file:
   good places are AMBIGUOUS as well. If rows step back more than once, order tells nothing.
 - AMBIGUOUS rows are taken as the first occurrence.
 
-The hour's outer neighbours count if they are less than two days away. What matters is the order
-inside a series: a file may be sorted by time or by series, and batches may be cut anywhere.
+The hour's outer neighbours count if they are less than two days away. The order inside a series
+matters: a file may be sorted by time or by series, and batches may be cut anywhere.
 """
 
 import re

@@ -52,7 +52,7 @@ class LocalWindows:
     second_offset_us: Int64Array
 
 
-# What a zone may be given as; inside it is known by its name.
+# A zone as users give it; inside it is known by its name.
 TimeZone = str | tzinfo
 
 
@@ -79,7 +79,7 @@ def zone_name(tz: TimeZone) -> str:
 
 def _name_of(tz: object) -> str:
     tz = plain(tz)
-    # pytz calls it `zone`. An offset that never changes, of nothing, is UTC whoever made it.
+    # pytz calls it `zone`. A fixed offset of zero is UTC, whichever library made it.
     name = getattr(tz, "key", None) or getattr(tz, "zone", None)
     if name is None and isinstance(tz, tzinfo) and tz.utcoffset(None) == timedelta():
         name = "UTC"

@@ -1,1 +1,1 @@
-"""What keeps a store whole and small: one file a task, run by `Store` and by the command line."""
+"""Tasks that keep a store whole and small: one file each, run by `Store` and by the command line."""

@@ -26,9 +26,9 @@ _ELSE = "name a directory that is new, empty, or an earlier backup of this store
 
 @dataclass(frozen=True)
 class BackupReport:
-    """What a backup did."""
+    """Counts of a backup."""
 
-    commit: int  # as of which the target is
+    commit: int  # the target is as of this one
     chunks: int
     chunks_copied: int  # the others were there already
     bytes_copied: int
@@ -50,12 +50,14 @@ def backup(catalog: Catalog, chunk_directory: Path, target: Path) -> BackupRepor
     try:
         if not lock.take():
             raise StoreBusyError(f"{target}: another backup is on its way there; try again after it")
-        return _write_to(target, origin, catalog, chunk_directory)
+        return _write_to(target, origin, catalog, chunk_directory, lock)
     finally:
         lock.close()
 
 
-def _write_to(target: Path, origin: str, catalog: Catalog, chunk_directory: Path) -> BackupReport:
+def _write_to(
+    target: Path, origin: str, catalog: Catalog, chunk_directory: Path, lock: FileLock
+) -> BackupReport:
     partial, chunks = target / _PARTIAL, target / CHUNK_DIRECTORY
 
     def write_origin(file: BinaryIO) -> None:
@@ -80,13 +82,14 @@ def _write_to(target: Path, origin: str, catalog: Catalog, chunk_directory: Path
     _check_target(catalog, origin, target)  # somebody may have opened it for writing meanwhile
     disk.sync_and_rename(partial / FILE_NAME, target / FILE_NAME)
     size = sum(copied.values()) + disk.size_of_file(target / FILE_NAME)
-    for suffix in ("-journal", "-wal", "-shm"):  # of whoever has read the backup before
+    for suffix in ("-journal", "-wal", "-shm"):  # left by a reader of the backup
         disk.remove(target / (FILE_NAME + suffix))
+    lock.close_before_removal()
     disk.remove_directory(partial)
     named = {row.name for row in rows}
     old = [name for name in disk.names_in(chunks) if name not in named]
     for name in old:
-        disk.remove(chunks / name)
+        disk.remove_unless_open(chunks / name)
     return BackupReport(state.commit, len(named), len(copied.keys() & named), size, len(old))
 
 

@@ -1,7 +1,7 @@
 """Compaction: the chunks of a partition that overlap are folded into some that do not.
 
 Each (series, time) is then kept once among the chunks of the present, blocks are long, and a series' year
-stands in one chunk. What was superseded since the history's floor goes to chunks that queries of the
+stands in one chunk. Readings superseded since the history's floor go to chunks that queries of the
 present never open. The store's write lock is held; readers go on with the chunks that they have open. The
 new chunks are named and the old ones forgotten in one transaction; files go after it, so that a crash
 leaves at worst files without a row, which the next compaction sweeps.
@@ -37,7 +37,7 @@ NEWEST_READINGS_MAX = 2 * CHUNK_READINGS_MAX
 
 @dataclass(frozen=True)
 class CompactReport:
-    """What a compaction did; bytes are those of chunk files, the history's included."""
+    """Counts of a compaction; bytes are those of chunk files, the history's included."""
 
     chunks_before: int
     chunks_after: int
@@ -60,8 +60,7 @@ def compact(catalog: Catalog, files: ChunkFiles) -> CompactReport:
         else:
             catalog.roll_back()
     # The commit stands: what cannot be removed now is for the next compaction to sweep.
-    for name in gone:
-        disk.remove_if_possible(files.directory / name)
+    files.remove(gone)
     after = [row for row in before if row.name not in gone] + rows
     return CompactReport(
         chunks_before=len(before),
@@ -93,13 +92,12 @@ def compact_newest(catalog: Catalog, files: ChunkFiles) -> int | None:
         for row in output.finish():
             catalog.add_chunk(commit, row)
         catalog.commit()
-    for name in gone:
-        disk.remove_if_possible(files.directory / name)
+    files.remove(gone)
     return commit
 
 
 def _newest(rows: tuple[ChunkRow, ...]) -> tuple[ChunkRow, ...]:
-    """The newest chunks of a partition that are to be one: the most of which none outweighs the newer."""
+    """Return the newest chunks to fold: as many as there are without one that outweighs all newer ones."""
     total = best = 0
     for count, row in enumerate(reversed(rows), 1):
         if total + row.reading_count > NEWEST_READINGS_MAX:
@@ -114,9 +112,7 @@ def _sweep(files: ChunkFiles, rows: Iterable[ChunkRow]) -> int:
     """Remove files that no row names; while the write lock is held, no writer is making one."""
     named = {row.name for row in rows}
     orphans = [name for name in disk.names_in(files.directory) if name not in named]
-    for name in orphans:
-        disk.remove(files.directory / name)
-    return len(orphans)
+    return sum([disk.remove_unless_open(files.directory / name) for name in orphans])
 
 
 def _fold_partitions(state: State, floor: int, files: ChunkFiles, output: ChunkOutput) -> set[str]:

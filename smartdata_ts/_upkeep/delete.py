@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from smartdata_ts._readings.versions import fold_versions, join, layers, sort_versions
-from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
@@ -13,7 +12,7 @@ from smartdata_ts.kernels.arrays import Int64Array
 
 @dataclass(frozen=True)
 class DeleteReport:
-    """What a deletion did."""
+    """Counts of a deletion."""
 
     readings: int  # that are no longer there
     chunks_rewritten: int  # chunks that held some of them
@@ -51,6 +50,5 @@ def delete(
         else:
             catalog.give_up_history(commit)
         catalog.commit()
-    for name in gone:
-        disk.remove_if_possible(files.directory / name)
+    files.remove(gone)
     return DeleteReport(count, len(gone), commit)

@@ -3,8 +3,8 @@
 In one transaction the series' readings are taken out of all chunks, of history's too, and of the head,
 and its rows out of the catalog; the same transaction notes which files hold what was taken out. After it
 those files are overwritten and removed, and the catalog is written anew, so that none of its pages, nor of
-its log, holds what they did. Whoever dies in between leaves the note, and the next handle that opens the
-store for writing goes on from there.
+its log, holds what they did. A process that dies in between leaves the note, and the next handle that
+opens the store for writing goes on from there.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from smartdata_ts.kernels.arrays import Int64Array
 
 @dataclass(frozen=True)
 class EraseReport:
-    """What an erasure did; it does not name what was erased, and so may be kept."""
+    """Counts of an erasure; it does not name what was erased, and so may be kept."""
 
     series: int
     readings: int  # of the present; their versions in history went with them
@@ -74,13 +74,13 @@ def erase(catalog: Catalog, files: ChunkFiles, ids: Int64Array) -> EraseReport:
 
 
 def finish_erasures(catalog: Catalog, files: ChunkFiles) -> None:
-    """Overwrite and remove the files that erasures have left behind, and write the catalog anew."""
+    """Overwrite and remove the files that erasures have left, and write the catalog anew."""
     names = catalog.erasures()
     if names is None:
         return
     for name in names:
         disk.overwrite(files.directory / name)
-        disk.remove(files.directory / name)
+        disk.remove_unless_open(files.directory / name)
     if names:
         disk.sync_directory(files.directory)
     catalog.write_anew()

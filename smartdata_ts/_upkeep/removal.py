@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smartdata_ts._read.decode import decode_versions, read_versions
-from smartdata_ts._read.plan import make_plan
+from smartdata_ts._read.planning import make_plan
 from smartdata_ts._read.slices import slices_by_readings
 from smartdata_ts._readings.arrow import text_array
 from smartdata_ts._readings.columns import Readings

@@ -1,8 +1,8 @@
 """Retention: what is older than a rule says is thinned out, or removed, and leaves history with it.
 
-Rule by rule and year by year, the oldest first, a commit each: whoever is killed in between has done what
-is committed, and the next application goes on from there. What a year's series become is found first, so
-that only those that change are written anew.
+It goes rule by rule and year by year, the oldest first, a commit each: a process that is killed in between
+has done what is committed, and the next application goes on from there. It first finds which series of a
+year change, so that only these are written anew.
 
 While the store has a named snapshot, what is removed goes to history, as of a deletion. Without one it
 leaves history too: as of earlier commits there is then only what is left of it, and what was made of it
@@ -17,7 +17,6 @@ import numpy as np
 
 from smartdata_ts._meter.descriptions import KINDS
 from smartdata_ts._readings.versions import Versions, fold_versions, join, layers, sort_versions
-from smartdata_ts._storage import disk
 from smartdata_ts._storage.catalog import Catalog, State
 from smartdata_ts._storage.snapshot import ChunkFiles, Snapshot
 from smartdata_ts._upkeep.removal import Removal, versions_of
@@ -29,11 +28,11 @@ from smartdata_ts.kernels.arrays import Int64Array
 
 @dataclass(frozen=True)
 class RetentionReport:
-    """What an application of the rules did, or, of a dry run, would do."""
+    """Counts of an application of the rules; for a dry run, of what it would do."""
 
     readings_removed: int
     readings_made: int  # that came in the place of some of them
-    series: int  # of which something was removed
+    series: int  # those that lost readings
     series_left: tuple[str, ...] = ()  # nothing was done to them: what coarser ones would be, no kind says
     chunks_rewritten: int = 0
     commits: tuple[int, ...] = ()
@@ -41,7 +40,7 @@ class RetentionReport:
 
 @dataclass
 class _Tally:
-    """What a report counts."""
+    """Counts for a report."""
 
     removed: int = 0
     made: int = 0
@@ -75,7 +74,7 @@ class _Task:
     kinds: np.ndarray  # by series id, as _thinning has them
 
     def thinned(self, pieces: Iterator[Versions], commit: int) -> Iterator[Thinned]:
-        """What becomes of readings that stand."""
+        """Thin out readings that stand."""
         if not self.segment.keeps:
             for piece in pieces:
                 yield Thinned(piece, np.zeros(len(piece), np.bool_), join([]))
@@ -158,8 +157,7 @@ def _apply(catalog: Catalog, files: ChunkFiles, task: _Task, tally: _Tally) -> N
             catalog.roll_back()
             return
         catalog.commit()
-    for name in gone:
-        disk.remove_if_possible(files.directory / name)
+    files.remove(gone)
     tally.removed += found.removed
     tally.made += found.made
     tally.series |= found.series
@@ -172,7 +170,8 @@ def _write_changed(
 ) -> None:
     """Write what the series that change have from now on; where it is held, what they had goes to history.
 
-    Behind a deletion only what its own commit brought is to be seen, so that what stays comes anew with it.
+    After a deletion only the readings of its own commit are seen, so readings that stay are written again
+    with it.
     """
 
     def standing() -> Iterator[Versions]:

@@ -2,7 +2,7 @@
 
 A rule says which series it is for (a pattern of keys, a quantity, tags; of several rules the first that
 fits counts) and what is kept of them, from fine to coarse: "raw", then widths of buckets, each up to an
-age or "forever". Of what is older than the last age nothing is kept.
+age or "forever". Nothing older than the last age is kept.
 """
 
 import json
@@ -136,7 +136,7 @@ def _usual_age(age: object) -> float:
 
 
 def segments(rule: Rule, now_us: int, first_us: int) -> list[Segment]:
-    """What a rule says of the time from the first reading to now, the oldest first; not of what stays raw."""
+    """Cut the time from the first reading to now by a rule's ages, the oldest first; raw ages left out."""
     first_us = max(first_us, _EARLIEST_US)
     calendars = [None, *(Calendar.parse(resolution, rule.tz) for resolution, _ in rule.keep[1:])]
     cuts: list[int] = []

@@ -1,6 +1,6 @@
-"""What coarser readings are, by the kind of a series; all of whole buckets, of sorted readings.
+"""Coarser readings by the kind of a series, made of sorted readings in whole buckets.
 
-register: of each bucket the last usable reading, as it is and when it was read; and the first of a span,
+register: each bucket's last usable reading, as it is and when it was read; and the first of a span,
 and both sides of a fall, so that the volume between any two readings left is what it was.
 interval: the sum of a bucket's usable readings, at the bucket's start.
 gauge: their mean, at the bucket's start.
@@ -32,7 +32,7 @@ _GROUPS_MAX = 65_536
 
 @dataclass(frozen=True)
 class Thinned:
-    """What became of some readings: which of them stay as they are, and what came in the others' place."""
+    """Some readings, which of them stay as they are, and those that take the others' place."""
 
     before: Versions
     stays: Mask
@@ -40,14 +40,14 @@ class Thinned:
 
     @property
     def after(self) -> Versions:
-        """What there is now, sorted."""
+        """Return the readings that there are now, sorted."""
         after = join([self.before.select(self.stays), self.made])
         rows = after.readings
         return after.select(np.lexsort((rows.times, rows.series)))
 
     @property
     def series(self) -> Int32Array:
-        """The series of which something has changed."""
+        """Return the series that changed."""
         return np.unique(self.before.readings.series[~self.stays])
 
 

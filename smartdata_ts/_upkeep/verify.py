@@ -22,7 +22,7 @@ from smartdata_ts.errors import CorruptChunkError, StoreError
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was verified, and what is wrong."""
+    """Counts of what was verified, and the problems found."""
 
     chunks: int
     readings: int  # in chunks and head, the history's included
@@ -73,7 +73,7 @@ def verify(catalog: Catalog, files: ChunkFiles, deep: bool) -> VerifyReport:
 
 
 def _of_catalog(catalog: Catalog) -> list[str]:
-    """What is wrong with the catalog's file, and what it cannot tell of that which no chunk tells."""
+    """Return problems of the catalog's file, and of its rows that no chunk repeats."""
     problems = list(catalog.problems())
     for read in (
         catalog.commit_rows,
@@ -103,7 +103,7 @@ def _is_as_named(row: ChunkRow, files: ChunkFiles) -> bool | None:
 def _of_chunk(
     row: ChunkRow, files: ChunkFiles, keys: dict[int, str], is_named: bool | None, deep: bool
 ) -> list[str]:
-    """What is wrong with a chunk."""
+    """Return problems of a chunk."""
     try:
         # Opened anew: what a handle has open was verified when it opened it.
         chunk = files.open_anew(row.name)
@@ -119,7 +119,7 @@ def _of_chunk(
 
 
 def _against_catalog(row: ChunkRow, chunk: ChunkFile, keys: dict[int, str]) -> Iterator[str]:
-    """What the catalog tells of a chunk otherwise than the chunk itself."""
+    """Yield where the catalog says of a chunk another thing than the chunk itself."""
     found = ChunkRow(
         name=row.name,
         series_min=int(chunk.series.min()),

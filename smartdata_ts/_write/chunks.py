@@ -106,7 +106,7 @@ class ChunkOutput:
                 scratch.room("qualities", count, np.uint8),
             )
             joined = concatenate(parts, room)
-            parts.clear()  # the memory of whoever gave them can take what comes next
+            parts.clear()  # their memory can take what comes next
             return self._encode_with(scratch, year, Versions.of(joined, commit), is_history=False)
 
     def _encode(self, year: int, versions: Versions, is_history: bool) -> ChunkRow:
@@ -144,7 +144,7 @@ class ChunkOutput:
         return tuple(self._rows)
 
     def live_rows(self) -> tuple[ChunkRow, ...]:
-        """Those of all chunks so far that hold the present."""
+        """Return the rows of chunks that hold the present."""
         return tuple(row for row in self.rows() if not row.is_history)
 
     def _settle(self, pending_max: int) -> None:
@@ -200,7 +200,7 @@ def flush_head(snapshot: Snapshot, floor: int, output: ChunkOutput) -> None:
 def _cuts(series: Int32Array) -> Iterator[slice]:
     """Parts of sorted readings of a chunk each, which end where a series does unless that is very long.
 
-    Whoever reads a series then opens one chunk a year.
+    A query of a series then opens one chunk a year.
     """
     first = 0
     while first < series.size:

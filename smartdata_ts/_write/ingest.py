@@ -105,7 +105,7 @@ class Rows:
     rejected_rows: Int64Array  # row numbers within the batch, from 0
     rejected_reasons: _Reasons  # indexes into REASONS
     empty_count: int = 0
-    ambiguous_count: int = 0  # in a repeated local hour, of which the rows' order tells nothing
+    ambiguous_count: int = 0  # in a repeated local hour that the rows' order does not settle
 
 
 def read_rows(
@@ -117,8 +117,8 @@ def read_rows(
 ) -> Iterator[Rows]:
     """The rows of whatever can be read as Arrow, or of a mapping of arrays, batch by batch.
 
-    Times without a zone are UTC, or those that `local` settles. A NaN is a reading where `takes_nan`. Of a
-    query's result (`is_result`) every column must be one that is read. Raises DataError where `data` cannot
+    Times without a zone are UTC, or those that `local` settles. A NaN is a reading where `takes_nan`. Every
+    column of a query's result (`is_result`) must be one that is read. Raises DataError where `data` cannot
     be read, or a column is missing or of a wrong type.
     """
     if isinstance(data, Mapping):
@@ -206,7 +206,7 @@ def _plain_rows(data: Mapping[str, object], names: ColumnNames) -> Rows | None:
 
 
 def _has_nan(values: Float64Array) -> bool:
-    # Of few, NumPy takes longer to be called than Python to look.
+    # A call of NumPy takes longer than Python takes to look at few.
     return any(map(math.isnan, values.tolist())) if values.size <= _FEW_ROWS else bool(np.isnan(values.min()))
 
 
@@ -373,7 +373,7 @@ def _text(raw: bytes | None) -> str | None:
 
 
 def _has_bad_key(keys: pa.StringArray) -> bool:
-    """Whether some key is empty, null, or has a zero byte; told from the buffers, as every batch asks it."""
+    """Whether some key is empty, null, or has a zero byte; read from the buffers, as every batch asks it."""
     _, offsets, data = keys.buffers()
     if len(keys) == 0 or data is None:
         return len(keys) > 0
@@ -511,7 +511,7 @@ class LocalTimes:
         self._waiting = room_for(0)
 
     def settle(self, keys: pa.StringArray, readings: Readings, reasons: _Reasons) -> Rows:
-        """The rows that waited and those of a batch, as far as their instants are settled."""
+        """Return the rows that waited, and the batch's, as far as their instants are settled."""
         _note(reasons, (readings.times < _WALL_MIN) | (readings.times >= _WALL_MAX), _TIME_RANGE)
         places = np.flatnonzero(reasons == _TAKEN)
         readings = readings.select(places)

@@ -2,8 +2,8 @@
 
 A notice tells of readings that are twenty years or more from every other of their series, and of new series
 that are so far from all readings of the store or, where it has none, of the write. The first write of a
-store, if it has nothing to be held against, is told of where its times would be of 1980 to 2099 in another
-unit. It is a question and no verdict: nothing is left out or changed.
+store has nothing to compare with: a notice says where its times would lie in 1980 to 2099 in another unit.
+A notice is a question and no verdict: nothing is left out or changed.
 
 The usual write is asked of no more than each series' first and last time, and its newest before.
 """
@@ -99,7 +99,7 @@ class TimeNotices:
     def _note_far(self, groups: _Groups, known: Callable[[], Snapshot]) -> None:
         """Note groups that are far from the newest of their series, unless others of it are near."""
         for cluster in groups.clusters():
-            with contextlib.suppress(StoreError):  # a damaged chunk: whoever reads it will be told
+            with contextlib.suppress(StoreError):  # a damaged chunk, which raises where it is read
                 self._far.append(cluster.select(~_have_readings_near(known(), cluster)))
 
     def _note_new(self, groups: _Groups, store_span: tuple[int, int]) -> None:
@@ -156,13 +156,13 @@ def _joined(parts: list[_Groups]) -> _Groups:
 
 
 def _reach(cluster: _Groups) -> tuple[int, int]:
-    """The span within which a reading is not far from those of the cluster."""
+    """Return the span within which a reading is near the cluster."""
     low, high = int(cluster.lows.min()) - FAR_US, int(cluster.highs.max()) + FAR_US
     return max(low, _NEVER), min(high, int(np.iinfo(np.int64).max))
 
 
 def _have_readings_near(snapshot: Snapshot, cluster: _Groups) -> np.ndarray:
-    """Of each group, whether its series had readings near the cluster before."""
+    """Return, for each group, whether its series had readings near the cluster before."""
     ids, places = np.unique(cluster.ids, return_inverse=True)
     low, high = _reach(cluster)
     near = np.zeros(ids.size, np.bool_)

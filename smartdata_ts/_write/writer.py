@@ -2,12 +2,12 @@
 
 A writer holds the store's write lock from beginning to end; it commits whole or not at all. Few
 readings go to the head, inside the catalog; many become chunk files, which are durable before the
-transaction that names them. The head wins over every chunk, so that whoever makes chunks first
-flushes it.
+transaction that names them. The head wins over every chunk, so a writer flushes it before it makes
+chunks.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Literal
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from smartdata_ts._arguments import shown, text_or_none
+from smartdata_ts._meter.descriptions import checked_facts, checked_tags
 from smartdata_ts._meter.quality import quality_name, winners
 from smartdata_ts._read.scan import read_series
 from smartdata_ts._readings.arrow import fixed_array, text_array
@@ -48,7 +49,7 @@ _NOT_STORED = ("duplicates", "replaced", "kept", "rejected", "empty")
 
 @dataclass(frozen=True)
 class WriteReport:
-    """What became of every row: rows == stored + duplicates + replaced + kept + rejected + empty."""
+    """Counts of rows by their fate: rows == stored + duplicates + replaced + kept + rejected + empty."""
 
     rows: int = 0
     stored: int = 0  # new (series, time)
@@ -63,10 +64,12 @@ class WriteReport:
     empty: int = 0  # rows without a value: null or NaN, and not said to be missing or rejected
     ambiguous: int = 0  # of the readings, those in a repeated local hour that the rows' order does not settle
     notices: tuple[str, ...] = ()  # what is suspect: times decades from all others
+    # Rows among those replaced and kept that met another row of this write, of up to four million in turn.
+    conflicts: int = 0
 
 
 class WriteState:
-    """What a writer must know of the store at a commit, kept from write to write by the handle."""
+    """A writer's knowledge of the store at a commit, kept from write to write by the handle."""
 
     def __init__(self, catalog: Catalog, files: ChunkFiles) -> None:
         state = catalog.state()
@@ -103,7 +106,7 @@ class WriteState:
 
 @dataclass
 class WriteAccess:
-    """What a handle writes with; `state` is None where nothing is known of the store."""
+    """A handle's means of writing; `state` is None where nothing is known of the store."""
 
     catalog: Catalog
     files: ChunkFiles
@@ -134,7 +137,18 @@ class Writer:
         self._report: WriteReport | None = None
         self._buffer = WriteBuffer()
         self._counts = dict.fromkeys(
-            ("rows", "duplicates", "replaced", "kept", "rejected", "empty", "ambiguous", "series_created"), 0
+            (
+                "rows",
+                "duplicates",
+                "replaced",
+                "kept",
+                "rejected",
+                "empty",
+                "ambiguous",
+                "series_created",
+                "conflicts",
+            ),
+            0,
         )
         self._rejects: list[tuple[Int64Array, npt.NDArray[np.uint8]]] = []
         self._locals: dict[str, LocalTimes] = {}
@@ -151,7 +165,7 @@ class Writer:
             raise UsageError("a writer serves for one `with` block; begin another")
         self._catalog.begin()
         try:
-            # Whatever ends this block but a commit leaves nothing that could be relied upon.
+            # Only a commit leaves a state that can be relied upon.
             kept, self._access.state = self._access.state, None
             if kept is None or kept.commit != self._catalog.last_commit():
                 kept = WriteState(self._catalog, self._files)
@@ -197,7 +211,7 @@ class Writer:
 
     @property
     def report(self) -> WriteReport:
-        """What became of every row; complete once the writer has committed."""
+        """Counts of what became of every row; complete once the writer has committed."""
         if self._report is None:
             raise UsageError("the report of a write is complete only after its `with` block")
         return self._report
@@ -220,12 +234,31 @@ class Writer:
         is_result = isinstance(data, self._access.results)
         self._add(read_rows(data, names, local, is_result=is_result))
 
+    def facts_of(self, keys: Sequence[str]) -> dict[str, dict[str, str | None]]:
+        """What stands, within this write, of series that it knows: unit, kind, and the tag "direction"."""
+        self._check_is_open()
+        ids = self._catalog.series_ids(keys)
+        said = self._catalog.facts_of(ids, ("unit", "kind"))
+        columns = (said["unit"], said["kind"], self._catalog.tags_of(ids, "direction"))
+        names = ("unit", "kind", "direction")
+        return {
+            key: dict(zip(names, row, strict=True))
+            for key, row in zip(keys, zip(*columns, strict=True), strict=True)
+        }
+
+    def describe(self, series: str, facts: Mapping[str, object], tags: Mapping[str, str]) -> None:
+        """Say what a series of this write is, in the same commit; see `Store.describe` for the facts."""
+        self._check_is_open()
+        where = f"series {series!r}"
+        (number,) = self._catalog.series_ids([series]).tolist()
+        self._catalog.set_facts(number, checked_facts(where, facts), checked_tags(where, tags))
+
     def restore(self, data: object) -> None:
         """Add readings as a store had them: a NaN is one too, whatever its quality."""
         self._add(read_rows(data, ColumnNames(), takes_nan=True))
 
     def _local_times(self, tz: TimeZone) -> LocalTimes | None:
-        """What makes instants of local times, the same for all calls of a zone; None: they are UTC."""
+        """Return the resolver of local times, the same for all calls of a zone; None: times are UTC."""
         name = tz if isinstance(tz, str) else zone_name(tz)  # a text may be an offset too
         if name == "UTC":
             return None
@@ -234,9 +267,7 @@ class Writer:
         return self._locals[name]
 
     def _add(self, batches: Iterable[Rows]) -> None:
-        self._check_process()
-        if not self._is_open:
-            raise UsageError("a writer takes readings within its `with` block only; begin another")
+        self._check_is_open()
         for rows in batches:
             self._check_process()  # the data may be an iterator that forks
             self._take(rows)
@@ -244,6 +275,11 @@ class Writer:
                 self._spill_chunk(parts)
             if len(self._buffer) >= BUFFER_READINGS:
                 self._spill()
+
+    def _check_is_open(self) -> None:
+        self._check_process()
+        if not self._is_open:
+            raise UsageError("a writer takes readings within its `with` block only; begin another")
 
     def _take(self, rows: Rows) -> None:
         if rows.rejected_rows.size:
@@ -306,6 +342,7 @@ class Writer:
         looked_at = parts.copy() if self._on_conflict == "error" else []
         folded = fold(parts, self._wins)
         self._count(folded, looked_at)
+        self._counts["conflicts"] += folded.replaced_count + folded.kept_count
         readings = folded.readings
         return self._without_known(readings, self._stale(readings))
 
@@ -344,7 +381,7 @@ class Writer:
             )
 
     def _known(self, readings: Readings) -> Readings:
-        """What the store and this writer hold of the same series over the same times."""
+        """Return what the store and this writer hold of the same series over the same times."""
         snapshot = self._snapshot_now()
         ids = np.unique(readings.series).astype(np.int64)
         return read_series(snapshot, ids, int(readings.times.min()), int(readings.times.max()))
@@ -455,7 +492,7 @@ class Writer:
         return self._catalog.series_keys(np.array([series_id]))[0]
 
     def _abandon(self) -> None:
-        """Leave nothing behind of a write that failed."""
+        """Leave nothing of a write that failed."""
         try:
             self._catalog.roll_back()
         finally:

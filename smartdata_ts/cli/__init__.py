@@ -39,7 +39,7 @@ class _WithoutPandas:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its status; for a process of its own."""
     sys.meta_path.insert(0, _WithoutPandas())
-    # What is imported stays: to look through it again and again for garbage takes a tenth of a short run.
+    # Imported modules stay: to search them for garbage again and again takes a tenth of a short run.
     gc.set_threshold(50_000, 10, 10)
     sys.exit(run(arguments))
 
@@ -51,7 +51,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         status = call(sys.argv[1:] if arguments is None else arguments, invocation)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever reads has seen enough. Python would complain again when it flushes at its end.
+        # The reader has seen enough. Python would complain again when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except (click.Abort, KeyboardInterrupt):
@@ -78,7 +78,7 @@ def call(arguments: Sequence[str], invocation: Invocation) -> int:
 
 
 def _explain(problem: Exception) -> tuple[str, int]:
-    """What to tell of an error, and the exit status."""
+    """Return the message of an error, and the exit status."""
     if isinstance(problem, click.UsageError):
         command = problem.ctx.command_path if problem.ctx else PROGRAM
         return f"{problem.format_message()} ({command} --help tells more)", WRONG_COMMAND

@@ -32,7 +32,7 @@ COMMANDS = {
     "warmup": "warmup",
 }
 
-# What the program's help says of each, so that it need not load them all; one that is not here is loaded.
+# The program's help shows these without loading the commands; a command that is missing here is loaded.
 SUMMARIES = {
     "demo": "Show it all on a made-up municipality.",
     "import": "Read files into a store.",
@@ -47,7 +47,7 @@ SUMMARIES = {
     "last": "Print the newest reading of each series.",
     "commits": "List the commits: number, time, note, readings after it.",
     "changes": "Print readings that were added, replaced or deleted.",
-    "delete": "Delete readings of series, all or those of a span.",
+    "delete": "Delete readings of series, all or within a span.",
     "erase": "Erase series: no byte of them is left in any file.",
     "retention": "Say for how long readings are kept, and apply it; else list the rules.",
     "compact": "Fold chunks that overlap, or are small, into few.",
@@ -60,7 +60,7 @@ SUMMARIES = {
 
 @dataclass
 class Invocation:
-    """What holds for one run of the program."""
+    """The state of one run of the program."""
 
     debug: bool = False
 

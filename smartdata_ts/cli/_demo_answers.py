@@ -13,7 +13,7 @@ from ._demo_data import TZ, YEAR
 def months_by_zone(store: Store) -> pa.Table:
     """Use in m3: a row a month, a column a zone.
 
-    What a meter used in a month is its first register of the next month less that of this one: gaps
+    A meter's use in a month is its first register of the next month less the first of this one: gaps
     lose nothing. In the last month it is the last register that counts.
     """
     months = store.query().resample("1mo", ["first", "last"], tz=TZ).to_arrow()

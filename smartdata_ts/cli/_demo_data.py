@@ -17,7 +17,7 @@ YEAR = 2025
 
 _METERS_AT_ONCE = 50
 _SEED = 17
-# Of a day's use, hour by hour from midnight; scaled to one.
+# The shares of a day's use, hour by hour from midnight; scaled to one.
 _SHARES = np.array([1, 1, 1, 1, 2, 12, 50, 80, 70, 50, 40, 40, 45, 40, 35, 40, 55, 80, 90, 80, 60, 40, 20, 6])
 _ROW_SIZE = len("wm-0001;26.10.2025 02:00;1234,567\n")
 _NUMBER = slice(25, 33)
@@ -72,7 +72,7 @@ def _rows(rng: np.random.Generator, meters: npt.NDArray[np.int64], hours: list[d
 
 
 def _registers(rng: np.random.Generator, count: int, hours: list[datetime]) -> npt.NDArray[np.int64]:
-    """Registers in litres, shape (count, hours): households, a few of which leak from some day on."""
+    """Registers in litres, shape (count, hours): households, and a few of them leak from some day on."""
     per_day = rng.lognormal(np.log(280), 0.5, count)
     shares = (_SHARES / _SHARES.sum())[[hour.hour for hour in hours]]
     summer = np.array([1.25 if 5 < hour.month < 9 else 1.0 for hour in hours])

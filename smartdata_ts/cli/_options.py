@@ -25,7 +25,7 @@ store_argument = click.argument("store", type=click.Path(path_type=Path))
 
 @dataclass(frozen=True)
 class Selection:
-    """Which readings: of which series, over which span."""
+    """The selection: which series, over which span."""
 
     series: tuple[str, ...]
     tags: dict[str, list[str]]
@@ -259,7 +259,7 @@ def buckets(required: bool) -> Callable[[Function], Function]:
 
 
 def _listed(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """What was given several times, or with commas."""
+    """Return what was given several times, or with commas."""
     return tuple(name.strip() for text in texts for name in text.split(","))
 
 

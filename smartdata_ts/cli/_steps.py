@@ -17,7 +17,7 @@ _STEPS = "What to make of them"
 
 @dataclass(frozen=True)
 class Steps:
-    """What is made of the readings, in the order of the fields."""
+    """The steps over the readings, in the order of the fields."""
 
     consumption: bool
     unit: str | None  # of the amounts, or of what is aggregated across series
@@ -27,14 +27,14 @@ class Steps:
 
     @property
     def usual_aggregates(self) -> tuple[str, ...]:
-        """What is asked of a bucket where nothing else is said."""
+        """Return the aggregates of a bucket where none are named."""
         if self.consumption:
             return ("sum", "completeness", "estimated_share")
         return ("count", "min", "mean", "max")
 
     @property
     def unit_across(self) -> str | None:
-        """The unit that is left for whoever aggregates across series: amounts have it already."""
+        """Return the unit for an aggregate across series; amounts have theirs already."""
         return None if self.consumption else self.unit
 
     def apply(self, query: "Query") -> "Query":

@@ -21,7 +21,7 @@ def compact(store: Path) -> None:
     """
     from smartdata_ts import open as open_store
 
-    with open_store(store) as opened:
+    with open_store(store, "r+") as opened:
         report = opened.compact()
     click.echo(
         f"{report.chunks_before:,} chunks of {report.bytes_before:,} bytes are now "

@@ -28,16 +28,14 @@ def delete(
     tz: str,
     note: str | None,
 ) -> None:
-    """Delete readings of series, all or those of a span.
+    """Delete readings of series, all or within a span.
 
     `--as-of` an earlier commit still shows them while history is kept; `erase` leaves no trace.
     """
     from smartdata_ts import open as open_store
 
     series = named_series(keys, everything)
-    with open_store(store, "r"):
-        pass  # what is not there is not created
-    with open_store(store) as opened:
+    with open_store(store, "r+") as opened:
         report = opened.delete(series, start, end, tz, note, everything=everything)
     click.echo(
         f"{report.readings:,} readings deleted" + (f", commit {report.commit}" if report.commit else "")

@@ -72,7 +72,7 @@ def describe(
 ) -> None:
     """Say what series are.
 
-    New series are created. What is not named stays as it was.
+    New series are created. Facts that are not named stay as they were.
     """
     if bool(keys) == bool(source):
         raise click.UsageError("name series, or a table with --from", context)

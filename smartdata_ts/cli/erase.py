@@ -30,8 +30,6 @@ def erase(store: Path, keys: tuple[str, ...], everything: bool, yes: bool) -> No
     if not yes:
         count = "all" if series is None else len(series)
         click.confirm(f"Erase {count} series of {store} for good?", abort=True, err=True)
-    with open_store(store, "r"):
-        pass  # what is not there is not created
-    with open_store(store) as opened:
+    with open_store(store, "r+") as opened:
         report = opened.erase(series, everything=everything)
     click.echo(json.dumps({**dataclasses.asdict(report), "sha256": report.signature}))

@@ -3,6 +3,7 @@
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,8 @@ from ._across import Across, across
 from ._command import command, option
 from ._options import Buckets, Selection, buckets, selection, store_argument
 from ._steps import Steps, steps
+
+FORMATS = ["csv", "parquet", "arrow", "excel", "senml", "json", "line-protocol"]
 
 
 @command(
@@ -26,7 +29,7 @@ from ._steps import Steps, steps
 @steps
 @option(
     "--format",
-    type=click.Choice(["csv", "parquet", "arrow"]),
+    type=click.Choice(FORMATS),
     section="Output",
     help="The file's format.  [default: by its name, else csv]",
 )
@@ -59,8 +62,10 @@ def export(
     from ._output import size_text
 
     start = time.perf_counter()
-    is_text = formats.format_of(file, format) == "csv"
-    options = {"delimiter": delimiter, "tz": selection.tz, "guard": not no_guard} if is_text else {}
+    name = formats.format_of(file, format)
+    options: dict[str, Any] = {"tz": selection.tz} if name in ("csv", "excel", "json") else {}
+    if name == "csv":
+        options |= {"delimiter": delimiter, "guard": not no_guard}
     with open_store(store, "r") as opened:
         query = buckets.apply(steps.apply(selection.query(opened)), selection.tz, steps.usual_aggregates)
         batches = across.batches(query, steps.unit_across)

@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     from smartdata_ts.formats import ImportReport
 
 SOME_REJECTED = 3
+FORMATS = [
+    "csv",
+    "parquet",
+    "arrow",
+    "excel",
+    "elhub",
+    "cim",
+    "espi",
+    "senml",
+    "json",
+    "line-protocol",
+    "nem12",
+    "mscons",
+]
 _COLUMNS, _TIMES, _TEXT, _OUTPUT = "Columns", "Times", "Text", "Output"
 _FLAGS = {
     "wide=True": "--wide",
@@ -25,7 +39,8 @@ _FLAGS = {
 }
 _OPTION = re.compile(
     r"\b(series_key|series|time_format|time|value|quality_codes|quality|tz|stamp|interval|delimiter|quote"
-    r"|decimal|thousands|encoding|skip_rows|member|rejected|format)=(?=(\S)?)"
+    r"|decimal|thousands|encoding|skip_rows|member|sheet|json_time|json_key|json_value|precision|rejected"
+    r"|format|on_conflict)=(?=(\S)?)"
 )
 
 
@@ -121,9 +136,19 @@ def _delimiter(_: click.Context, __: click.Parameter, text: str | None) -> str |
 @option("--member", metavar="NAME", section=_TEXT, help="The file wanted in a .zip that holds several.")
 @option(
     "--format",
-    type=click.Choice(["csv", "parquet", "arrow"]),
+    type=click.Choice(FORMATS),
     section=_TEXT,
-    help="The files' format.  [default: by their names, else csv]",
+    help="The files' format.  [default: by their first bytes and names, else csv]",
+)
+@option("--sheet", metavar="NAME", section=_TEXT, help="The sheet of a workbook; a name, or a number from 1.")
+@option("--json-time", metavar="PATH", section=_TEXT, help="Where an object of JSON has its time: a.b.c.")
+@option("--json-key", metavar="PATH", section=_TEXT, help="Where an object of JSON has its key.")
+@option("--json-value", metavar="PATH", section=_TEXT, help="Where an object of JSON has its value.")
+@option(
+    "--precision",
+    type=click.Choice(["ns", "us", "ms", "s"]),
+    section=_TEXT,
+    help="What the stamps of line protocol count.",
 )
 @option("--quantity", metavar="TEXT", section=FACTS, help="What is measured: water, electricity, heat, gas.")
 @option("--unit", metavar="UCUM", section=FACTS, help="UCUM code of the unit: m3, L, kW.h, Cel.")
@@ -181,7 +206,8 @@ def import_(store: Path, files: tuple[str, ...], report: str | None, **options: 
     line and the reason. A file is taken whole or, on failure, not at all; importing it twice stores nothing
     new.
 
-    Exit status: 0 all rows were taken, 3 some were rejected, 1 failure, 2 wrong command.
+    Exit status: 0 all rows were taken, 3 some were rejected or contradict each other, 1 failure,
+    2 wrong command.
     """
     from smartdata_ts import open as open_store
     from smartdata_ts import quality_codes
@@ -208,7 +234,8 @@ def import_(store: Path, files: tuple[str, ...], report: str | None, **options: 
     finally:
         if reports and not is_table(report):
             _show_rows(reports, report)
-    return SOME_REJECTED if any(done.rejected for done in reports) else 0
+    contradicted = any(done.conflicts for done in reports) and options["on_conflict"] in (None, "better")
+    return SOME_REJECTED if contradicted or any(done.rejected for done in reports) else 0
 
 
 def _check(files: Sequence[str], options: Mapping[str, Any]) -> None:
@@ -261,6 +288,7 @@ def _show(report: "ImportReport") -> None:
         ("duplicates", report.duplicates, ""),
         ("replaced", report.replaced, ""),
         ("kept", report.kept, "gave way to a better reading that stands"),
+        ("conflicts", report.conflicts, "among these, with another row of the file"),
         ("empty", report.empty, ""),
         ("rejected", report.rejected, f"see {report.rejected_file}" if report.rejected else ""),
     ]
@@ -274,7 +302,7 @@ def _show(report: "ImportReport") -> None:
         shown.append(
             ("ambiguous", f"{report.ambiguous:,}", "in the repeated autumn hour; taken as its first pass")
         )
-    shown += [("notice", "", escape(notice)) for notice in report.notices]
+    shown += [("notice", "", escape(_in_flags(notice))) for notice in report.notices]
     rate = f"{report.seconds:.1f} s, {report.rows_per_second:,.0f} rows/s"
     say(
         f"[bold]{escape(report.file)}[/]  [dim]{rate}[/]",
@@ -300,6 +328,7 @@ def _show_rows(reports: "Sequence[ImportReport]", format: str | None) -> None:
         "rejected",
         "empty",
         "ambiguous",
+        "conflicts",
         "series_created",
         "rejected_file",
         "commit",

@@ -28,7 +28,7 @@ def resample(
 ) -> None:
     """Print aggregates over buckets of time.
 
-    Days, weeks and months are those of the wall clock in --tz: a day may have 23 or 25 hours. A bucket
+    Days, weeks and months go by the wall clock in --tz: a day may have 23 or 25 hours. A bucket
     is labelled with its start.
     """
     from smartdata_ts import open as open_store

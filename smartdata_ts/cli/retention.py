@@ -40,9 +40,9 @@ def retention(
     """Say for how long readings are kept, and apply it; else list the rules.
 
     A rule is words such as `quantity=water tag:zone=north raw=2y 1h=5y 1d=10y 1mo=forever`: raw readings for
-    two years, then of every hour one until they are five years old, and so on. Hours, days and months are
-    those of --tz. What a coarser reading is depends on the kind of a series: the last of a register, the sum
-    of amounts, the mean of a gauge.
+    two years, then of every hour one until they are five years old, and so on. Hours, days and months go
+    by --tz. A coarser reading depends on the kind of a series: the last of a register, the sum of amounts,
+    the mean of a gauge.
     """
     if bool(rules) + clear + apply + dry_run > 1:
         raise click.UsageError("take one of --rule, --clear, --apply and --dry-run")

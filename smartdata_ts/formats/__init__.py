@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from smartdata_ts.errors import UsageError
+from smartdata_ts.errors import DataError, UsageError
 
 from ._output import Output
+from ._registry import FORMATS
 
 if TYPE_CHECKING:
     from ._import_file import ImportReport, Progress, import_file
@@ -43,12 +44,6 @@ __all__ = [
     "write",
 ]
 
-# Each format's module, and how its files' names end; loaded when it is first used.
-FORMATS = {
-    "csv": ("csv_text", (".csv", ".tsv", ".txt")),
-    "parquet": ("parquet", (".parquet", ".pq")),
-    "arrow": ("arrow_ipc", (".arrow", ".arrows", ".feather", ".ipc")),
-}
 _HOMES = {
     "Dialect": "_text.dialect",
     "ImportReport": "_import_file",
@@ -75,7 +70,7 @@ def __getattr__(name: str) -> object:
 
 
 def _module(format: str) -> Any:
-    return importlib.import_module(f"{__name__}.{FORMATS[format][0]}")
+    return importlib.import_module(f"{__name__}.{FORMATS[format].module}")
 
 
 def open_reader(
@@ -87,13 +82,21 @@ def open_reader(
     """Open outside data for reading; iterate over the reader for batches of readings.
 
     `path` is a file's name, "-" for standard input, or a binary file object. `format` is one of
-    FORMATS, told by the file's name where it is left out. `rejects` is called with every row that
+    FORMATS, told by the first bytes, and else by the file's name, where it is left out; DataError says
+    what a file is that cannot be read, and what to do. `rejects` is called with every row that
     cannot be taken, for example a RejectWriter. The options are those of ReadOptions.
     """
     from ._options import read_options
+    from ._source import Source
 
-    module = _module(format_of(path, format))
-    reader: Reader = module.open_reader(path, read_options(options), rejects)
+    _check(format)
+    told = read_options(options)
+    source = Source(path, told.member)
+    try:
+        reader: Reader = _module(format or _format_in(source)).open_reader(source, told, rejects)
+    except BaseException:
+        source.close()
+        raise
     return reader
 
 
@@ -107,27 +110,49 @@ def write(
     compression.
     """
     name = format_of(path, format)
+    if not FORMATS[name].writes:
+        written = ", ".join(known for known, about in FORMATS.items() if about.writes)
+        raise UsageError(f"{name} is read, and not written; there are: {written}")
     module = _module(name)
     for option in options:
         if option not in module.WRITE_OPTIONS:
             known = ", ".join(module.WRITE_OPTIONS)
             raise UsageError(f"{name} has no option {option!r} for writing; there are: {known}")
-    with Output(path, packed=name == "csv") as output:
+    with Output(path, packed=FORMATS[name].is_text) as output:
         row_count: int = module.write(output, batches, **options)
     return row_count
 
 
 def format_of(path: Any, format: str | None = None) -> str:
     """The name of a file's format: the one given, else told by the file's name, else "csv"."""
+    _check(format)
     if format is not None:
-        if format not in FORMATS:
-            raise UsageError(f"format={format!r} is not known; there are: {', '.join(FORMATS)}")
         return format
     suffixes = [suffix.lower() for suffix in Path(str(getattr(path, "name", path))).suffixes]
     for suffix in reversed(suffixes):
-        for name, (_, endings) in FORMATS.items():
-            if suffix in endings:
+        for name, known in FORMATS.items():
+            if suffix in known.suffixes:
                 return name
         if suffix not in _PACKINGS:
             break
     return "csv"
+
+
+def _format_in(source: Any) -> str:
+    """The format that a file's first bytes tell, else its name; DataError where it is known and not read."""
+    from ._head import Head
+    from ._registry import describe_unread, recognise
+
+    head = Head(source.head)
+    found = recognise(head)
+    if found is not None:
+        return found
+    told = describe_unread(head)
+    if told is not None:
+        raise DataError(f"{source.name}: this is {told}")
+    return format_of(source.name)
+
+
+def _check(format: str | None) -> None:
+    if format is not None and format not in FORMATS:
+        raise UsageError(f"format={format!r} is not known; there are: {', '.join(FORMATS)}")

@@ -16,6 +16,7 @@ from smartdata_ts._readings.arrow import numbers_of
 from smartdata_ts._time.calendar import Calendar
 from smartdata_ts.errors import DataError
 
+from ._facts import say_facts
 from ._read_ahead import read_ahead
 from ._reader import Reader
 from ._rejects import Reject, RejectWriter
@@ -47,6 +48,7 @@ class ImportReport:
     rejected_file: str | None = None  # line, reason and row of each that was rejected
     commit: int | None = None  # None where nothing had to be stored
     notices: tuple[str, ...] = ()  # what is suspect: see _analysis/unit_faults.py
+    conflicts: int = 0  # of replaced and kept: rows that another row of the file contradicts
 
     @property
     def rows_per_second(self) -> float:
@@ -77,14 +79,15 @@ def import_file(
     file's name with ".rejected.csv" added, which exists only where there are any. `note` is kept with
     the commit; `on_conflict` says which of two readings stands, see `Store.write`. `quantity`, `unit`,
     `kind`, `interval` and `tags` are said of every series of the file that has readings, see
-    `Store.describe`. `progress` is called after every batch with the part of the file that was read, from
+    `Store.describe`; what a document says of its series itself is said too, in the same commit, and gives
+    way to these. `progress` is called after every batch with the part of the file that was read, from
     0 to 1 (None where its size is not known), and the count of rows.
 
-    The report's `notices` tell of times that are decades from all others, and of series whose values are a
-    thousand times what they were, or what others of their unit are, or a thousandth: litres taken for cubic
-    metres.
+    The report's `notices` tell of rows that contradict each other, of times that are decades from all others,
+    and of values that are a thousand times, or a thousandth of, what they were or others of their unit are.
 
-    Raises DataError where the file cannot be read and DialectError where its layout cannot be told;
+    Raises DataError where the file cannot be read, UnitError where a document's unit of a series is not the
+    one that stands or was given, and DialectError where its layout cannot be told;
     the store is then as it was. Importing a file twice stores nothing new.
 
     >>> import smartdata_ts as sd, tempfile
@@ -113,20 +116,25 @@ def import_file(
         store.writer(note or f"import of {reader.name}", on_conflict) as writer,
     ):
         _copy(reader, writer, keys, progress)
-    if any(facts.values()):
-        store.describe(keys.found(), **facts)
+        say_facts(writer, keys.found(), reader.facts(), facts)
     commit = writer.report.commit
     return _report(
         reader,
         writer.report,
         sink,
+        on_conflict,
         time.perf_counter() - start,
         () if commit is None else notices(store, keys.found(), keys.span, commit),
     )
 
 
 def _report(
-    reader: Reader, written: "WriteReport", sink: "_Rejected", seconds: float, told: tuple[str, ...]
+    reader: Reader,
+    written: "WriteReport",
+    sink: "_Rejected",
+    on_conflict: str,
+    seconds: float,
+    told: tuple[str, ...],
 ) -> ImportReport:
     assert written.rejected == written.empty == 0, "a reader gives readings only"
     return ImportReport(
@@ -145,7 +153,20 @@ def _report(
         rejections=dict(reader.rejections.most_common()),
         rejected_file=sink.file if reader.rejected else None,
         commit=written.commit,
-        notices=(*written.notices, *told),
+        notices=(*_conflict_notice(written, on_conflict), *reader.notices, *written.notices, *told),
+        conflicts=written.conflicts,
+    )
+
+
+def _conflict_notice(written: "WriteReport", on_conflict: str) -> tuple[str, ...]:
+    """What is said of rows that contradict each other, unless the user said which of them stands."""
+    if not written.conflicts or on_conflict != "better":
+        return ()
+    rows = "1 row" if written.conflicts == 1 else f"{written.conflicts:,} rows"
+    return (
+        f"{rows} of the file have the series and time of another row, and another value or quality: does a"
+        " column that was left out tell them apart? on_conflict='error' shows the first, 'replace' and 'keep'"
+        " settle it",
     )
 
 

@@ -48,6 +48,16 @@ class ReadOptions:
     """Lines to pass over at the top, before the header."""
     member: str | None = None
     """The file wanted inside a .zip that holds several."""
+    sheet: str | int | None = None
+    """The sheet of a workbook, by its name, or by its number from 1."""
+    json_time: str | None = None
+    """Where an object of JSON has its time: names with dots between them, such as "uplink.received_at"."""
+    json_key: str | None = None
+    """Where an object of JSON has its key."""
+    json_value: str | None = None
+    """Where an object of JSON has its value; an object of numbers there gives a series a name."""
+    precision: str | None = None
+    """What the stamps of line protocol count: "ns", "us", "ms" or "s"."""
 
     def __post_init__(self) -> None:
         if self.stamp not in ("start", "end"):

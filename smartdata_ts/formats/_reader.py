@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +16,18 @@ from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array, UI
 from ._rejects import Reject, RejectSink
 
 REJECTS_KEPT = 100
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """What a document says of a series, in the words of `Store.describe`; None where it does not."""
+
+    quantity: str | None = None
+    unit: str | None = None
+    kind: str | None = None
+    interval: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
 
 SCHEMA = pa.schema(
     [
@@ -38,6 +51,8 @@ class Reader(ABC):
     ambiguous   readings taken in a repeated local hour that the rows' order does not settle
     rejected    rows (cells) that could not be taken; `rejections` counts them by reason
     rejects     the first 100 of them; all go to the sink that the reader was opened with
+    notices     what else is to be told: what was passed over, what a document contradicts itself in
+    sheet       of a workbook; it stands before the row in every reject
     """
 
     batches_ahead = 2  # so many may be made while one is stored
@@ -51,6 +66,8 @@ class Reader(ABC):
         self.rejected = 0
         self.rejections: Counter[str] = Counter()
         self.rejects: list[Reject] = []
+        self.notices: list[str] = []
+        self.sheet: str | None = None
         self._sink = sink
 
     @property
@@ -62,6 +79,10 @@ class Reader(ABC):
     def progress(self) -> float | None:
         """How much of the file was read, from 0 to 1; None where its size is not known."""
         return None
+
+    def facts(self) -> Mapping[str, SeriesFacts]:
+        """What the file says of its series, by key; complete once all was read."""
+        return {}
 
     @abstractmethod
     def __iter__(self) -> Iterator[pa.RecordBatch]: ...
@@ -83,6 +104,8 @@ class Reader(ABC):
 
     def reject(self, reject: Reject, row_count: int = 1) -> None:
         """Count and hand on a row that cannot be taken, and that stands for `row_count` cells."""
+        if self.sheet is not None:
+            reject = reject._replace(line=f"{self.sheet}!{reject.line}")
         self.rejected += row_count
         self.rejections[reject.reason] += row_count
         if len(self.rejects) < REJECTS_KEPT:

@@ -10,9 +10,12 @@ from smartdata_ts.kernels.text import status as text_status
 
 
 class Reject(NamedTuple):
-    """A row that was not taken: where it stands, why, and what it says."""
+    """A row that was not taken: where it stands, why, and what it says.
 
-    line: int
+    `line` is a line's number, or the place in a document: a segment, an element, a sheet and its row.
+    """
+
+    line: int | str
     reason: str
     text: str
 

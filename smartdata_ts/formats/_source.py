@@ -2,6 +2,8 @@
 
 import codecs
 import io
+import lzma
+import struct
 import sys
 import zipfile
 import zlib
@@ -16,6 +18,18 @@ from smartdata_ts.errors import DataError, UsageError
 from smartdata_ts.kernels.arrays import UInt8Array
 
 HEAD_SIZE = 1 << 20
+WHOLE_SIZE_MAX = 256 << 20
+# What the standard library raises over an archive that is damaged, locked, or made to be.
+DAMAGES = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,  # NotImplementedError too: a way of compression that it does not know
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 
@@ -31,11 +45,13 @@ class Source:
         self._resources = ExitStack()
         self._raw: io.FileIO | None = None
         self._size = 0
+        self._path: Any = path
+        self._is_plain = False
         self.name = str(getattr(path, "name", "input")) if hasattr(path, "read") else str(path)
         try:
             self._stream = self._open(path, member)
             self.head = self._read(HEAD_SIZE)
-        except (OSError, zipfile.BadZipFile) as error:
+        except DAMAGES as error:
             self.close()
             reason = getattr(error, "strerror", None) or error
             raise DataError(f"{self.name}: cannot be read: {reason}") from error
@@ -58,6 +74,7 @@ class Source:
         if member is not None:
             raise UsageError(f"member={member!r} is for .zip files; {self.name} is none")
         if suffix not in _COMPRESSIONS:
+            self._is_plain = True
             return self._raw
         packed = pa.PythonFile(self._raw, "r")
         return self._resources.enter_context(pa.CompressedInputStream(packed, _COMPRESSIONS[suffix]))
@@ -85,9 +102,37 @@ class Source:
                 if not count:
                     break
                 filled += count
-        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGES as error:
             raise DataError(f"{self.name}: cannot be read to its end: {error}") from error
         return filled
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes, fewer only at the end."""
+        part, self._left = bytes(self._left[:size]), self._left[size:]
+        if len(part) == size:
+            return part
+        try:
+            return part + self._read(size - len(part))
+        except DAMAGES as error:
+            raise DataError(f"{self.name}: cannot be read to its end: {error}") from error
+
+    def random_access(self) -> Any:
+        """A path or a file that can be read in any order, from its first byte on.
+
+        What comes from a pipe or out of an archive is held in memory, up to WHOLE_SIZE_MAX bytes.
+        """
+        if self._is_plain:
+            return self._path
+        if hasattr(self._path, "seekable") and self._path.seekable():
+            self._path.seek(0)
+            return self._path
+        data = self.read(WHOLE_SIZE_MAX + 1)
+        if len(data) > WHOLE_SIZE_MAX:
+            raise DataError(
+                f"{self.name}: more than {WHOLE_SIZE_MAX >> 20} MB come out of this archive or pipe, and the"
+                " format must be read in any order: unpack it to a file first"
+            )
+        return io.BytesIO(data)
 
     def _read(self, size: int) -> bytes:
         parts = []
@@ -139,7 +184,11 @@ class _Transcoded:
 
 
 def _member(archive: zipfile.ZipFile, name: str, member: str | None) -> str:
-    members = [info.filename for info in archive.infolist() if not info.is_dir()]
+    members = [
+        info.filename for info in archive.infolist() if not info.is_dir() and not _is_shadow(info.filename)
+    ]
+    if not members:
+        raise DataError(f"{name}: there is nothing in it")
     if member is None and len(members) == 1:
         return members[0]
     if member in members:
@@ -147,3 +196,8 @@ def _member(archive: zipfile.ZipFile, name: str, member: str | None) -> str:
     shown = ", ".join(members[:5]) + (", ..." if len(members) > 5 else "")
     problem = f"holds {len(members)} files" if member is None else f"has no member {member!r}"
     raise UsageError(f"{name} {problem}: pass member= with one of: {shown}")
+
+
+def _is_shadow(member: str) -> bool:
+    """Whether a member of an archive is what macOS keeps beside a file, such as its icon."""
+    return member.startswith("__MACOSX/") or member.rpartition("/")[2].startswith("._")

@@ -45,7 +45,7 @@ class TableReader(Reader):
     ) -> None:
         super().__init__(name, sink)
         self._resource = resource
-        self._batches = iter(batches)
+        self._batches = _whole(batches, name)
         self._first = next(self._batches, None)
         if self._first is None:
             raise DataError(f"{name}: there is nothing in it")
@@ -98,7 +98,7 @@ class TableReader(Reader):
             return roles, time_format_of(self._options.time_format)
         if pa.types.is_temporal(batch.schema.types[roles.time]):
             return roles, TimeFormat()
-        found = guess_epoch(cells[roles.time]) or guess_time_format(cells[roles.time], self.name)
+        found = guess_epoch(cells[roles.time], self.name) or guess_time_format(cells[roles.time], self.name)
         if found is None:
             raise DialectError(
                 f"{self.name}: column {self._names[roles.time]!r} reads as no time:"
@@ -213,12 +213,23 @@ class TableReader(Reader):
         if self._roles.quality is None:
             return np.zeros(batch.num_rows, np.uint8)
         column = _texts(batch.column(self._roles.quality)).fill_null("").dictionary_encode()
-        given = self._options.quality_codes or {}
+        given = self._roles.quality_codes(self._options.quality_codes)
         codes = [_quality_code(text, given) for text in column.dictionary.to_pylist()]
         found = np.array([*codes, 0], np.int16)[column.indices.to_numpy()]
         statuses[(found < 0) & (statuses == 0)] = text_status.UNREADABLE_QUALITY
         qualities: UInt8Array = np.maximum(found, 0).astype(np.uint8)
         return qualities
+
+
+def _whole(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.RecordBatch]:
+    """The batches; DataError where one is damaged, be it only its offsets, which point into memory."""
+    try:
+        for batch in batches:
+            batch.validate(full=True)
+            assert batch.schema.names is not None, "names that are no text are found here"
+            yield batch
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{name}: damaged: {error}; ask for the file once more") from error
 
 
 def _quality_code(text: str, given: Any) -> int:

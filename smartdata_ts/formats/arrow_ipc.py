@@ -1,6 +1,5 @@
 """Arrow IPC: files (Feather 2) and streams."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +10,7 @@ from ._options import ReadOptions
 from ._output import Output
 from ._reader import Reader
 from ._rejects import RejectSink
+from ._source import Source
 from ._table_reader import TableReader
 
 WRITE_OPTIONS = ("compression",)
@@ -18,18 +18,19 @@ WRITE_OPTIONS = ("compression",)
 _FILE_MAGIC = b"ARROW1"
 
 
-def open_reader(path: str | Path | Any, options: ReadOptions, sink: RejectSink | None) -> Reader:
+def open_reader(source: Source, options: ReadOptions, sink: RejectSink | None) -> Reader:
     """Read an Arrow IPC file or stream."""
-    name = str(getattr(path, "name", path))
     try:
-        source = pa.PythonFile(path, "r") if hasattr(path, "read") else pa.memory_map(str(path))
-        batches = _batches(source)
+        path = source.random_access()
+        file = pa.PythonFile(path, "r") if hasattr(path, "read") else pa.memory_map(str(path))
+        batches = _batches(file)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{name}: cannot be read as Arrow IPC: {error}") from error
+        raise DataError(f"{source.name}: cannot be read as Arrow IPC: {error}") from error
+    source.close()
     try:
-        return TableReader(name, batches, options, sink, source)
+        return TableReader(source.name, batches, options, sink, file)
     except BaseException:
-        source.close()
+        file.close()
         raise
 
 

@@ -20,8 +20,7 @@ What is read, and what is not:
 - A quoted field may hold newlines; a quote that is not closed within 64 KiB is taken for text.
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -32,29 +31,24 @@ if TYPE_CHECKING:
     from ._options import ReadOptions
     from ._reader import Reader
     from ._rejects import RejectSink
+    from ._source import Source
 
 WRITE_OPTIONS = ("delimiter", "tz", "guard")
 
 _PIECE_ROWS = 131_072
 
 
-def open_reader(path: str | Path | Any, options: "ReadOptions", sink: "RejectSink | None") -> "Reader":
+def open_reader(source: "Source", options: "ReadOptions", sink: "RejectSink | None") -> "Reader":
     """Read a text file; whatever the options leave out is told from its head."""
     # Whoever only writes does not load what reads.
-    from ._source import Source
     from ._text.long_text import LongReader
     from ._text.sniff import sniff_source
     from ._text.wide_text import WideReader
 
-    source = Source(path, options.member)
-    try:
-        dialect = sniff_source(source, options)
-        if dialect.wide:
-            return WideReader(source, dialect, sink)
-        return LongReader(source, dialect, sink)
-    except BaseException:
-        source.close()
-        raise
+    dialect = sniff_source(source, options)
+    if dialect.wide:
+        return WideReader(source, dialect, sink)
+    return LongReader(source, dialect, sink)
 
 
 def write(

@@ -1,8 +1,5 @@
 """Parquet files: row group by row group."""
 
-from pathlib import Path
-from typing import Any
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -12,6 +9,7 @@ from ._options import ReadOptions
 from ._output import Output
 from ._reader import Reader
 from ._rejects import RejectSink
+from ._source import Source
 from ._table_reader import TableReader
 
 WRITE_OPTIONS = ("compression",)
@@ -19,15 +17,15 @@ WRITE_OPTIONS = ("compression",)
 _BATCH_ROWS = 131_072
 
 
-def open_reader(path: str | Path | Any, options: ReadOptions, sink: RejectSink | None) -> Reader:
+def open_reader(source: Source, options: ReadOptions, sink: RejectSink | None) -> Reader:
     """Read a Parquet file."""
-    name = str(getattr(path, "name", path))
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(source.random_access())
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{name}: cannot be read as Parquet: {error}") from error
+        raise DataError(f"{source.name}: cannot be read as Parquet: {error}") from error
+    source.close()
     try:
-        return TableReader(name, file.iter_batches(_BATCH_ROWS), options, sink, file)
+        return TableReader(source.name, file.iter_batches(_BATCH_ROWS), options, sink, file)
     except BaseException:
         file.close()
         raise

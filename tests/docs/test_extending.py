@@ -42,7 +42,7 @@ def assert_passes(done: subprocess.CompletedProcess[str]) -> None:
 
 
 def test_the_page_has_an_example_and_a_test_of_each_kind() -> None:
-    assert [Path(path).parent.name for path in TESTS] == ["kernels", "steps", "cli", "kernels"]
+    assert [Path(path).parent.name for path in TESTS] == ["kernels", "steps", "cli", "formats", "kernels"]
 
 
 def test_the_copy_is_what_runs(tree: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_new_method_has_a_doctest_that_runs(tree: Path) -> None:
 
 def test_the_examples_pass_the_linter(tree: Path) -> None:
     files = [str(place_of(block.path, tree)) for block in BLOCKS if block.path is not None]
-    assert len(files) == 7
+    assert len(files) == 9
     checked = run(tree, "-m", "ruff", "check", *files)
     assert checked.returncode == 0, checked.stdout
     formatted = run(tree, "-m", "ruff", "format", "--diff", *files)

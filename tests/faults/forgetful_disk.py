@@ -21,7 +21,7 @@ from smartdata_ts._storage.catalog import Catalog
 SECTOR = 512
 SQLITE_FILES = ("catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-journal")
 LOOKS = {"stat", "lstat", "listdir", "memory_map", "scandir", "pread", "read", "fstat", "readv", "preadv"}
-LOOKS |= {"flock", "fcntl"}
+LOOKS |= {"flock", "fcntl", "lseek"}
 DIRECTORY = -1
 
 Entries = dict[str, int]  # name -> file, or DIRECTORY
@@ -146,6 +146,8 @@ class ForgetfulDisk:
         assert source.parent == target.parent
         self._numbers[target] = self._numbers.pop(source)
         return "rename", (source.parent, source.name, target.name)
+
+    _after_replace = _after_rename
 
     def _after_unlink(self, _result: None, path: Any) -> Any:
         return "entry", (Path(path).parent, {Path(path).name: None})

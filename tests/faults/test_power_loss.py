@@ -108,7 +108,7 @@ def test_the_simulation_finds_a_sync_that_is_missing(
     forgotten: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if forgotten == "directories":
-        monkeypatch.setattr(disk_module, "_sync_directory", lambda _path: None)
+        monkeypatch.setattr(disk_module.system, "sync_directory", lambda _path: None)
     else:
         write = disk_module._write
         monkeypatch.setattr(disk_module, "_write", lambda path, put, _sync: write(path, put, False))

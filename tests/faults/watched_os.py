@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from smartdata_ts._storage import disk, locks
+from smartdata_ts._storage import disk, locks, mapped_file
+from smartdata_ts._storage.system import posix, windows
 
 # What a hook is asked before: (number of the call, its name, its arguments). It may raise, or return a
 # replacement of the arguments.
@@ -63,10 +64,11 @@ CALLS = {name for name in os.__all__ if callable(getattr(os, name))} - {
 
 @contextmanager
 def watched(before: Hook | None = None, after: Done | None = None) -> Iterator[Watch]:
-    """Put hooks around all that `_storage/disk` asks of the system."""
+    """Put hooks around all that the store's modules ask of the system."""
     watch = Watch(before, after)
     names = {"os": CALLS, "pa": {"memory_map"}, "fcntl": {"flock", "fcntl"}}
-    places = [(disk, "os"), (disk, "pa"), (locks, "os"), (locks, "fcntl")]
+    places = [(module, "os") for module in (disk, mapped_file, locks, posix, windows)]
+    places += [(mapped_file, "pa"), (locks, "fcntl"), (posix, "fcntl")]
     originals = [(module, name, getattr(module, name)) for module, name in places]
     try:
         for module, name, original in originals:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import decimal
-import importlib
 import io
 import struct
 
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartdata_ts.errors import DataError, DialectError, UnknownTimeZoneError, UsageError
-from smartdata_ts.formats import FORMATS, open_reader, write
+from smartdata_ts.formats import open_reader, write
 
 SUFFIXES = ["csv", "csv.gz", "tsv", "parquet", "arrow"]
 
@@ -86,15 +85,6 @@ def test_a_file_gets_its_name_only_when_it_is_whole(tmp_path):
             write(path, pa.RecordBatchReader.from_batches(table.schema, failing()))
         assert path.read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == len(SUFFIXES)
-
-
-def test_all_formats_show_the_same_face():
-    for name, endings in FORMATS.values():
-        module = importlib.import_module(f"smartdata_ts.formats.{name}")
-        assert callable(module.open_reader)
-        assert callable(module.write)
-        assert endings
-        assert module.WRITE_OPTIONS
 
 
 def csv_of(table: pa.Table, **options) -> str:

@@ -234,7 +234,9 @@ def test_qualities():
     assert [row[3] for row in readings] == [0, 0]
     assert reader.rejections == {"unreadable quality": 1}
     data = "meter,time,value,status\nA,2024-01-01T00:00Z,1,Målt\nA,2024-01-01T01:00Z,1,Estimert\n"
-    assert len(read(data)[0][0]) == 3
+    assert [row[3] for row in read(data)[0]] == [0, 1]
+    with pytest.raises(DialectError, match="'Antatt' in column 'status' is no quality that is known"):
+        read(data.replace("Estimert", "Antatt"))
     readings, _ = read(data, quality_codes={"Målt": 0, "Estimert": 2})
     assert [row[3] for row in readings] == [0, 2]
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,5 +82,31 @@ class CsvTarget:
         pass
 
 
-TARGETS: dict[str, Callable[[], ChunkTarget | CsvTarget]] = {"chunk": ChunkTarget, "csv": CsvTarget}
+class FormatTarget:
+    """Reads the bytes as a file of one format."""
+
+    def __init__(self, format: str, **options: str) -> None:
+        self._format = format
+        self._options = options
+
+    def __call__(self, data: bytes) -> None:
+        try:
+            with formats.open_reader(io.BytesIO(data), self._format, **self._options) as reader:
+                for batch in reader:
+                    batch.validate(full=True)
+                assert reader.rows == reader.taken + reader.empty + reader.rejected
+        except SmartDataError:
+            pass
+
+    def close(self) -> None:
+        pass
+
+
+DOCUMENTS = ("elhub", "cim", "espi", "senml", "json", "line-protocol", "nem12", "mscons")
+TARGETS: dict[str, Callable[[], ChunkTarget | CsvTarget | FormatTarget]] = {
+    "chunk": ChunkTarget,
+    "csv": CsvTarget,
+    "excel": partial(FormatTarget, "excel", tz="UTC"),
+    **{name: partial(FormatTarget, name) for name in DOCUMENTS},
+}
 CORPUS = Path(__file__).with_name("corpus")

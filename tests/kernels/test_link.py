@@ -135,6 +135,39 @@ def test_only_the_functions_for_outside_are_seen(library: ctypes.CDLL) -> None:
     assert not hasattr(library, "zeroed")
 
 
+def test_several_objects_become_one_and_share_what_is_outside(tmp_path: Path) -> None:
+    """Each has a call within of the same name, a preset number of its own, and calls the same outside."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(reloc="pic", codemodel="default")
+    code = """
+@own = internal global i64 {number}
+declare i64 @labs(i64)
+define internal i64 @within(i64 %x) noinline {{
+  %own = load volatile i64, ptr @own
+  %y = add i64 %x, %own
+  ret i64 %y
+}}
+define i64 @{name}(i64 %x) {{
+  %y = call i64 @labs(i64 %x)
+  %z = call i64 @within(i64 %y)
+  ret i64 %z
+}}
+"""
+    objects = [
+        bytes(machine.emit_object(llvm.parse_assembly(code.format(name=name, number=number))))
+        for name, number in (("first", 100), ("second", 200), ("third", 300))
+    ]
+    path = tmp_path / "linked.so"
+    path.write_bytes(link(*objects))
+    assert path.read_bytes().count(b"\0labs\0") == 1
+    library = ctypes.CDLL(str(path))
+    assert [library[name](-5) for name in ("first", "second", "third")] == [105, 205, 305]
+    assert not hasattr(library, "within")
+
+
 def test_linking_is_reproducible(relocatable: bytes) -> None:
     assert link(relocatable) == link(relocatable)
 

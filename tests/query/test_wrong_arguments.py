@@ -82,6 +82,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "rolling": {"width": "2h"},
     "set_retention": {"rules": []},
     "snapshot": {"name": "new"},
+    "split_by_series": {"part_count": 2},
     "tags_by_key": {"name": "zone"},
     "write": {"data": {"series": ["wm-1"], "time": [START + 10 * HOUR], "value": [9.0]}},
     "zone_balance": {"inlet": "wm-1", "members": ["wm-2"]},

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.plans import plan_of
 
 import smartdata_ts as sd
-from smartdata_ts._read import plan
-from smartdata_ts._read.plan import Plan
+from smartdata_ts._read.past import PastPlan
 
 YEARS = 3
 DAYS = 365 * YEARS
@@ -81,18 +81,11 @@ def test_every_commit_is_read_as_it_was(tmp_path: Path, seed: int, monkeypatch: 
             assert list(zip(*columns, strict=True)) == sums(readings, 1)
 
 
-def settled_count(store: sd.Store, monkeypatch: pytest.MonkeyPatch, commit: int) -> int:
+def settled_count(store: sd.Store, commit: int) -> int:
     """How many blocks a query of the past takes as they are, though history is about."""
-    plans: list[Plan] = []
-
-    def noted(*arguments: object) -> Plan:
-        plans.append(plan.make_plan(*arguments))  # type: ignore[arg-type]
-        return plans[-1]
-
-    with monkeypatch.context() as patch:
-        patch.setattr("smartdata_ts._query.results.make_plan", noted)
-        store.query(as_of=commit).to_arrow()
-    return sum(int(blocks.sum()) for blocks in plans[-1].settled.values())
+    found = plan_of(store, commit)
+    assert isinstance(found, PastPlan)
+    return sum(int(blocks.sum()) for blocks in found.settled.values())
 
 
 def write_year(store: sd.Store, year: int, value: float, day: int | None = None) -> None:
@@ -101,9 +94,7 @@ def write_year(store: sd.Store, year: int, value: float, day: int | None = None)
     store.write({"series": ["a"] * days.size, "time": times, "value": np.full(days.size, value)})
 
 
-def test_blocks_that_are_as_they_were_are_taken_as_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_that_are_as_they_were_are_taken_as_they_are(tmp_path: Path) -> None:
     with sd.open(tmp_path / "a.sdts", auto_compact=False) as store:
         write_year(store, 0, 1.0)
         store.compact()
@@ -115,8 +106,8 @@ def test_blocks_that_are_as_they_were_are_taken_as_they_are(
         store.compact()
         expected = store.query(as_of=before).to_arrow()
         # The second year's block has changed since; history stands in the span of either.
-        assert settled_count(store, monkeypatch, before) == 1
+        assert settled_count(store, before) == 1
         assert sorted(set(expected["value"].to_pylist())) == [1.0, 2.0, 3.0]
         store.delete("a", start=time_of(10), end=time_of(11))
-        assert settled_count(store, monkeypatch, before) == 0
+        assert settled_count(store, before) == 0
         assert store.query(as_of=before).to_arrow().equals(expected)

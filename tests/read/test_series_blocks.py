@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from support.plans import plan_of
 from support.restored import restore
 
 import smartdata_ts as sd
@@ -133,7 +134,7 @@ def test_parts_of_a_chunk_each_hold_all_of_their_series(
                 writer.write({"series": [f"m{k:02}"] * times.size, "time": times, "value": times / HOUR})
         if has_recent:
             store.write({"series": ["m03", "m17"], "time": [900 * HOUR] * 2, "value": [1.0, 2.0]})
-        plan = store.query()._plan()[0]
+        plan = plan_of(store)
         whole = series_blocks_module.series_blocks(plan, Slice(3, 18, -(2**63), 2**63 - 1))
         parts = list(whole.by_chunk())
         assert len(parts) > 3
@@ -149,7 +150,7 @@ def test_parts_of_a_chunk_each_hold_all_of_their_series(
 def test_chunks_that_share_many_series_are_one_part(tmp_path: Path) -> None:
     with sd.open(tmp_path / "city.sdts", auto_compact=False) as store:
         fill(store, np.random.default_rng(1), in_order=True)
-        plan = store.query()._plan()[0]
+        plan = plan_of(store)
         whole = series_blocks_module.series_blocks(plan, Slice(0, plan.ids.size, -(2**63), 2**63 - 1))
         assert len(whole.chunks) > 1
         assert [first for first, _ in whole.by_chunk()] == [0]

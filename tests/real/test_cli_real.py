@@ -35,8 +35,10 @@ def parsed_daiad():
     rows = list(csv.reader(io.StringIO(text), delimiter=";"))[1:]
     zone, walls = ZoneInfo("Europe/Madrid"), defaultdict(list)
     for key, wall, register, _ in rows:
+        date, clock = wall.split(" ")
+        day, month, year = map(int, date.split("/"))  # strptime takes ten times as long
         walls[key].append(
-            (datetime.strptime(wall, "%d/%m/%Y %H:%M:%S").replace(tzinfo=zone), float(register))
+            (datetime(year, month, day, *map(int, clock.split(":")), tzinfo=zone), float(register))
         )
     readings = {}
     for key, series in walls.items():
@@ -114,7 +116,7 @@ def test_cambridge_goes_in_and_comes_out_unchanged(tmp_path):
     """19.7 M readings of hourly energy, 2000 to 2023."""
     expected = {}
     times_as_written = arrow_csv.ConvertOptions(column_types={"datetime": pa.timestamp("us")})
-    with sd.open(tmp_path / "cambridge.sdts") as store:
+    with sd.open(tmp_path / "cambridge.sdts", auto_compact=False) as store:
         for key, content in cambridge_series():
             file = io.BytesIO(content)
             report = import_file(store, file, tz="UTC", series_key=key, unit="kW.h", kind="interval")

@@ -194,7 +194,7 @@ def test_the_order_of_steps_and_the_aggregates_are_checked(store: sd.Store) -> N
     query = store.query()
     with pytest.raises(UsageError, match="follows a selection"):
         query.resample("1d", "sum").consumption()
-    with pytest.raises(UsageError, match=r"not resample\(\) or last\(\)"):
+    with pytest.raises(UsageError, match=r"not resample\(\): resample\(\) ends a query"):
         query.consumption().resample("1d", "sum").resample("1mo", "sum")
     with pytest.raises(UsageError, match="completeness"):
         query.consumption().resample("1d", "first")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts._read.plan import Plan, make_plan
+from smartdata_ts._read.plan import Plan
+from smartdata_ts._read.planning import make_plan
 from smartdata_ts._readings.arrow import text_array
 from smartdata_ts._steps import pipeline
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN

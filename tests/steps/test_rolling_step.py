@@ -89,9 +89,9 @@ def test_what_cannot_be_a_window_is_told(store: sd.Store) -> None:
         query.rolling("1h", min_count=0)
     with pytest.raises(errors.UsageError, match="not of one length"):
         query.rolling("1mo")
-    with pytest.raises(errors.UsageError, match="end a query"):
+    with pytest.raises(errors.UsageError, match="ends a query"):
         query.rolling("1h").fill("linear")
-    with pytest.raises(errors.UsageError, match="end a query"):
+    with pytest.raises(errors.UsageError, match="ends a query"):
         query.resample("1h", "mean").rolling("1h")
     with pytest.raises(errors.UsageError, match="follows a selection"):
         query.difference().last()

@@ -26,6 +26,7 @@ from support.encoded_blocks import (
     examples,
     increasing_times,
 )
+from support.systems import maps_files
 
 from smartdata_ts._readings.columns import Readings
 from smartdata_ts._readings.versions import Versions
@@ -299,6 +300,7 @@ def test_a_missing_chunk_is_told(tmp_path):
         ChunkFile(tmp_path / "gone.arrow")
 
 
+@maps_files
 def test_a_chunk_that_the_system_does_not_let_us_read_is_told(path, monkeypatch):
     def refuse(_: str) -> None:
         raise PermissionError(errno.EACCES, "no")

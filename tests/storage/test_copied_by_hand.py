@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.systems import forgets_locks
 
 import smartdata_ts as sd
-from smartdata_ts._storage import locks
+from smartdata_ts._storage.system import posix
 from smartdata_ts.errors import StoreBusyError
 
 PROCESSES = multiprocessing.get_context("spawn")
@@ -39,6 +40,7 @@ def write_in_a_loop(path: str, started: Event, stop: Event, told: Any, reopens: 
     told.put(times)
 
 
+@forgets_locks
 @pytest.mark.parametrize("reopens", [False, True])
 def test_every_acknowledged_write_of_both_is_there(reopens: bool, tmp_path: Path) -> None:
     """Where one of them opens and closes, the log must not go from under the other."""
@@ -90,6 +92,7 @@ def in_another_process(program: str) -> str:
     return ended.stdout.strip()
 
 
+@forgets_locks
 def test_the_log_stays_where_another_who_lost_its_locks_has_the_store_open(tmp_path: Path) -> None:
     path = str(tmp_path / "city.sdts")
     write = f"with sd.open({path!r}) as store: store.write(dict(series='b', time=[0], value=[1.0]))"
@@ -119,6 +122,7 @@ except sd.errors.StoreBusyError as problem:
     )
 
 
+@forgets_locks
 def test_writers_take_turns_where_the_locks_of_one_are_gone(tmp_path: Path) -> None:
     path = tmp_path / "city.sdts"
     with sd.open(path) as store:
@@ -182,7 +186,7 @@ def test_a_file_system_without_such_locks_has_sqlites(
     def refuse(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
-    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    monkeypatch.setattr(posix.fcntl, "flock", refuse)
     path = tmp_path / "city.sdts"
     with sd.open(path) as store, sd.open(path, timeout_s=0.1) as other, store.writer() as writer:
         writer.write({"series": "a", "time": [0], "value": [1.0]})

@@ -10,13 +10,14 @@ from typing import BinaryIO
 import pytest
 
 import smartdata_ts
-from smartdata_ts._storage import disk
+from smartdata_ts._storage import disk, mapped_file
 from smartdata_ts.errors import DiskFullError, StoreError
 
 PACKAGE = Path(smartdata_ts.__file__).parent
 # Outside files and the terminal are others' business; compiled kernels are kept in the user's own cache.
 ELSEWHERE = ("formats", "cli", "kernels")
-HOMES = ("_storage/disk.py", "_storage/locks.py")
+HOMES = ("_storage/disk.py", "_storage/locks.py", "_storage/mapped_file.py")
+HOMES += ("_storage/system/posix.py", "_storage/system/windows.py")
 # What `os` has that is no file's.
 HARMLESS = {
     "PathLike",
@@ -115,7 +116,7 @@ def test_what_the_system_refuses_is_ours_and_names_the_file(tmp_path: Path) -> N
         disk.remove(tmp_path)
     assert not disk.remove_if_possible(tmp_path)
     with pytest.raises(FileNotFoundError):
-        disk.MappedFile(tmp_path / "none")
+        mapped_file.MappedFile(tmp_path / "none")
 
 
 def test_what_is_gone_already_is_no_error(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import smartdata_ts as sd
-from smartdata_ts._storage import disk
+from smartdata_ts._storage import mapped_file
 from smartdata_ts.errors import StoreBusyError, StoreFormatError
 
 HOUR = 3_600_000_000
@@ -61,7 +61,7 @@ def test_no_file_is_mapped_and_none_lies_beside_the_catalog(
     def refuse(_path: Path) -> None:
         pytest.fail("mapped")
 
-    monkeypatch.setattr(disk, "MappedFile", refuse)
+    monkeypatch.setattr(mapped_file, "MappedFile", refuse)
     with sd.open(path) as store, sd.open(path, "r") as reader:
         store.write(rows("c", 5))
         assert reader.query("c").to_arrow().num_rows == 5

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.systems import maps_files
 
 import smartdata_ts as sd
-from smartdata_ts._storage import disk
+from smartdata_ts._storage import disk, mapped_file
 from smartdata_ts._storage.chunk_file import ChunkFile
 from smartdata_ts.errors import CorruptChunkError, StoreError
 
@@ -89,13 +90,13 @@ def ranges_of(data):
     return firsts, ends
 
 
-KINDS = [(disk.MappedFile, True), (disk.MappedFile, False), (disk.PlainFile, True)]
+KINDS = [(mapped_file.MappedFile, True), (mapped_file.MappedFile, False), (disk.PlainFile, True)]
 
 
 @pytest.mark.parametrize(("kind", "has_system_call"), KINDS)
 def test_ranges_are_copied_one_behind_the_other(tmp_path, monkeypatch, kind, has_system_call):
     if not has_system_call:
-        monkeypatch.setattr(disk, "_read_memory", None)
+        monkeypatch.setattr(mapped_file, "_read_memory", None)
     content = np.random.default_rng(3).integers(0, 256, 100_000).astype(np.uint8)
     (tmp_path / "file").write_bytes(content.tobytes())
     file = kind(tmp_path / "file")
@@ -118,7 +119,7 @@ def file_pages_kb() -> int:
 def test_what_was_read_is_let_go_of_and_read_again(tmp_path):
     content = np.random.default_rng(3).integers(0, 256, 1 << 24).astype(np.uint8)
     (tmp_path / "file").write_bytes(content.tobytes())
-    file = disk.MappedFile(tmp_path / "file")
+    file = mapped_file.MappedFile(tmp_path / "file")
     before = file_pages_kb()
     assert file.read(0, file.size) == content.tobytes()
     assert file_pages_kb() > before + (8 << 10)
@@ -130,7 +131,7 @@ def test_what_was_read_is_let_go_of_and_read_again(tmp_path):
 @pytest.mark.parametrize(("kind", "has_system_call"), KINDS)
 def test_a_page_that_is_gone_is_an_error(tmp_path, monkeypatch, kind, has_system_call):
     if not has_system_call:
-        monkeypatch.setattr(disk, "_read_memory", None)
+        monkeypatch.setattr(mapped_file, "_read_memory", None)
     (tmp_path / "file").write_bytes(bytes(100_000))
     file = kind(tmp_path / "file")
     os.truncate(tmp_path / "file", 50_000)
@@ -139,7 +140,7 @@ def test_a_page_that_is_gone_is_an_error(tmp_path, monkeypatch, kind, has_system
         file.copy(np.array([0]), np.array([100_000]), target)
 
 
-@pytest.mark.parametrize("kind", [disk.MappedFile, disk.PlainFile])
+@pytest.mark.parametrize("kind", [pytest.param(mapped_file.MappedFile, marks=maps_files), disk.PlainFile])
 def test_a_file_that_shrinks_while_it_is_opened_is_an_error(store_path, monkeypatch, kind):
     """Arrow's own reader would be killed: it reads the footer from the mapping."""
     (path,) = (store_path / "chunks").iterdir()
@@ -150,6 +151,6 @@ def test_a_file_that_shrinks_while_it_is_opened_is_an_error(store_path, monkeypa
             os.truncate(path, 4096)
 
     is_shared = kind is disk.PlainFile
-    monkeypatch.setattr(disk, kind.__name__, Shrinking)
+    monkeypatch.setattr(disk if is_shared else mapped_file, kind.__name__, Shrinking)
     with pytest.raises(CorruptChunkError, match=path.name):
         ChunkFile(path, is_shared)

@@ -239,10 +239,10 @@ RESULTS: dict[str, Callable[[sd.Store], Iterator[pa.RecordBatch]]] = {
 @pytest.fixture
 def big(path: Path) -> Path:
     with sd.open(path) as store:
-        hours = np.arange(1_000_000) * 3_600_000_000 // 8
+        hours = np.arange(250_000) * 3_600_000_000 // 8
         store.describe(["big", "big 2", "a"], kind="register", unit="m3")
         store.write({"series": "big", "time": hours, "value": np.arange(hours.size) * 1.0})
-        store.write({"series": "big 2", "time": hours[:400_000], "value": np.arange(400_000) * 1.0})
+        store.write({"series": "big 2", "time": hours[:100_000], "value": np.arange(100_000) * 1.0})
     return path
 
 
@@ -254,7 +254,7 @@ def test_a_result_is_its_parents(
 ) -> None:
     from smartdata_ts._read import scan
 
-    monkeypatch.setattr(scan, "SLICE_READINGS", 100_000)
+    monkeypatch.setattr(scan, "SLICE_READINGS", 25_000)
     with sd.open(big) as store:
         count = sum(batch.num_rows for batch in RESULTS[name](store))
         result = iter(RESULTS[name](store))
@@ -277,7 +277,7 @@ def test_a_half_read_result_that_a_child_only_ends_with_holds_it_up_no_longer(bi
         big,
         """
 from smartdata_ts._read import scan
-scan.SLICE_READINGS = 100_000
+scan.SLICE_READINGS = 25_000
 store = sd.open(path)
 result = iter(store.query("big").to_batches())
 next(result)

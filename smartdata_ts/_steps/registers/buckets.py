@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from smartdata_ts._meter.facts import Exchange
 from smartdata_ts._meter.quality import usable
 from smartdata_ts._read.series_blocks import SeriesBlocks
 from smartdata_ts._steps.buckets import Buckets
 from smartdata_ts._steps.consumption import Consumption, conversions_of, kinds_of, meter_facts, meters_of
-from smartdata_ts._steps.frame import Context, Frame, Step
+from smartdata_ts._steps.frame import Context, Frame
+from smartdata_ts._steps.step import FrameStep
 from smartdata_ts._time.span import TIME_MAX, TIME_MIN
 from smartdata_ts._time.zone import DAY_US
 from smartdata_ts.kernels.arrays import Float64Array, Int32Array, Int64Array
@@ -33,22 +33,19 @@ Feed = Callable[[slice, Int64Array, RowSink | GroupSink], int]
 
 
 @dataclass(frozen=True)
-class RegisterBuckets:
-    """What Consumption and then Buckets make of the readings."""
+class RegisterBuckets(FrameStep):
+    """Consumption and then Buckets, in one."""
 
     consumption: Consumption
     buckets: Buckets
     needs_neighbours = True
+    minds_span = True
+    takes_blocks = True
 
     @property
     def frame_scale(self) -> int:
         """Wide buckets are few rows of many readings."""
         return 16 if self.buckets.calendar.usual_width_us >= DAY_US else 1
-
-    @property
-    def schema(self) -> pa.Schema:
-        """That of the buckets."""
-        return self.buckets.schema
 
     def run(self, frame: Frame, context: Context) -> Frame:
         """One row a bucket that an amount reaches into, or a bucket of the span where `empty`."""
@@ -118,7 +115,7 @@ class RegisterBuckets:
     def opened_blocks(
         self, first: int, end: int, blocks: SeriesBlocks, context: Context, kernel: Callable[..., int]
     ) -> Feed:
-        """What gives some slots' blocks to the kernel, until this thread asks any chunk again."""
+        """A feed of some slots' blocks to the kernel; it holds until this thread asks any chunk again."""
         slots_of, moduli, multipliers, exchanges = meter_facts(first, end, context)
         factors = self._factors(first, end, slots_of, context)
         facts = registers_meters.Meters(slots_of.astype(np.int64), moduli, multipliers, *factors)
@@ -179,8 +176,8 @@ def _meters_within(
     )
 
 
-def fused(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The same steps, of which those that one kernel can do are one."""
+def fused(steps: tuple[FrameStep, ...]) -> tuple[FrameStep, ...]:
+    """The same steps; Consumption and Buckets become the one step whose kernel does both."""
     match steps:
         case (Consumption() as consumption, Buckets(of_levels=False) as buckets, *rest):
             return (RegisterBuckets(consumption, buckets), *rest)

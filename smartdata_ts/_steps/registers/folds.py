@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from smartdata_ts._read.series_blocks import SeriesBlocks
-from smartdata_ts._steps.across import Across, Members, probability_of
+from smartdata_ts._steps.across import Groups
 from smartdata_ts._steps.buckets import clipped
 from smartdata_ts._steps.folding import Part, columns_of
-from smartdata_ts._steps.frame import Context, Frame, Step
+from smartdata_ts._steps.frame import Context, Frame
 from smartdata_ts._steps.pipeline import to_batch
 from smartdata_ts._steps.registers.buckets import Feed, RegisterBuckets
+from smartdata_ts._steps.step import FrameStep
 from smartdata_ts.kernels.buckets import groups as kernel_groups
 from smartdata_ts.kernels.registers import blocks as registers_blocks
 from smartdata_ts.kernels.registers import reduce as registers_reduce
@@ -26,20 +26,16 @@ _PLACES_SIZE_MAX = 3 << 18  # words: what the processor's caches keep
 
 
 @dataclass(frozen=True)
-class RegisterFolds:
-    """What RegisterBuckets makes, and Across.part_of of that; a slot is a group's number."""
+class RegisterFolds(FrameStep):
+    """RegisterBuckets, and then Groups.part_of; a slot is a group's number."""
 
     registers: RegisterBuckets
-    across: Across
-    members: Members
+    groups: Groups
     needs_neighbours = True
+    minds_span = True
+    takes_blocks = True
     frame_scale = 48  # few rows are made of a frame's readings
     takes_chunks = True
-
-    @property
-    def schema(self) -> pa.Schema:
-        """That of the buckets of series, which are not made."""
-        return self.registers.schema
 
     def run(self, frame: Frame, context: Context) -> Frame:
         """One row a group and bucket that an amount reaches into."""
@@ -49,7 +45,7 @@ class RegisterFolds:
             part = self._folded(frame.first, frame.end, span, [(0, frame.end - frame.first, fold)], context)
         if part is None:
             buckets = self.registers.run(frame, context)
-            part = self.across.part_of(to_batch(buckets, context.keys, self.schema), self.members)
+            part = self.groups.part_of(to_batch(buckets, context.keys, self.groups.source))
         return _frame_of(part, frame.first, frame.end)
 
     def run_blocks(self, first: int, end: int, blocks: SeriesBlocks, context: Context) -> Frame | None:
@@ -77,8 +73,8 @@ class RegisterFolds:
     ) -> Part | None:
         """The same by the kernel; None where it would need too much room."""
         edges = self.registers.buckets.edges(span, context)
-        groups, numbers = np.unique(self.members.groups[first:end], return_inverse=True)
-        hows = self.across.hows(self.schema)
+        groups, numbers = np.unique(self.groups.groups[first:end], return_inverse=True)
+        hows = self.groups.hows
         cell_size = len(hows) * kernel_groups.FOLDED_FIELDS
         shape = (groups.size, 1 + cell_size + registers_target.STEP_FIELDS, edges.size - 1)
         size = int(np.prod(shape))
@@ -114,12 +110,12 @@ def part_of(frame: Frame) -> Part:
     return Part(frame.slots, frame.starts, frame.columns)
 
 
-def folds(steps: tuple[Step, ...], across: Across, members: Members) -> RegisterFolds | None:
-    """The step that does what these steps and then the aggregate across series do, where one can."""
+def folds(steps: tuple[FrameStep, ...], groups: Groups) -> RegisterFolds | None:
+    """The step that does these steps and then the aggregate across series, where one can."""
     match steps:
         case (RegisterBuckets(buckets=buckets) as registers,) if not buckets.empty:
             wanted = set(buckets.aggregates)
-            is_plain = members.conversions is None and probability_of(across.how) is None
+            is_plain = groups.conversions is None and groups.probability is None
             if is_plain and {"sum"} <= wanted <= _FOLDED:
-                return RegisterFolds(registers, across, members)
+                return RegisterFolds(registers, groups)
     return None

@@ -1,8 +1,8 @@
 """All SQL, and nothing but SQL: series, tags, commits, chunks and the head, in one SQLite file.
 
 A commit is one SQLite transaction. A chunk's row is written after its file is durable, so that a row
-never stands without its file. Chunks of higher id win over those of lower; the head wins over all
-chunks, because whatever writes a chunk of newer readings flushes the head first.
+never stands without its file. Chunks of higher id win over lower ones; the head wins over all chunks,
+because a writer flushes it before it makes a chunk of newer readings.
 """
 
 from .commits import Commits

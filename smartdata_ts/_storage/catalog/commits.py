@@ -28,7 +28,7 @@ _CHUNK_COLUMNS = (
 
 
 class Commits(Format):
-    """What has been committed."""
+    """The commits, their chunks, and the head."""
 
     _known_head: tuple[tuple[int, int, bytes], ...] = ()  # id, commit and data of its rows when last read
 
@@ -77,10 +77,10 @@ class Commits(Format):
         self._known_head = known + self._head_rows(known[-1][0] if known else -(2**63))
         return tuple(data for _, _, data in self._known_head)
 
-    def _head_rows(self, behind: int) -> tuple[tuple[int, int, bytes], ...]:
-        """(id, commit, data) of the head's rows behind an id."""
+    def _head_rows(self, after: int) -> tuple[tuple[int, int, bytes], ...]:
+        """(id, commit, data) of the head's rows after an id."""
         sql = "SELECT id, commit_id, data, checksum FROM head WHERE id > ? ORDER BY id"
-        rows = self._typed(sql, (INTEGER, COUNT, BYTES, INTEGER), (behind,))
+        rows = self._typed(sql, (INTEGER, COUNT, BYTES, INTEGER), (after,))
         if not all(_is_sound(data, checksum) for _, _, data, checksum in rows):
             raise CorruptCatalogError(self._damaged("recent readings in its table head"))
         return tuple((number, commit, data) for number, commit, data, _ in rows)
@@ -183,7 +183,7 @@ class Commits(Format):
         return None if history_us < 0 else history_us
 
     def history_floor(self) -> int:
-        """The first commit as of which the store can still be read."""
+        """Return the first commit whose state can still be read."""
         return self._setting("history_floor")
 
     def raise_history_floor(self) -> int:
@@ -272,7 +272,7 @@ class Commits(Format):
         )
 
     def problems(self) -> Iterator[str]:
-        """What SQLite finds wrong with its file, a sentence each."""
+        """Return the faults that SQLite finds in its file, a sentence each."""
         try:
             for (found,) in self._rows("PRAGMA integrity_check(100)"):
                 if found != "ok":

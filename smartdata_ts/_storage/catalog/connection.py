@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from pathlib import Path
 from typing import Any, TypeVar
 
-from smartdata_ts._storage import disk
+from smartdata_ts._storage import disk, system
 from smartdata_ts._storage.fork import check_process, fork_count, leave_to_parent
 from smartdata_ts._storage.locks import FileLock
 from smartdata_ts.errors import (
@@ -94,7 +94,7 @@ class Connection:
             )
         except sqlite3.Error as problem:
             raise StoreError(f"{self._path}: cannot be opened: {problem}") from problem
-        # Whoever wrote the store is not trusted: https://www.sqlite.org/security.html.
+        # The store's writer is not trusted: https://www.sqlite.org/security.html.
         self._execute("PRAGMA trusted_schema = OFF")
         self._execute("PRAGMA cell_size_check = ON")
         self._execute("PRAGMA mmap_size = 0")
@@ -115,10 +115,10 @@ class Connection:
             check_process(self._made, f"{self._path.parent}: this handle was opened")
 
     def begin(self, must_be_durable: bool = False, waits: bool = True) -> None:
-        """Take the store's one write lock, of which `commit` or `roll_back` lets go again.
+        """Take the store's one write lock, which `commit` or `roll_back` releases.
 
-        With durability "normal" the machine's death may undo commits, the newest first. One after which
-        files are removed `must_be_durable`: the commit before it names them. Raises StoreBusyError where
+        With durability "normal" the machine's death may undo commits, the newest first. A commit before
+        a removal of files `must_be_durable`: the commit before it names them. Raises StoreBusyError where
         others hold the lock for longer than the timeout, or at all unless it `waits`.
         """
         self._check_process()
@@ -179,6 +179,9 @@ class Connection:
         if is_durable != self._is_durable:
             level = "EXTRA" if is_durable else "FULL" if self.is_shared else "NORMAL"
             self._execute(f"PRAGMA synchronous = {level}")
+            if system.HAS_FULL_SYNC:  # macOS: a commit waits for the drive's own memory too
+                self._execute(f"PRAGMA fullfsync = {int(is_durable)}")
+                self._execute("PRAGMA checkpoint_fullfsync = 1")
             self._is_durable = is_durable
 
     def commit(self) -> None:
@@ -210,7 +213,7 @@ class Connection:
             raise
 
     def copy_to(self, target: Path, setting: str) -> None:
-        """Write the catalog as of its newest commit into a new SQLite file, whoever writes meanwhile.
+        """Write the catalog as of its newest commit into a new SQLite file, also while others write.
 
         The copy has a setting more, which is "1".
         """
@@ -278,9 +281,9 @@ class Connection:
                 raise _translated(self._path, problem) from problem
 
     def remembered(self, name: Hashable, make: Callable[[], _Result]) -> _Result:
-        """What `make` finds in the catalog; found again only where it has changed, or is forgotten.
+        """Return what `make` finds in the catalog; it looks again only where the catalog has changed.
 
-        SQLite tells a connection of whatever others have changed, and one for reading changes nothing.
+        SQLite shows a connection the changes of others, and one for reading makes none.
         """
         self._check_process()
         if not self._is_reader:

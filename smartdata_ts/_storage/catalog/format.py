@@ -56,7 +56,7 @@ class Format(Connection):
 
     def _prepare_reader(self, is_shared: bool | None, is_still: bool) -> None:
         if not is_still and self._is_to_be_shared():
-            # Whoever reads finishes what a writer that was killed has left, which takes more than reading.
+            # A reader finishes what a killed writer has left, which takes more than reading.
             self._connection.close()
             self._connect("mode=rw" if disk.is_writable(self._path.parent) else "mode=ro")
             self._execute("PRAGMA query_only = ON")
@@ -230,6 +230,6 @@ def _settings_in(tables: list[_Table]) -> bool:
 
 
 def _is_internal(row: _Table) -> bool:
-    """What SQLite makes by itself: counters, statistics, indexes of unique columns."""
+    """Whether SQLite makes it by itself: counters, statistics, indexes of unique columns."""
     kind, name, _ = row
     return kind in ("table", "index") and name.startswith("sqlite_")

@@ -1,4 +1,4 @@
-"""What may stand in a column of the catalog. SQLite takes any type in any, and a store may be anyone's."""
+"""Kinds of values in the catalog's columns. SQLite takes any type in any, and a store may be anyone's."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -69,6 +69,6 @@ EXCHANGE = (SERIES, TEXT, INTEGER, REAL, REAL, TEXT.or_null(), REAL.or_null(), D
 
 
 def all_fit(rows: Sequence[tuple[object, ...]], kinds: Iterable[Kind]) -> bool:
-    """Whether every column of the rows, of which there are some, is of its kind."""
+    """Whether every column of the rows, one or more, is of its kind."""
     columns = zip(*rows, strict=True)
     return all(kind.fits(column) for column, kind in zip(columns, kinds, strict=True))

@@ -11,7 +11,7 @@ CHUNK_DIRECTORY = "chunks"
 # "SDTS" in SQLite's header, so that `file` and we know whose database it is.
 APPLICATION_ID = 0x53445453
 
-# Of version 1.
+# The tables of version 1.
 SCHEMA = """
 CREATE TABLE store (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE series (
@@ -112,7 +112,7 @@ SEALS = [
     )
 ]
 
-# What makes each version of the one before. Statements may use :new_id, a UUID that no other store has.
+# Statements that make each version of the one before. They may use :new_id, a UUID that no other store has.
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: ("INSERT INTO store VALUES ('id', :new_id)",),
 }
@@ -128,7 +128,7 @@ REAL_FACTS = ("multiplier",)
 
 @dataclass(frozen=True)
 class ChunkRow:
-    """What the catalog knows of a chunk."""
+    """The catalog's row of a chunk."""
 
     name: str
     series_min: int

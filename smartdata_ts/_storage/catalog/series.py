@@ -13,7 +13,7 @@ from smartdata_ts.kernels.arrays import Int64Array
 from smartdata_ts.kernels.codec.checksum import digest_ranges
 
 from .format import Format
-from .kinds import EXCHANGE, FACTS, SERIES, TEXT
+from .kinds import COUNT, EXCHANGE, FACTS, SERIES, TEXT
 from .schema import SERIES_FACTS
 
 _FREE_IDS_MAX = 1 << 25  # of series that were erased
@@ -78,7 +78,7 @@ class Series(Format):
         return self._typed("SELECT id, key FROM series", (SERIES, TEXT))
 
     def unknown_series(self, ids: Int64Array) -> list[int]:
-        """Those of some ids that no series has."""
+        """Return the given ids that no series has."""
         sql = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM series)"
         return [number for (number,) in self._rows(sql, (json.dumps(ids.tolist()),))]
 
@@ -105,7 +105,7 @@ class Series(Format):
     def facts_of(self, ids: Int64Array, names: Sequence[str]) -> dict[str, list[Any]]:
         """The facts named of each series id, fact by fact; all ids must be known.
 
-        Series of which the same is said share their objects: there are few of these.
+        Series with the same facts share their objects, which are few.
         """
         assert set(names) <= set(SERIES_FACTS)
         columns = ", ".join(f"series.{name}" for name in names)
@@ -135,6 +135,11 @@ class Series(Format):
     def tag_names(self) -> list[str]:
         """The names of all tags, sorted."""
         return [name for (name,) in self._typed("SELECT DISTINCT name FROM tag ORDER BY name", (TEXT,))]
+
+    def tag_counts(self) -> list[tuple[str, str, int]]:
+        """(name, value, count of series) of every value of every tag, by name and value."""
+        sql = "SELECT name, value, count(*) FROM tag GROUP BY name, value ORDER BY name, value"
+        return self._typed(sql, (TEXT, TEXT, COUNT))
 
     def add_exchange(self, series_id: int, *said: object) -> None:
         """Note an exchange: time in us UTC, final, initial, serial, multiplier, register digits."""
@@ -194,7 +199,7 @@ class Series(Format):
         """Raise CorruptCatalogError where an id, a fact or a tag is of another type than its column."""
         ends = "SELECT (SELECT min(id) FROM series), (SELECT max(id) FROM series)"
         self._typed(ends, (SERIES.or_null(), SERIES.or_null()))
-        # To DISTINCT 1 and 1.0 are one, unless their types are told.
+        # DISTINCT takes 1 and 1.0 for one, unless their types stand beside.
         types = ", ".join(f"typeof({name})" for name in SERIES_FACTS)
         kinds = [*(FACTS[name] for name in SERIES_FACTS), *(TEXT for _ in SERIES_FACTS)]
         self._typed(f"SELECT DISTINCT {', '.join(SERIES_FACTS)}, {types} FROM series", kinds)
@@ -219,7 +224,7 @@ def _integers(text: str | None) -> Int64Array:
 
 
 def _checksums(ids: Int64Array, keys: pa.StringArray) -> Int64Array:
-    """What ties each series' id to its key: 32 bits of a digest of both."""
+    """Tie each series' id to its key by 32 bits of a digest of both."""
     digests = ids.astype(np.uint64)
     _, offsets, text = keys.buffers()
     if ids.size and text is not None:

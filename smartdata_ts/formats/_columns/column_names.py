@@ -29,7 +29,20 @@ _VALUE = """
 """
 _QUALITY = """
     quality, quality code, status, status code, flag, kvalitet, kvalitetskode, målestatus, calidad, estado,
-    qualität, qualitaet, qualitätscode
+    qualität, qualitaet, qualitätscode, validatiestatus, estado de validación, statut, qualité, read type
+"""
+_UNTIL = """
+    end, to, until, til, til tid, tot, bis, hasta, fin, slutt, slut, end time, period end, end timestamp,
+    til dato, date de fin, fecha hasta, stop, til og med
+"""
+_UNIT = """
+    unit, units, uom, enhet, enhed, måleenhet, måleenhed, einheit, unidad, unité, unite, eenheid, read unit,
+    unit type
+"""
+_HOUR = "hour, hour ending, he, time, kl, hora, stunde, heure, uur, hour of day, time nr, hr"
+_NO_KEY = """
+    comment, comments, kommentar, remark, remarks, note, notes, merknad, comentario, bemerkung, opmerking,
+    type, reading type, read type, method, metodo obtencion, source, kilde, origin, resolution, direction
 """
 
 
@@ -42,6 +55,10 @@ TIME_NAMES = _names(_TIME)
 CLOCK_NAMES = _names(_CLOCK)
 VALUE_NAMES = _names(_VALUE)
 QUALITY_NAMES = _names(_QUALITY)
+UNTIL_NAMES = _names(_UNTIL)
+UNIT_NAMES = _names(_UNIT)
+HOUR_NAMES = _names(_HOUR)
+NO_KEY_NAMES = _names(_NO_KEY)
 
 
 def plain_name(name: str) -> str:
@@ -67,3 +84,8 @@ def has_value_word(name: str) -> bool:
     Not so m3, which is the third of m1, m2, m3 as well as a unit.
     """
     return any(word in VALUE_NAMES and word != "m3" for word in plain_name(name).split())
+
+
+def has_unit(name: str) -> bool:
+    """Whether a unit stands in brackets in a column's name: "Volume [m3]", "Energi (kWh)"."""
+    return re.search(r"[(\[] ?(k|M|G)?(Wh?|m3|m³|J|L|l|l/h|L/h|m3/h|GAL|gal) ?[)\]]", name) is not None

@@ -1,7 +1,7 @@
 """Which column holds what: told by the options, by the columns' names, and by their cells."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from smartdata_ts.errors import DialectError
@@ -9,13 +9,21 @@ from smartdata_ts.formats._options import ReadOptions, find_column
 
 from .column_names import (
     CLOCK_NAMES,
+    HOUR_NAMES,
+    NO_KEY_NAMES,
     QUALITY_NAMES,
     SERIES_NAMES,
     TIME_NAMES,
+    UNIT_NAMES,
+    UNTIL_NAMES,
     VALUE_NAMES,
     find_name,
+    has_unit,
     has_value_word,
+    plain_name,
 )
+from .key_evidence import is_clock_text, is_hour, may_be_keys, rounded_key
+from .quality_words import codes_of_words, is_quality_word
 from .time_format import guess_time_format, is_clock
 
 MISSING = ("", "nan", "na", "n/a", "#n/a", "null", "none", "-")
@@ -32,6 +40,11 @@ class Roles:
     values: tuple[int, ...]
     quality: int | None
     wide: bool
+    quality_words: bool  # the quality column has words of portals
+
+    def quality_codes(self, given: Mapping[str, int] | None) -> dict[str, int]:
+        """What the texts of the quality column stand for; what the user said goes before what is known."""
+        return {**(codes_of_words() if self.quality_words else {}), **(given or {})}
 
 
 def assign_roles(
@@ -69,8 +82,16 @@ class _Assignment:
         self.taken.update(values)
         time, clock = self._time()
         if series is None and self.options.series_key is None and not self.options.wide:
-            series = self._series(bool(values))
+            series = self._series(bool(values), time, clock)
+        elif series is not None:
+            self._refuse_rounded(series)
+        self._refuse_mixed_units(values)
         wide = self._is_wide(series, values)
+        if len(values) > 1 and not wide:
+            raise DialectError(
+                f"{self.where}: several columns are named as value=, but a row of this file is one reading:"
+                " pass one, and import the file once for each"
+            )
         if quality is None and not wide:
             quality = self._quality()
         if not values:
@@ -82,6 +103,7 @@ class _Assignment:
             values=tuple(values),
             quality=quality,
             wide=wide,
+            quality_words=quality is not None and any(map(is_quality_word, self.cells[quality])),
         )
 
     def _find(self, column: str | int, option: str) -> int:
@@ -126,7 +148,20 @@ class _Assignment:
             clock = colons[0] if colons else None
         if clock is not None:
             self.taken.add(clock)
+        elif self.has_header:
+            self._refuse_hours()
         return clock
+
+    def _refuse_hours(self) -> None:
+        """Raise DialectError where a column beside dates tells hours by number, or as ranges."""
+        hour = find_name(self.names, HOUR_NAMES, self.taken)
+        cells = [cell for cell in self.cells[hour] if cell] if hour is not None else []
+        if hour is not None and cells and all(is_hour(cell) for cell in cells):
+            raise DialectError(
+                f"{self.where}: column {self.names[hour]!r} tells the hour of the day by number, such as"
+                f" {cells[0]!r}, which is not read: export it with the time of day as 00:00, or with time"
+                " and date in one column"
+            )
 
     def _is_dated(self, column: int) -> bool:
         cells = [cell for cell in self.cells[column][:1000] if cell]
@@ -135,17 +170,53 @@ class _Assignment:
         except DialectError:  # dates, of which it is open which number is the day
             return True
 
-    def _series(self, has_value: bool) -> int | None:
-        found = find_name(self.names, SERIES_NAMES, self.taken) if self.has_header else None
+    def _series(self, has_value: bool, time: int, clock: int | None) -> int | None:
+        found = find_name(self._key_names(), SERIES_NAMES, self.taken) if self.has_header else None
         if found is None:
-            texts = [k for k in self._free() if not self._is_numeric(k) and any(self.cells[k])]
+            texts = [k for k in self._free() if self._may_be_text_key(k)]
             if len(texts) == 1 and (has_value or any(self._is_numeric(k) for k in self._free())):
-                found = texts[0] if all(self.cells[texts[0]]) else None
+                found = texts[0]
+                if not may_be_keys(self.names[found], self.cells[found], self._times_of_rows(time, clock)):
+                    found = None
         if found is None and not self.has_header and len(self.names) == 3 and 0 in self._free():
             found = 0  # key, time, value, with numbers for keys
         if found is not None:
+            self._refuse_rounded(found)
             self.taken.add(found)
         return found
+
+    def _key_names(self) -> list[str]:
+        """Names of the columns that hold neither times nor clocks, whatever they are called."""
+        return [
+            "" if self._is_dated(k) or is_clock(self.cells[k][:1000]) else name
+            for k, name in enumerate(self.names)
+        ]
+
+    def _may_be_text_key(self, column: int) -> bool:
+        return not self._is_numeric(column) and any(self.cells[column]) and not self._is_dated(column)
+
+    def _times_of_rows(self, time: int, clock: int | None) -> list[str]:
+        clocks = self.cells[clock] if clock is not None else [""] * len(self.cells[time])
+        return [" ".join(pair) for pair in zip(self.cells[time], clocks, strict=True)]
+
+    def _refuse_mixed_units(self, values: Sequence[int]) -> None:
+        """Raise DialectError where a column that is not used tells that the rows' units differ."""
+        column = find_name(self.names, UNIT_NAMES, {*self.taken, *values}) if self.has_header else None
+        units = sorted({cell for cell in self.cells[column] if cell}) if column is not None else []
+        if column is not None and len(units) > 1 and not all(map(is_number, units)):
+            raise DialectError(
+                f"{self.where}: column {self.names[column]!r} says that units differ by row"
+                f" ({', '.join(units[:5])}), which is not read: import the rows of each unit as a file"
+                " of its own"
+            )
+
+    def _refuse_rounded(self, column: int) -> None:
+        rounded = rounded_key(self.cells[column])
+        if rounded is not None:
+            raise DialectError(
+                f"{self.where}: {rounded!r} in column {self.names[column]!r} is a key that a spreadsheet has"
+                " rounded, so that meters can no longer be told apart: export the column as text"
+            )
 
     def _is_wide(self, series: int | None, values: Sequence[int]) -> bool:
         if self.options.wide is not None:
@@ -160,6 +231,7 @@ class _Assignment:
         named = [k for k in numeric if has_value_word(self.names[k])]
         if (
             len(numeric) > 1
+            and not any(self._is_unexplained(k) for k in self._free())
             and 8 * len(named) < len(numeric)
             and self.has_header
             and self.options.wide is None
@@ -170,6 +242,16 @@ class _Assignment:
             " series_key= with one key for all rows, or wide=True to take each column for a series"
         )
 
+    def _is_unexplained(self, column: int) -> bool:
+        """Whether a column holds texts that its name does not explain: it may hold the keys after all."""
+        is_explained = plain_name(self.names[column]) in (
+            *QUALITY_NAMES,
+            *UNTIL_NAMES,
+            *UNIT_NAMES,
+            *NO_KEY_NAMES,
+        )
+        return not is_explained and self._may_be_text_key(column)
+
     def _wide_values(self) -> list[int]:
         return [k for k in self._free() if self.names[k] and self._is_numeric(k)]
 
@@ -177,23 +259,41 @@ class _Assignment:
         numeric = [k for k in self._free() if self._is_numeric(k)] or self._free()
         names = [self.names[k] if k in numeric else "" for k in range(len(self.names))]
         found = find_name(names, VALUE_NAMES, self.taken)
-        if found is not None:
+        rivals = [k for k in numeric if k != found and has_unit(self.names[k])]
+        if found is not None and not rivals:
             return found
         if len(numeric) == 1:
             return numeric[0]
         telling = [k for k in numeric if has_value_word(self.names[k])]
-        if len(telling) == 1:
+        if found is None and len(telling) == 1:
             return telling[0]
+        self._refuse_day_rows(numeric)
         problem = "several columns hold numbers" if numeric else "no column holds numbers"
-        raise DialectError(f"{self.where}: {problem} ({self._shown()}): pass value=")
+        raise DialectError(f"{self.where}: {problem} ({self._shown(numeric)}): pass value=")
+
+    def _refuse_day_rows(self, numeric: Sequence[int]) -> None:
+        clocks = [self.names[k] for k in numeric if is_clock_text(self.names[k].strip("[] "))]
+        if len(clocks) > 20:
+            raise DialectError(
+                f"{self.where}: columns such as {clocks[0]!r} are times of day: a file with a row a day is"
+                " not read; export it with a row a reading"
+            )
 
     def _quality(self) -> int | None:
         found = find_name(self.names, QUALITY_NAMES, self.taken) if self.has_header else None
         if found is None:
             return None
         codes = self.options.quality_codes or {}
-        if not all(cell in codes or _is_code(cell) for cell in self.cells[found]):
-            return None
+        unknown = [cell for cell in self.cells[found] if not (cell in codes or _is_code(cell))]
+        words = [cell for cell in unknown if is_quality_word(cell)]
+        if len(words) < len(unknown):
+            if not words:
+                return None
+            odd = next(cell for cell in unknown if not is_quality_word(cell))
+            raise DialectError(
+                f"{self.where}: {odd!r} in column {self.names[found]!r} is no quality that is known:"
+                f" say what it stands for: quality_codes={{{odd!r}: ...}}"
+            )
         self.taken.add(found)
         return found
 
@@ -206,9 +306,9 @@ class _Assignment:
             self.numeric[column] = 2 * sum(map(is_number, cells)) >= len(cells)
         return self.numeric[column]
 
-    def _shown(self) -> str:
-        names = [repr(name) for name in self.names[:8]]
-        return "columns " + ", ".join(names) + (", ..." if len(self.names) > 8 else "")
+    def _shown(self, columns: Sequence[int] | None = None) -> str:
+        names = [repr(self.names[k]) for k in columns] if columns else [repr(name) for name in self.names]
+        return "columns " + ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
 
 
 def is_number(cell: str) -> bool:

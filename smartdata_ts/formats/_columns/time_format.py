@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -25,6 +26,7 @@ _SEPARATED = re.compile(
 _COMPACT = re.compile(
     r"(?P<year>[12]\d{3})(?P<month>[01]\d)(?P<day>[0-3]\d)((?P<gap>[Tt ]?)[0-2]\d[0-5]\d([0-5]\d)?)?"
 )
+_RANGE = re.compile(r"(?P<start>\d{1,2}[:.]\d{2}) ?- ?(?P<end>\d{1,2}[:.]\d{2})$")
 _CLOCK = re.compile(_CLOCK_TEXT + _TAIL_TEXT)
 
 
@@ -57,7 +59,7 @@ class TimeFormat:
             self.epoch_unit_us,
             self.year_digits,
             *(self._pictures() if is_fixed else (0, 0, 0, 0)),
-            np.zeros(text_times.LAST_DATE_SIZE, np.int64),
+            np.full(text_times.LAST_DATE_SIZE, -1, np.int64),
         )
 
     def _pictures(self) -> tuple[int, int, int, int]:
@@ -135,15 +137,52 @@ def guess_time_format(cells: Sequence[str], where: str) -> TimeFormat | None:
     )
 
 
-def guess_epoch(cells: Sequence[str]) -> TimeFormat | None:
+def guess_epoch(cells: Sequence[str], where: str = "") -> TimeFormat | None:
     """The unit of `cells` that count since 1970-01-01, taken for times from 1973 to 2200."""
     numbers = [cell.split(".")[0] for cell in cells if cell]
-    if not numbers or not all(number.isdecimal() for number in numbers):
+    if not numbers or not all(number.isascii() and number.isdecimal() for number in numbers):
         return None
+    if {len(number) for number in numbers} == {12} and _fit_pattern(numbers, "%Y%m%d%H%M"):
+        return TimeFormat(date_separator="", gap="", clock_separator="")
+    if {len(number) for number in numbers} == {10}:
+        for pattern, name in (("%Y%m%d%H", "yyyymmddhh"), ("%y%m%d%H%M", "yymmddhhmm")):
+            if _fit_pattern(numbers, pattern):
+                raise DialectError(
+                    f"{where}: times such as {numbers[0]!r} may be {name} or seconds since 1970: pass"
+                    " time_format='epoch_s' if they are seconds, else write them as yyyymmddhhmm"
+                )
     for name, unit in _EPOCH_UNITS.items():
         if all(10**8 <= int(number) * unit // 10**6 <= 7_258_118_400 for number in numbers):
             return time_format_of(name)
     return None
+
+
+def _fit_pattern(numbers: Sequence[str], pattern: str) -> bool:
+    """Whether every number is a time of a compact pattern, of the years 1970 to 2099."""
+    try:
+        return all(1970 <= datetime.strptime(number, pattern).year < 2100 for number in numbers)
+    except ValueError:
+        return False
+
+
+def require_no_ranges(cells: Sequence[str], column: str, where: str) -> None:
+    """Raise DialectError where "01:00-02:00" is a range: no offset changes with the time of day."""
+    found = [match for match in map(_RANGE.search, cells) if match]
+    starts = {match["start"] for match in found}
+    if not found:
+        return
+    steps = {(_minutes(match["end"]) - _minutes(match["start"])) % 1440 for match in found}
+    is_spaced = any(" - " in match[0] for match in found)
+    if is_spaced or (len(starts) > 1 and len(steps) == 1) or any(_minutes(m["end"]) > 720 for m in found):
+        raise DialectError(
+            f"{where}: {found[0][0]!r} in column {column!r} is a range of times: write its start alone in the"
+            " column, or name another one with time="
+        )
+
+
+def _minutes(clock: str) -> int:
+    hour, minute = re.split("[:.]", clock)
+    return 60 * int(hour) + int(minute)
 
 
 def is_clock(cells: Sequence[str]) -> bool:

@@ -39,6 +39,7 @@ class RowBlocks:
         self._source = source
         self._dialect = dialect
         self._block_size = block_size
+        self.ends_cut = False  # whether the last line has no end
 
     def __iter__(self) -> Iterator[Block]:
         newline = ord(self._dialect.newline)
@@ -53,6 +54,7 @@ class RowBlocks:
             size = kept + self._source.read_into(buffer[kept : self._block_size])
             is_last = size < self._block_size
             if is_last and size > 0 and buffer[size - 1] != newline:
+                self.ends_cut = True
                 buffer[size] = newline
                 size += 1
             end_count = text_rows.find_ends(buffer, size, delimiter, newline, quote, is_last, ends)

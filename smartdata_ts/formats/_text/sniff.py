@@ -17,6 +17,7 @@ from smartdata_ts.formats._columns.time_format import (
     guess_epoch,
     guess_time_format,
     lacks_offset,
+    require_no_ranges,
     time_format_of,
 )
 from smartdata_ts.formats._options import ReadOptions
@@ -26,6 +27,7 @@ from .dialect import Dialect
 
 _DELIMITERS = (";", "\t", "|", ",")
 _SAMPLE_ROWS = 2000
+_WIDTH_ROWS = 40
 _MARKED_CELLS = 10_000
 
 
@@ -65,7 +67,7 @@ def _sniff(sample: bytes, options: ReadOptions, where: str, encoding: str | None
         _require_offsets(table, roles, where)
     taken = {roles.time, roles.clock, roles.series, roles.quality, *roles.values}
     ignored = tuple(k for k, name in enumerate(table.names) if k not in taken and name)
-    codes = options.quality_codes or {}
+    codes = roles.quality_codes(options.quality_codes)
     return Dialect(
         columns=tuple(table.names),
         time=roles.time,
@@ -109,8 +111,12 @@ class _Table:
 
     def _find_header(self, rows: list[tuple[int, list[str]]], options: ReadOptions, where: str) -> None:
         filled = [(line, row) for line, row in rows if any(row)]
-        sure = next((k for k, (_, row) in enumerate(filled) if _is_data(row)), len(filled))
-        header = None if options.header is False else _header_index(filled[:sure], options.header)
+        sure = _first_data_row(filled)
+        header = (
+            None
+            if options.header is False
+            else _header_index(filled[:sure], options.header, _usual_width(filled[sure:]))
+        )
         if header is None and sure == len(filled):
             raise DialectError(
                 f"{where}: no row with a time and a number in the first {len(filled)} lines:"
@@ -122,7 +128,9 @@ class _Table:
             self.names = _without_tail(filled[header][1])
             # Units may stand below the names; a row with a time is data, be it broken.
             below = range(header + 1, sure)
-            first = next((k for k in below if any(map(is_time, filled[k][1]))), sure)
+            first = next((k for k in below if _is_below_units(filled[k][1])), sure)
+            if sure == len(filled):  # no row has a time that reads: the columns tell which cell is at fault
+                first = header + 1
         else:
             first = 0 if options.header is False else sure
             self.header_line = 0
@@ -132,6 +140,18 @@ class _Table:
         self.data_line = self.skipped + body[0][0] if body else self.header_line + 1
         width = len(self.names)
         self.data = [row[:width] for _, row in body if len(row) >= width]
+        self._require_no_split_decimals([row for _, row in body], where)
+
+    def _require_no_split_decimals(self, rows: list[list[str]], where: str) -> None:
+        """Raise DialectError where decimal commas between commas give most rows a field too many."""
+        width = len(self.names)
+        longer = [row for row in rows if len(row) == width + 1 and row[-1]]
+        if self.delimiter == "," and 2 * len(longer) > len(rows):
+            raise DialectError(
+                f"{where}: {len(longer)} of the first {len(rows)} rows have one field more than the"
+                " header, as where decimal commas stand between commas: export it with ';' between columns,"
+                " or with decimal points"
+            )
 
 
 def _without_tail(names: list[str]) -> list[str]:
@@ -169,6 +189,14 @@ def _guess_delimiter(lines: list[str], quote: str, where: str) -> str:
     return best
 
 
+def _first_data_row(filled: list[tuple[int, list[str]]]) -> int:
+    """The first row that looks like readings and is as wide as most that do; the row count for none."""
+    first = next((k for k, (_, row) in enumerate(filled) if _is_data(row)), len(filled))
+    width = _usual_width([found for found in filled[first : first + _WIDTH_ROWS] if _is_data(found[1])])
+    later = range(first, min(first + _WIDTH_ROWS, len(filled)))
+    return next((k for k in later if len(filled[k][1]) == width and _is_data(filled[k][1])), first)
+
+
 def _is_data(row: list[str]) -> bool:
     """Whether a row looks like readings: a time or an epoch, and a number or nothing beside it."""
     times = [k for k, cell in enumerate(row) if is_time(cell)]
@@ -187,11 +215,25 @@ def is_time(cell: str) -> bool:
         return True
 
 
-def _header_index(above: list[tuple[int, list[str]]], wanted: bool | None) -> int | None:
-    """Which of the rows above the data has the names: the first of those that are widest."""
+def _is_below_units(row: list[str]) -> bool:
+    """Whether a row below the names is data, sound or broken: a line of units has no time and no number."""
+    return any(is_time(cell) or (cell and is_number(cell)) for cell in row)
+
+
+def _usual_width(rows: list[tuple[int, list[str]]]) -> int:
+    widths = Counter(len(row) for _, row in rows)
+    return widths.most_common(1)[0][0] if widths else 0
+
+
+def _header_index(above: list[tuple[int, list[str]]], wanted: bool | None, body_width: int) -> int | None:
+    """Which of the rows above the data has the names: the first as wide as the data, else as the widest."""
     texts = [k for k, (_, row) in enumerate(above) if not any(map(is_time, row))]
     plain = [k for k in texts if not above[k][1][0].startswith("#")]
     if plain:
+        wordy = [k for k in plain if not any(cell and is_number(cell) for cell in above[k][1])]
+        fitting = [k for k in wordy if len(above[k][1]) == body_width and sum(map(bool, above[k][1])) > 1]
+        if fitting:
+            return fitting[0]
         width = max(len(above[k][1]) for k in plain)
         full = [k for k in plain if len(above[k][1]) == width and sum(map(bool, above[k][1])) > 1]
         return full[0] if full else plain[-1]
@@ -206,11 +248,19 @@ def _time_format(table: _Table, roles: Roles, options: ReadOptions, where: str) 
     if options.time_format is not None:
         return time_format_of(options.time_format)
     cells = joined_times(table.data, roles)
-    found = guess_epoch(cells) or guess_time_format(cells, where)
+    clock = roles.time if roles.clock is None else roles.clock
+    require_no_ranges([row[clock] for row in table.data], table.names[clock], where)
+    found = guess_epoch(cells, where) or guess_time_format(cells, where)
     if found is None:
         if not any(cells):
             return TimeFormat()
         shown = next(cell for cell in cells if cell)
+        if re.fullmatch(r"[2-6]\d{4}([.,]\d+)?", shown):
+            raise DialectError(
+                f"{where}: {shown!r} in column {table.names[roles.time]!r} looks like a spreadsheet's"
+                " day number, which no time_format= reads: format the column as date and time, and"
+                " export it again"
+            )
         raise DialectError(
             f"{where}: {shown!r} in column {table.names[roles.time]!r} reads as no time:"
             " pass time= or time_format="
@@ -248,6 +298,11 @@ def _marks(table: _Table, roles: Roles, options: ReadOptions, where: str) -> tup
     with_comma = [cell for cell in cells if "," in cell]
     if thousands is None and any(cell.count(".") > 1 for cell in with_dot):
         return ",", "."
+    if _is_open_dot(with_dot, with_comma, table.delimiter) and thousands is None:
+        raise DialectError(
+            f"{where}: a number such as {with_dot[0]!r} may have a decimal point or a dot between thousands:"
+            " pass decimal='.' or thousands='.'"
+        )
     if not with_comma or thousands == ",":
         return ".", thousands
     both = [cell for cell in with_comma if "." in cell]
@@ -265,6 +320,12 @@ def _marks(table: _Table, roles: Roles, options: ReadOptions, where: str) -> tup
             " thousands: pass decimal=',' or thousands=','"
         )
     return ",", thousands
+
+
+def _is_open_dot(with_dot: list[str], with_comma: list[str], delimiter: str) -> bool:
+    """Whether every dot stands before the last three digits, in a file whose comma is for decimals."""
+    grouped = all(re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", cell) for cell in with_dot)
+    return bool(with_dot) and grouped and not with_comma and delimiter == ";"
 
 
 def _blank_thousands(cells: Sequence[str]) -> str | None:

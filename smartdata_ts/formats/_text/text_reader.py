@@ -60,9 +60,12 @@ class TextReader(Reader):
         self.source.close()
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        for block in RowBlocks(self.source, self.dialect, self._block_size):
+        blocks = RowBlocks(self.source, self.dialect, self._block_size)
+        for block in blocks:
             yield from self.read_block(block)
         yield from self.finish()
+        if blocks.ends_cut:
+            self.notices.append("the last line does not end: is the file whole?")
 
     @abstractmethod
     def read_block(self, block: Block) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,1 @@
+"""Documents: files that name their series, and say what these are, rather than tables with columns."""

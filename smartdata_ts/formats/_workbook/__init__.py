@@ -1,0 +1,1 @@
+"""Workbooks: how large a sheet is before it is opened, and its cells as text."""
