@@ -6,10 +6,8 @@ from typing import Any
 import click
 
 from ._command import command, option
-from ._options import single_tags_of, store_argument
-
-_NUMBERS = {"decimals": "int64", "register_digits": "int64", "multiplier": "float64"}
-FACTS = "What the series are"
+from ._facts import NUMBERS, fact_options, set_tag_option, with_tags_apart
+from ._options import store_argument
 
 
 @command(
@@ -19,52 +17,15 @@ FACTS = "What the series are"
 )
 @store_argument
 @click.argument("keys", nargs=-1, metavar="[KEY]...")
-@option("--quantity", metavar="TEXT", section=FACTS, help="What is measured: water, electricity, heat, gas.")
-@option("--unit", metavar="UCUM", section=FACTS, help="UCUM code of the unit: m3, L, kW.h, Cel.")
-@option(
-    "--kind",
-    type=click.Choice(["register", "interval", "gauge"]),
-    section=FACTS,
-    help="A cumulative register, an amount over an interval, or a state at an instant.",
-)
-@option("--interval", metavar="WIDTH", section=FACTS, help="Nominal spacing of readings: 15min, 1h, 1d.")
-@option(
-    "--decimals",
-    type=click.IntRange(min=0),
-    metavar="N",
-    section=FACTS,
-    help="Decimals that the meter shows.",
-)
-@option(
-    "--register-digits",
-    type=click.IntRange(min=1),
-    metavar="N",
-    section=FACTS,
-    help="Digits before the decimal point, after which the register rolls over.",
-)
-@option(
-    "--multiplier",
-    type=float,
-    metavar="X",
-    section=FACTS,
-    help="What a unit of the register, or a pulse, is worth in the unit.",
-)
-@option(
-    "-t",
-    "--tag",
-    "tags",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=single_tags_of,
-    section=FACTS,
-    help="A tag. Repeatable.",
-)
+@fact_options("quantity", "unit", "kind", "interval", "decimals", "register_digits", "multiplier")
+@set_tag_option
 @option(
     "--from",
     "source",
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE",
-    help="A CSV table: a column series, columns named as the options above, all others tags.",
+    help="A CSV table: a column series, columns named as the options above, all others tags. A tag that is"
+    " named like one of these has the column tag:NAME.",
 )
 @click.pass_context
 def describe(
@@ -82,7 +43,7 @@ def describe(
 
     from ._text_table import text_table
 
-    table = text_table(source, _NUMBERS) if source else None
+    table = with_tags_apart(text_table(source, NUMBERS)) if source else None
     with open_store(store) as opened:
         if table is not None:
             opened.describe(table)

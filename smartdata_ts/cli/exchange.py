@@ -6,14 +6,11 @@ from typing import Any
 import click
 
 from ._command import command, option
+from ._facts import NUMBERS, fact_options
 from ._options import Printing, printing, store_argument, tz_option
 
-_NUMBERS = {
-    "final": "float64",
-    "initial": "float64",
-    "multiplier": "float64",
-    "register_digits": "int64",
-}
+_FACTS = ("multiplier", "register_digits")
+_NUMBERS = {"final": "float64", "initial": "float64"} | {name: NUMBERS[name] for name in _FACTS}
 _EXCHANGE, _MANY = "The exchange", "Many of them"
 
 
@@ -36,13 +33,11 @@ _EXCHANGE, _MANY = "The exchange", "Many of them"
     help="What the new register showed then.  [default: 0]",
 )
 @option("--serial", metavar="TEXT", section=_EXCHANGE, help="The new meter's serial number.")
-@option("--multiplier", type=float, metavar="X", section=_EXCHANGE, help="The new meter's multiplier.")
-@option(
-    "--register-digits",
-    type=click.IntRange(min=1),
-    metavar="N",
+@fact_options(
+    *_FACTS,
     section=_EXCHANGE,
-    help="The new register's digits.",
+    multiplier="The new meter's multiplier.",
+    register_digits="The new register's digits.",
 )
 @option(
     "--from",

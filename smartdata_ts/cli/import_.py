@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._command import command, option
+from ._facts import fact_options, set_tag_option
 from ._options import PRINT_FORMATS, single_tags_of, store_argument
-from .describe import FACTS
 
 if TYPE_CHECKING:
     from smartdata_ts import Store
@@ -31,17 +31,8 @@ FORMATS = [
     "mscons",
 ]
 _COLUMNS, _TIMES, _TEXT, _OUTPUT = "Columns", "Times", "Text", "Output"
-_FLAGS = {
-    "wide=True": "--wide",
-    "wide=False": "--long",
-    "header=True": "--header",
-    "header=False": "--no-header",
-}
-_OPTION = re.compile(
-    r"\b(series_key|series|time_format|time|value|quality_codes|quality|tz|stamp|interval|delimiter|quote"
-    r"|decimal|thousands|encoding|skip_rows|member|sheet|json_time|json_key|json_value|precision|rejected"
-    r"|format|on_conflict)=(?=(\S)?)"
-)
+# An argument of Python in a message, with True or False, or with whether anything follows.
+_NAMED = re.compile(r"\b([a-z_]+)=(?:(True|False)\b|(?=(\S)?))")
 
 
 def _quality_codes(
@@ -150,30 +141,14 @@ def _delimiter(_: click.Context, __: click.Parameter, text: str | None) -> str |
     section=_TEXT,
     help="What the stamps of line protocol count.",
 )
-@option("--quantity", metavar="TEXT", section=FACTS, help="What is measured: water, electricity, heat, gas.")
-@option("--unit", metavar="UCUM", section=FACTS, help="UCUM code of the unit: m3, L, kW.h, Cel.")
-@option(
-    "--kind",
-    type=click.Choice(["register", "interval", "gauge"]),
-    section=FACTS,
-    help="A cumulative register, an amount over an interval, or a state at an instant.",
+@fact_options(
+    "quantity",
+    "unit",
+    "kind",
+    "interval",
+    interval="Nominal spacing of readings: 15min, 1h, 1d; also for --stamp end.",
 )
-@option(
-    "--interval",
-    metavar="WIDTH",
-    section=FACTS,
-    help="Nominal spacing of readings: 15min, 1h, 1d; also for --stamp end.",
-)
-@option(
-    "-t",
-    "--tag",
-    "tags",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=single_tags_of,
-    section=FACTS,
-    help="A tag. Repeatable.",
-)
+@set_tag_option
 @option(
     "--rejected",
     type=click.Path(dir_okay=False),
@@ -270,10 +245,18 @@ def _import(store: "Store", file: str, options: Mapping[str, Any]) -> "ImportRep
 
 def _in_flags(message: str) -> str:
     """The message with options as they are typed here."""
-    for written, flag in _FLAGS.items():
-        message = message.replace(written, flag)
-    message = message.replace("quality_codes=", "quality_code=")
-    return _OPTION.sub(lambda found: f"--{found[1].replace('_', '-')}{' ' if found[2] else ''}", message)
+    options = {each.name: each for each in import_.params if isinstance(each, click.Option)}
+
+    def typed(found: re.Match[str]) -> str:
+        option = options.get(found[1])
+        if option is None:
+            return found[0]
+        if option.secondary_opts and found[2]:
+            return (option.opts if found[2] == "True" else option.secondary_opts)[0]
+        flag = next(name for name in option.opts if name.startswith("--"))
+        return f"{flag} {found[2]}" if found[2] else flag + (" " if found[3] else "")
+
+    return _NAMED.sub(typed, message)
 
 
 def _show(report: "ImportReport") -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._command import command
+from ._facts import tag_column
 from ._options import Printing, printing, series_option, store_argument, tag_option
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ _WIDTHS = (("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s
 def series(store: Path, series: tuple[str, ...], tags: dict[str, list[str]], printing: Printing) -> None:
     """List series with their facts and tags.
 
-    A tag is a column. `describe --from` takes the CSV back.
+    A tag is a column; one that is named like a fact is the column tag:NAME. `describe --from` takes the CSV
+    back.
     """
     from smartdata_ts import open as open_store
 
@@ -68,7 +70,7 @@ def _flat(table: "pa.Table") -> "pa.Table":
     columns = {name: table[name] for name in table.schema.names if name not in ("tags", "interval_us")}
     widths = pa.array([_width_text(width) for width in table["interval_us"].to_pylist()], pa.string())
     columns["interval"] = widths
-    columns.update({name: _tag(table, name) for name in names if name not in columns})
+    columns.update({tag_column(name): _tag(table, name) for name in names})
     return pa.table(columns)
 
 

@@ -7,10 +7,12 @@ import json
 import os
 from pathlib import Path
 
+import click
 import pytest
 from support.command_line import run, run_child
 
 import smartdata_ts as sd
+from smartdata_ts.cli.import_ import _in_flags, import_
 from smartdata_ts.errors import DataError
 from smartdata_ts.formats import import_file
 
@@ -316,3 +318,25 @@ def test_one_call_does_the_same_from_python(tmp_path, good):
         report = import_file(store, io.BytesIO(MESSY.encode()), tz="Europe/Oslo")
         assert (report.rejected, report.rejected_file) == (5, None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["good.csv", "s.sdts"]
+
+
+OPTIONS = [each for each in import_.params if isinstance(each, click.Option) and each.expose_value]
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_a_message_names_each_option_as_it_is_typed(option):
+    flag = next(name for name in option.opts if name.startswith("--"))
+    if option.secondary_opts:
+        assert _in_flags(f"say {option.name}=True or {option.name}=False") == (
+            f"say {flag} or {option.secondary_opts[0]}"
+        )
+    else:
+        assert _in_flags(f"pass {option.name}='x', or ({option.name}=)") == f"pass {flag} 'x', or ({flag} )"
+    assert _in_flags(f"pass {option.name}= with one") == f"pass {flag} with one"
+    assert _in_flags(f"pass {option.name}=") == f"pass {flag}"
+
+
+def test_a_message_keeps_what_is_no_option():
+    assert _in_flags("say quality_codes={'ok': 0}, my_time=1, files=3") == (
+        "say --quality-code {'ok': 0}, my_time=1, files=3"
+    )

@@ -12,6 +12,9 @@ import pytest
 from support.command_line import run
 
 import smartdata_ts as sd
+from smartdata_ts._meter.descriptions import KINDS
+from smartdata_ts._storage.catalog import INTEGER_FACTS, REAL_FACTS, SERIES_FACTS
+from smartdata_ts.cli import _facts
 
 OSLO = ZoneInfo("Europe/Oslo")
 
@@ -252,3 +255,27 @@ def test_steps_that_do_not_go_together(store):
         done = run(*wrong)
         assert (done.status, done.out) == (2, "")
         assert message in done.err
+
+
+def test_tags_that_are_named_like_facts_are_listed_and_taken_back(tmp_path):
+    facts = ["series", "quantity", "unit", "kind", "interval", "interval_us", "decimals"]
+    facts += ["register_digits", "multiplier"]
+    names = [*facts, "tags", "zone", "tag:unit", "tag:tag:unit", "tag:zone", "tag:"]
+    tags = {name: f"{name} said" for name in names}
+    with sd.open(tmp_path / "s.sdts") as opened:
+        opened.describe("wm-1", unit="m3", kind="register", interval="1h", decimals=3, tags=tags)
+        opened.describe("wm-2", tags={"unit": "pieces"})
+        opened.describe("wm-3", unit="L")
+    table = tmp_path / "series.csv"
+    table.write_text(run("series", tmp_path / "s.sdts").out)
+    assert run("describe", tmp_path / "t.sdts", "--from", table).status == 0
+    with sd.open(tmp_path / "s.sdts", "r") as source, sd.open(tmp_path / "t.sdts", "r") as copy:
+        assert copy.series().equals(source.series())
+        assert dict(copy.series()["tags"].to_pylist()[0]) == tags
+
+
+def test_facts_are_described_once_for_all_commands():
+    assert tuple(_facts._OPTIONS) == tuple(name.removesuffix("_us") for name in SERIES_FACTS)
+    assert tuple(_facts._OPTIONS["kind"]["type"].choices) == KINDS
+    numbers = {name for name in (*INTEGER_FACTS, *REAL_FACTS) if name != "interval_us"}
+    assert set(_facts.NUMBERS) == numbers
