@@ -207,7 +207,8 @@ def test_a_query_takes_or_refuses_what_it_is_given(store: sd.Store, method: str,
     faults = []
     for name, odd in odd_values():
         query = BEFORE.get(method, lambda query: query)(store.query())
-        needed = {"other": store.query("wm-1")} if method == "join_asof" else NEEDED.get(method, {})
+        of_store = {"join_asof": {"other": store.query("wm-1")}, "from_json": {"store": store, "text": "{}"}}
+        needed = of_store.get(method, NEEDED.get(method, {}))
         arguments = {**needed, parameter: odd}
         fault = outcome(lambda: getattr(query, method)(**arguments))  # noqa: B023 - called at once
         if fault is not None:
