@@ -1,7 +1,7 @@
 """Buckets of meters that only grow, as integers, made of their lines and steps.
 
-Of what never falls, the first reading of a bucket is its least, the last its greatest, so that a bucket is
-four integers: how many readings, the sum of their mantissas, the first and the last. `growth` has
+Values never fall: a bucket's first reading is its least, and its last its greatest. So a bucket is four
+integers: how many readings, the sum of their mantissas, the first and the last. `growth` has
 GROWTH_FIELDS x buckets of them, zeroed before the first block. The blocks of a slot come in order of time.
 """
 
@@ -51,14 +51,14 @@ class Room(NamedTuple):
 class Wanted(NamedTuple):
     """Which readings count, and what is wanted of them."""
 
-    time_min: int  # us; those of earlier readings do not count
-    time_max: int  # us; nor do those of later ones
+    time_min: int  # us; earlier readings do not count
+    time_max: int  # us; later readings do not count
     squares: bool  # the squared deviations from the mean
     sums: bool  # the sum, or something that is made of it
 
 
 class Grown(NamedTuple):
-    """What has been added to a slot's growth so far."""
+    """The state of a slot's growth after the blocks added so far."""
 
     exponent: int  # of the mantissas; -1 where nothing has been added
     first_bucket: int
@@ -77,8 +77,8 @@ def no_growth():
 def add_growth(data, descriptor, tables, room, edges, wanted, grown, growth):
     """Add a block; return what is grown then, and whether it could be added: else nothing has changed.
 
-    It can where its times are lines within the span, and its values decimals that never fall, with as many
-    digits as those before.
+    A block can be added where its times are lines within the span, and its values decimals that never fall,
+    with as many digits as the blocks before.
     """
     for_lines, for_tokens = room.times, room.mantissas
     count = descriptor[COUNT]
@@ -138,7 +138,7 @@ def grows(steps, tokens):
 
 @inner
 def _add_lines(lines, step, tokens, count, steps, edges, bucket, growth):
-    """Cut lines, of which the first begins in `bucket`, at the edges; return the last bucket."""
+    """Cut lines at the edges, the first from `bucket` on; return the last bucket."""
     value, base, unit = steps.start, steps.base, steps.unit
     bucket_count = edges.size - 1
     counts = growth[GROWTH_COUNT * bucket_count : (GROWTH_COUNT + 1) * bucket_count]
