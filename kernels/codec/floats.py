@@ -98,7 +98,7 @@ def _scale_all(values, bits, power, mantissas):
     for i in range(values.size):
         mantissa = np.rint(values[i] * power)
         is_small = abs(mantissa) <= MANTISSA_MAX
-        # What no integer holds, NaN too, is undefined as one.
+        # A double that no int64 holds, or NaN, is undefined as an int64.
         mantissas[i] = np.int64(mantissa if is_small else 0.0)
         is_same = (mantissa / power == values[i]) & (bits[i] != NEGATIVE_ZERO_BITS)
         exceptions += not (is_small & is_same)
@@ -152,7 +152,7 @@ def _split_width(zeros):
 
 @inner
 def write_floats(values, residuals, plan, symbols, states, codes, data, offset):
-    """Write one block by its plan; return the offset behind it."""
+    """Write one block by its plan; return the offset after it."""
     bits = values.view(np.int64)
     form = plan[PLAN_FORM]
     data[offset] = form
@@ -245,7 +245,7 @@ def _read_plain(data, offset, end, values):
 
 @inner
 def _skip_odd(data, offset, end, odd_count, value_count):
-    """Check the list of odd doubles; return the offset behind it, or MALFORMED."""
+    """Check the list of odd doubles; return the offset after it, or MALFORMED."""
     if odd_count > np.uint64(value_count):
         return MALFORMED
     i = 0

@@ -45,7 +45,7 @@ RAW = 2
 PREFIX = 3
 CARRY_FLAG = 16
 
-# What a plan holds of one block of one column, int64 each.
+# A plan of one block of one column: int64 fields.
 PLAN_FORM = 0  # how the values become integers: see floats.py; 0 for integer columns
 PLAN_EXPONENT = 1
 PLAN_CODEC = 2
@@ -76,7 +76,7 @@ class Line(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """What is known of a block's residuals up to one of them."""
+    """Counts over a block's residuals, from the first up to one of them."""
 
     score: int  # the sum of their bit lengths
     skipped_max: int  # most residuals of 0 before one that is not
@@ -90,7 +90,7 @@ DOUBLE_BITS = 53
 
 @inner
 def plan_of(plans, block):
-    """The plan of a block, of those of all."""
+    """The plan of one block, out of the plans of all."""
     return plans[block * PLAN_FIELD_COUNT : (block + 1) * PLAN_FIELD_COUNT]
 
 
@@ -120,9 +120,9 @@ def plan_integers(source, may_be_plain, residuals, plan):
 
 @inner
 def _term(value, previous, carry):
-    """What the residual of a value has to explain: the step from its neighbour, or the value.
+    """The term that a value's residual has to explain: the step from its neighbour, or the value.
 
-    Of signed numbers LLVM takes for granted that a difference does not wrap.
+    Unsigned, since LLVM takes for granted that a difference of signed numbers does not wrap.
     """
     return np.int64(np.uint64(value) - np.uint64(previous & carry))
 
@@ -340,13 +340,13 @@ def next_exception(residuals, i):
 
 @inner
 def linear_bits(plan):
-    """What the exceptions of a LINEAR block cost, in bits."""
+    """The cost of a LINEAR block's exceptions, in bits."""
     return plan[PLAN_EXCEPTION_COUNT] * (plan[PLAN_POSITION_WIDTH] + plan[PLAN_RESIDUAL_WIDTH])
 
 
 @inner
 def write_integers(source, residuals, plan, symbols, states, codes, data, offset):
-    """Write one block by its plan's codec; return the offset behind it."""
+    """Write one block by its plan's codec; return the offset after it."""
     codec = plan[PLAN_CODEC]
     flag = CARRY_FLAG if plan[PLAN_CARRY] != 0 else 0
     data[offset] = codec | flag
@@ -395,7 +395,7 @@ def _write_exceptions(residuals, plan, data, offset):
 
 @inner
 def read_integers(data, offset, end, tables, values):
-    """Decode one block into `values`; return the offset behind it, or MALFORMED.
+    """Decode one block into `values`; return the offset after it, or MALFORMED.
 
     Needs end + 8 <= data.size; every byte is taken for hostile.
     """

@@ -15,7 +15,7 @@ PLAIN = 2
 
 @inner
 def write_qualities(qualities, data, offset):
-    """Write one block, the shorter way; return the offset behind it. Needs 3 bytes a code of room."""
+    """Write one block, the shorter way; return the offset after it. Needs 3 bytes a code of room."""
     run_count = 1
     any_set = qualities[0] != 0
     for i in range(1, qualities.size):
@@ -42,7 +42,7 @@ def write_qualities(qualities, data, offset):
 
 @inner
 def read_qualities(data, offset, end, qualities):
-    """Fill `qualities`; return the offset behind the block, or MALFORMED."""
+    """Fill `qualities`; return the offset after the block, or MALFORMED."""
     if offset == end:
         qualities[:] = 0
         return offset

@@ -1,8 +1,8 @@
-"""The tokens of blocks, counted once; whatever is chosen by their counts asks these.
+"""The tokens of blocks, counted once for all choices that are made by their counts.
 
 A block's list has one int64 for each token that it uses: the token in the upper half, how often it comes in
-the lower. It is never longer than the block, nor than TOKEN_COUNT. Lists stand behind each other, and a plan
-tells where its own does; a block that no model may code has none.
+the lower. It is never longer than the block, nor than TOKEN_COUNT. Lists stand one after another, and a plan
+says where its own does; a block that no model may code has none.
 """
 
 import numpy as np
@@ -103,7 +103,7 @@ def choose_models(
 ) -> int:
     """Give every entropy-coded block its cheapest model, or make it LINEAR where that is as short.
 
-    `costs` is models x TOKEN_COUNT, of which those from `prefix_first` on are for prefix codes. Returns the
+    `costs` is models x TOKEN_COUNT; models from `prefix_first` on are prefix codes. Returns the
     count of blocks that stay coded by a model.
     """
     kept = 0
