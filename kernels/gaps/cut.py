@@ -22,7 +22,7 @@ from ..numbers.search import are_bounds
 from ..numbers.sorting import sort_values
 from ..status import MALFORMED
 
-# The methods' codes are those of quality codes.
+# Methods have the codes that quality codes give them.
 NONE = 0
 CONSTANT = 1
 PREVIOUS = 2
@@ -32,7 +32,7 @@ PROFILE = 5
 CONSERVE = 6
 
 PIECE_BEFORE = 0  # the row before the gap, or the row that is cut, or the row itself; -1: none
-PIECE_AFTER = 1  # the row behind it, likewise
+PIECE_AFTER = 1  # the row after it, likewise
 PIECE_START = 2
 PIECE_END = 3
 PIECE_METHOD = 4
@@ -109,8 +109,8 @@ def usual_spacings(bounds: Int64Array, times: Int64Array, scratch: Float64Array,
 def _usual_length(starts, ends, scratch):
     """The lower median length of rows that have one, 0 where none has, MALFORMED if scratch is too small.
 
-    A length that most rows have is found without sorting (Boyer and Moore's vote); other lengths are told
-    apart to 2^-53.
+    A length that most rows have is found without sorting (Boyer and Moore's vote); other lengths are
+    distinguished to 2^-53.
     """
     count, step = _step_of_most(starts, ends)
     if scratch.size < count:
@@ -270,7 +270,7 @@ def cut_gaps(
 
 @inner
 def _unknown_method(low, high, step, rules, has_rows):
-    """The method for what is between two rows with values; NONE where that is no gap."""
+    """The method for the time between two rows with values; NONE where that is no gap."""
     if step <= 0 or low >= high or low == TIME_MIN or high == TIME_MAX:
         return NONE
     length = length_of(low, high)

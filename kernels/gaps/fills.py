@@ -1,4 +1,4 @@
-"""What the pieces of gaps are worth: by their method first, then so that what is known still adds up."""
+"""The values of pieces of gaps: first by their method, then so that known amounts still add up."""
 
 import numpy as np
 
@@ -40,10 +40,10 @@ def shape_amounts(
     constant: float,
     filled: Float64Array,
 ) -> int:
-    """What each piece would be by its method and the rows around its gap; PROFILE ones are left alone.
+    """Give each piece its value by its method and the rows around its gap; leave PROFILE ones alone.
 
     CONSTANT is `constant` a piece; PREVIOUS, NEXT and LINEAR follow the rates of the row before, the row
-    behind, and the line between the middles of both. CONSERVE is even, and has no value of its own.
+    after, and the line between the middles of both. CONSERVE is even, and has no value of its own.
     Returns the piece count, or MALFORMED.
     """
     row_count = slots.size
@@ -91,7 +91,7 @@ def settle_amounts(values: Float64Array, pieces: Int64Array, filled: Float64Arra
     """Make the pieces of every cut row sum to its value; returns the piece count, or MALFORMED.
 
     They are scaled where none of them, nor the value, is negative, and they are not all zero; otherwise the
-    value is spread evenly. What rounding leaves is given to the largest piece.
+    value is spread evenly. The largest piece gets what rounding leaves.
     """
     if not are_pieces(pieces, values.size) or filled.size < pieces.size // PIECE_FIELDS:
         return MALFORMED

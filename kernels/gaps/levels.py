@@ -1,9 +1,9 @@
-"""Levels of series with gaps: the instants at which one is wanted, and what is read there.
+"""Levels of series with gaps: the instants at which one is wanted, and the level there.
 
 The rows of series s stand at bounds[s] to bounds[s + 1], their times increase. A place is an instant, a slot
 and `row << METHOD_BITS | method`: one of method NONE is the row as it is, all others lie between that row and
-the next one of its series. Of a gap longer than 1.5 steps, `step` being how far rows mostly are apart, places
-are as kernels/gaps/cut.py cuts it.
+the next one of its series. A gap longer than 1.5 steps, `step` being how far rows mostly are apart, has its
+places where kernels/gaps/cut.py cuts it.
 """
 
 import numpy as np
@@ -182,7 +182,7 @@ def _put_rows(columns, at, times, first, end, slot):
 
 @inner
 def _put_gap(columns, at, times, row, slot, step, rules):
-    """Write the places in the gap behind a row, where there is room; the count of all, or TOO_MANY."""
+    """Write the places in the gap after a row, where there is room; the count of all, or TOO_MANY."""
     places, instants, slots = columns
     length = length_of(times[row], times[row + 1])
     method = method_of(rules, length)
@@ -236,7 +236,7 @@ def fill_levels(
 
 @inner
 def _run_of_rows(places):
-    """How many of the first places, one or more, are rows behind each other."""
+    """How many of the first places, one or more, are rows that follow each other."""
     at = 1
     while at + _LANES <= places.size:
         differs = np.int64(0)
@@ -258,7 +258,7 @@ def _copy_rows(values, qualities, filled, codes):
 
 @inner
 def _level(times, values, place, time, constant):
-    """What is read between a row and the next."""
+    """The level between a row and the next."""
     row, method = place >> METHOD_BITS, place & _METHOD_MASK
     low, high = values[row], values[row + 1]
     if method == CONSTANT:
