@@ -61,7 +61,7 @@ def unzigzag(code):
 
 @inner
 def write_varint(data, offset, value):
-    """Write the uint64 `value`; return the offset behind it."""
+    """Write the uint64 `value`; return the offset after it."""
     rest = np.uint64(value)
     while rest >= np.uint64(128):
         data[offset] = np.uint8((rest & np.uint64(127)) | np.uint64(128))
@@ -73,7 +73,7 @@ def write_varint(data, offset, value):
 
 @inner
 def read_varint(data, offset, end):
-    """Return (uint64 value, offset behind it), the offset -1 where no varint stands before `end`."""
+    """Return (uint64 value, offset after it), the offset -1 where no varint stands before `end`."""
     value = np.uint64(0)
     for k in range(VARINT_SIZE_MAX):
         if not 0 <= offset < end:
@@ -106,7 +106,7 @@ def append_bits(data, offset, pending, pending_count, bits, width):
 
 @inner
 def flush_bits(data, offset, pending, pending_count):
-    """Write what waits, in whole bytes; return the offset behind it."""
+    """Write what waits, in whole bytes; return the offset after it."""
     while pending_count > 0:
         data[offset] = np.uint8(pending & np.uint64(255))
         pending >>= np.uint64(8)
@@ -117,7 +117,7 @@ def flush_bits(data, offset, pending, pending_count):
 
 @inner
 def read_bits(data, position, width):
-    """Read `width` (0 to 64) bits at the bit `position` >= 0; what lies behind `data` reads as zero."""
+    """Read `width` (0 to 64) bits at the bit `position` >= 0; bits past the end of `data` read as zero."""
     offset = position >> 3
     shift = position & 7
     value = np.uint64(0)

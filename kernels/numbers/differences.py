@@ -1,8 +1,8 @@
 """Differences of decimals, which are decimal: 1234.576 - 1234.567 is 0.009, as no difference of doubles is.
 
-Both readings are m / 10^e of one e, and so is their difference, of which the nearest double is taken. So few
-digits are allowed (EXACT_MANTISSA_MAX) that it makes no difference which of several exponents is taken.
-Whatever is no such decimal has the difference of its doubles.
+Both readings are m / 10^e with one e, and so is their difference; the result is the double nearest to it. So
+few digits are allowed (EXACT_MANTISSA_MAX) that it makes no difference which of several exponents is taken.
+Readings that are no such decimals have the difference of their doubles.
 """
 
 import numpy as np

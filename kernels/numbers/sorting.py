@@ -28,8 +28,8 @@ def sort_values(values):
 def sort_into(values, ordered):
     """Sort into `ordered`, of the same size; NaN must not be among the values.
 
-    Of few, each goes where as many are less as it tells of: LLVM compares several at once, and no branch
-    depends on them. Of equals only the first place is written, the others are as what stands before.
+    Up to 128 values: write each to the place numbered by how many values are less (rank sort: LLVM compares
+    several at once, and no branch depends on them). Equal values write one place; the others copy it.
     """
     is_ordered = True
     for k in range(values.size):
