@@ -1,4 +1,4 @@
-"""Results of kernels in the place of a count, once for all of them."""
+"""Statuses that kernels return in place of a count."""
 
 OK = 0
 MALFORMED = -1

@@ -2,7 +2,7 @@
 
 Places count from 0 in order of appearance, by an open-addressing hash table in the caller's arrays:
 `table` holds places, or -1; its size is a power of two and at most half of it is used. The series of a
-group mostly have the same buckets, so a row's place mostly follows the last row's, without hashing.
+group mostly have the same buckets. So a row's place is mostly the one after the last row's: no hashing.
 """
 
 import numpy as np
@@ -39,10 +39,10 @@ def number_places(
     state: Int64Array,
     numbers: Int64Array,
 ) -> int:
-    """Number the places of rows, from the row that `state` tells on; returns how many rows have one then.
+    """Number the places of rows, from row state[NEXT_ROW] on; return how many rows have one then.
 
     It stops short of the last row where the table is half full, or there is no room for another place.
-    `place_groups` and `place_times` tell of each place.
+    `place_groups` and `place_times` are each place's group and time.
     """
     size = times.size
     if groups.size != size or numbers.size != size or place_times.size != place_groups.size:
@@ -128,7 +128,7 @@ def fold_value(value, how, cells, cell, stride):
 
 @inner
 def add_run(values, cells, cell, stride):
-    """Sum values, none of them NaN, into consecutive cells, a word each."""
+    """Sum values, none NaN, each into the next cell from `cell` on; cells are a word apart."""
     end = cell + values.size
     totals = cells[cell:end]
     losts = cells[cell + FOLDED_LOST * stride : end + FOLDED_LOST * stride]

@@ -1,7 +1,7 @@
 """Buckets of meters that only grow, as integers, made of their lines and steps.
 
-Where readings never fall, a bucket's first is its least and its last the greatest, so a bucket is
-four integers: how many readings, the sum of their mantissas, the first and the last. `growth` has
+Values never fall: a bucket's first reading is its least, and its last its greatest. So a bucket is four
+integers: how many readings, the sum of their mantissas, the first and the last. `growth` has
 GROWTH_FIELDS x buckets of them, zeroed before the first block. The blocks of a slot come in order of time.
 """
 
@@ -52,13 +52,13 @@ class Wanted(NamedTuple):
     """Which readings count, and what is wanted of them."""
 
     time_min: int  # us; earlier readings do not count
-    time_max: int  # us; nor do later ones
+    time_max: int  # us; later readings do not count
     squares: bool  # the squared deviations from the mean
     sums: bool  # the sum, or something that is made of it
 
 
 class Grown(NamedTuple):
-    """A slot's growth so far."""
+    """The state of a slot's growth after the blocks added so far."""
 
     exponent: int  # of the mantissas; -1 where nothing has been added
     first_bucket: int
@@ -77,8 +77,8 @@ def no_growth():
 def add_growth(data, descriptor, tables, room, edges, wanted, grown, growth):
     """Add a block; return what is grown then, and whether it could be added: else nothing has changed.
 
-    It can where its times are lines within the span, and its values decimals that never fall, with as many
-    digits as those before.
+    A block can be added where its times are lines within the span, and its values decimals that never fall,
+    with as many digits as the blocks before.
     """
     for_lines, for_tokens = room.times, room.mantissas
     count = descriptor[COUNT]

@@ -14,14 +14,14 @@ from ..numbers.sums import two_sum
 from ..quality import is_estimate
 from ..status import MALFORMED
 
-# One cell a bucket; the first six fields are what may be asked for.
+# One cell a bucket; the first six fields are the ones that may be asked for.
 AMOUNT_SUM = 0
 AMOUNT_COUNT = 1  # intervals with an amount that begin in the bucket
 AMOUNT_MIN = 2
 AMOUNT_MAX = 3
 AMOUNT_COVERED = 4  # us of the bucket for which there is an amount
 AMOUNT_ESTIMATED = 5  # of these, us of an estimate
-AMOUNT_LOST = 6  # what rounding took from the sum
+AMOUNT_LOST = 6  # the sum's rounding error
 AMOUNT_FIELDS = 7
 
 EMIT_SUM, EMIT_COUNT, EMIT_MIN, EMIT_MAX, EMIT_COVERED, EMIT_ESTIMATED = range(6)
@@ -69,9 +69,9 @@ def reduce_intervals(
     """Add up every slot's intervals over the buckets between `edges`, in proportion to time.
 
     Slot k has the intervals bounds[k] to bounds[k + 1], by start. Shares are differences of the amount
-    interpolated at the edges, so that they telescope to the whole. Edges strictly increase; time outside of
-    them is left out. `cells` is scratch, buckets x AMOUNT_FIELDS. Returns the row count, or
-    MALFORMED.
+    interpolated at the edges, so that they telescope to the whole. `edges` strictly increase; parts of
+    intervals outside of them are left out. `cells` is scratch, buckets x AMOUNT_FIELDS. Returns the row
+    count, or MALFORMED.
     """
     if not has_room(edges, sink) or cells.size < (edges.size - 1) * AMOUNT_FIELDS:
         return MALFORMED

@@ -47,7 +47,7 @@ from ..status import MALFORMED
 from .cells import CELL_FIELDS, AggregateSink, add_decimal, add_double, emit_slot, merge_run
 from .growth import GROWTH_FIELDS, Room, Wanted, add_growth, emit_growth, merge_growth, no_growth
 
-# So many mantissas below so large a bound sum up within an int64.
+# As many mantissas, each below EXACT_MANTISSA_MAX, sum up within an int64.
 _EXACT_COUNT_MAX = 8192
 
 
@@ -137,7 +137,7 @@ def _may_grow(descriptor, room, wanted):
 @inner
 def _reduce_block(data, descriptor, tables, room, edges, wanted, cells):
     """Add a block's readings to its slot's cells; return the count of those within the span, or MALFORMED."""
-    # Growth takes the room of the values' doubles, which are not made then.
+    # Growth is kept in the room of the values' doubles, which are not made then.
     growth_size = GROWTH_FIELDS * (edges.size - 1)
     if growth_size <= room.values.size and _may_grow(descriptor, room, wanted):
         growth = room.values.view(np.int64)[:growth_size]
@@ -181,11 +181,11 @@ def reduce_known_blocks(
     rest: OtherReadings,
     cells: Float64Array,
 ) -> int:
-    """Add what a commit knew of every block to its series' cells, and hide the rest that it supersedes.
+    """Add the readings of blocks that a commit knew to their cells, and hide the rest that they supersede.
 
     As `reduce_blocks`; but a descriptor's QUALITIES_ fields say where the block's commits stand (in no
-    bytes where all its readings are known), and `commits` is room for the largest block's. At the times
-    of a block's known readings the rest's commits become -1.
+    bytes where all its readings are known), and `commits` is room for the largest block's. Where a block
+    has a known reading, the commits of the rest at its time become -1.
     """
     reduced = 0
     for block in range(blocks.descriptors.size // DESCRIPTOR_FIELDS):
@@ -232,7 +232,7 @@ def _keep_known(commits, commit, times, integers, values):
 
 @inner
 def _hide_superseded(rest, slot, times):
-    """Set the rest's commits to -1 where they have the slot and one of the increasing times."""
+    """Make the commits of the rest -1 that have this slot, and one of the increasing times."""
     rest_times = rest.times
     first = first_at_or_after(rest.slots, slot)
     end = first + first_at_or_after(rest.slots[first:], slot + 1)
@@ -293,13 +293,13 @@ def _reduce_series(times, integers, exponent, values, edges, wanted, row, cells)
         run_length = _run_length(times, i, end, edges[bucket + 1], usual_length)
         usual_length = max(usual_length, run_length)
         cell = cells[(row + bucket) * CELL_FIELDS : (row + bucket + 1) * CELL_FIELDS]
-        run_times = times[i : i + run_length]
-        run_values = values[i : i + run_length]
-        if exponent == PLAIN_VALUES:
-            _merge_floats(run_times, run_values, wanted, cell)
-        else:
-            run = integers[i : i + run_length]
-            _merge_integers(run_times, run, exponent, run_values, wanted, cell)
+        run = integers[i : i + run_length]
+        run_end = times[i + run_length - 1]
+        if exponent == PLAIN_VALUES or not _merge_integers(times[i], run_end, run, exponent, wanted, cell):
+            run_values = values[i : i + run_length]
+            if exponent != PLAIN_VALUES:
+                unscale(run, exponent, run_values)
+            _merge_floats(times[i : i + run_length], run_values, wanted, cell)
         i += run_length
         if i < end:
             bucket = bucket_at(edges, times[i], bucket + 1)
@@ -323,8 +323,8 @@ def _run_length(times, i, end, edge, usual_length):
 
 
 @inner
-def _merge_integers(times, run, exponent, values, wanted, cell):
-    """Merge a run of decimals run[k] / 10^exponent; `values` is room for them as doubles."""
+def _merge_integers(first_time, last_time, run, exponent, wanted, cell):
+    """Merge a run of decimals run[k] / 10^exponent, if few and small enough to sum up; return whether."""
     total = np.int64(0)
     low = run[0]
     high = low
@@ -334,9 +334,7 @@ def _merge_integers(times, run, exponent, values, wanted, cell):
         low = min(low, mantissa)
         high = max(high, mantissa)
     if run.size > _EXACT_COUNT_MAX or low <= -EXACT_MANTISSA_MAX or high >= EXACT_MANTISSA_MAX:
-        unscale(run, exponent, values)
-        _merge_floats(times, values, wanted, cell)
-        return
+        return False
     power = POWERS_OF_TEN[exponent]
     squares = 0.0
     if wanted.squares:
@@ -354,10 +352,11 @@ def _merge_integers(times, run, exponent, values, wanted, cell):
         np.float64(run[0]) / power,
         np.float64(run[run.size - 1]) / power,
         squares,
-        times[0],
-        times[times.size - 1],
+        first_time,
+        last_time,
     )
     add_decimal(cell, run.size, total, exponent)
+    return True
 
 
 @inner
@@ -427,20 +426,20 @@ def _compensated_sum(values):
 @inner
 def _decimal_sum(values):
     """Return (e, m) where the values are decimals that sum up to m / 10^e; e is -1 where they are not."""
-    exponent = 0
+    exponent, power = 0, 1.0  # the power as a local: read from its table, it costs a load a value
     total = np.int64(0)
     for k in range(values.size):
         value = values[k]
         if np.isnan(value):
             continue
-        mantissa = scaled(value, POWERS_OF_TEN[exponent])
+        mantissa = scaled(value, power)
         if np.isnan(mantissa):
             finer = exponent_of(value, exponent)
             if finer < 0 or not can_rescale(total, finer - exponent):
                 return -1, total
             total *= INTEGER_POWERS[finer - exponent]
-            exponent = finer
-            mantissa = scaled(value, POWERS_OF_TEN[exponent])
+            exponent, power = finer, POWERS_OF_TEN[finer]
+            mantissa = scaled(value, power)
         total += np.int64(mantissa)
         if not -TOTAL_MAX < total < TOTAL_MAX:
             return -1, total

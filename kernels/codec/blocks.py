@@ -97,7 +97,7 @@ def plan_values(
     counts: Int64Array,
     tokens: Int64Array,
 ) -> int:
-    """The same of the values; `mantissas` is scratch of the largest block's size."""
+    """Do the same to values; `mantissas` is scratch of the largest block's size."""
     listed = 0
     for block in range(starts.size - 1):
         first = starts[block]
@@ -119,7 +119,7 @@ def write_time_blocks(
     codes: UInt64Array,
     data: UInt8Array,
 ) -> int:
-    """Write the times of every block one after another, sizes into the plans; return the byte count."""
+    """Write the times of all blocks one after another, sizes into the plans; return the byte count."""
     offset = 0
     for block in range(starts.size - 1):
         plan = plan_of(plans, block)
@@ -144,7 +144,7 @@ def write_value_blocks(
     codes: UInt64Array,
     data: UInt8Array,
 ) -> int:
-    """Write the values of every block one after another, sizes into the plans; return the byte count."""
+    """Write the values of all blocks one after another, sizes into the plans; return the byte count."""
     offset = 0
     for block in range(starts.size - 1):
         plan = plan_of(plans, block)
@@ -162,7 +162,7 @@ def write_value_blocks(
 def write_quality_blocks(
     qualities: UInt8Array, starts: Int64Array, data: UInt8Array, sizes: Int64Array
 ) -> int:
-    """Write the qualities of every block one after another; return the byte count."""
+    """Write the qualities of all blocks one after another; return the byte count."""
     offset = 0
     for block in range(starts.size - 1):
         behind = write_qualities(qualities[starts[block] : starts[block + 1]], data, offset)
@@ -194,7 +194,7 @@ def summarize_values(values: Float64Array, starts: Int64Array, summaries: Float6
 
 @inner
 def tables_of(descriptor, tables):
-    """Return the decode tables from the block's chunk on; none where it has none."""
+    """The decode tables of a block's own chunk and of the chunks after it; none where it has none."""
     first = descriptor[FIRST_MODEL]
     if not 0 <= first <= tables.size // TABLE_SIZE:
         return tables[:0]
@@ -203,9 +203,9 @@ def tables_of(descriptor, tables):
 
 @inner
 def read_times(data, descriptor, tables, times):
-    """Decode one block's times; return MALFORMED where they are not, or do not increase.
+    """Decode one block's times; return MALFORMED where they cannot be read, or do not increase.
 
-    Reducing and cutting search in them, which would otherwise lead out of the block.
+    Kernels that reduce or cut the block search in its times; unsorted ones would lead them out of it.
     """
     behind = read_integers(data, descriptor[TIMES_OFFSET], descriptor[TIMES_END], tables, times)
     return behind if behind != MALFORMED and _increase(times) else MALFORMED

@@ -54,7 +54,7 @@ def split_residual(residual):
 
 @inner
 def token_raw_bits(token):
-    """The count of raw bits after a token."""
+    """The count of raw bits that follow a token."""
     return 0 if token < DIRECT_COUNT else (token - DIRECT_COUNT) >> 1
 
 
@@ -167,7 +167,7 @@ def encode_residuals(residuals, model, symbols, states, codes, data, offset):
     """Write the four first states (uint16 each) and the bit stream; return the offset after them.
 
     `codes` is 2 x residuals of uint64 scratch. A decoder runs forwards, so the states run backwards:
-    what each residual puts into the stream is noted first and packed in order afterwards.
+    each residual's bits are noted first, and packed in order afterwards.
     """
     count = residuals.size
     # Four named states, as in the decoder: an array of them would go through memory.
@@ -258,7 +258,7 @@ def _step_escaped(data, last, position, entry):
 
 @inner
 def decode_residuals(data, offset, end, table, start, step, values):
-    """Decode `values.size` residuals into running sums; return the offset after, or MALFORMED.
+    """Decode `values.size` residuals into running sums; return the offset after them, or MALFORMED.
 
     values[i] = values[i - 1] + step + residual[i], with values[-1] = start. Needs end + 8 <= data.size.
     The sum is part of this loop because it is nearly free here; a column that is not a sum of its

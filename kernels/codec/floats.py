@@ -98,7 +98,7 @@ def _scale_all(values, bits, power, mantissas):
     for i in range(values.size):
         mantissa = np.rint(values[i] * power)
         is_small = abs(mantissa) <= MANTISSA_MAX
-        # A value that no integer holds, NaN too, has no defined conversion.
+        # A double that no int64 holds, or NaN, is undefined as an int64.
         mantissas[i] = np.int64(mantissa if is_small else 0.0)
         is_same = (mantissa / power == values[i]) & (bits[i] != NEGATIVE_ZERO_BITS)
         exceptions += not (is_small & is_same)

@@ -45,7 +45,7 @@ RAW = 2
 PREFIX = 3
 CARRY_FLAG = 16
 
-# The fields of a plan, int64 each: one block of one column.
+# A plan of one block of one column: int64 fields.
 PLAN_FORM = 0  # how the values become integers: see floats.py; 0 for integer columns
 PLAN_EXPONENT = 1
 PLAN_CODEC = 2
@@ -76,7 +76,7 @@ class Line(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """The state of a block's residuals up to one of them."""
+    """Counts over a block's residuals, from the first up to one of them."""
 
     score: int  # the sum of their bit lengths
     skipped_max: int  # most residuals of 0 before one that is not
@@ -90,7 +90,7 @@ DOUBLE_BITS = 53
 
 @inner
 def plan_of(plans, block):
-    """Return the plan of a block out of all plans."""
+    """The plan of one block, out of the plans of all."""
     return plans[block * PLAN_FIELD_COUNT : (block + 1) * PLAN_FIELD_COUNT]
 
 
@@ -120,9 +120,9 @@ def plan_integers(source, may_be_plain, residuals, plan):
 
 @inner
 def _term(value, previous, carry):
-    """Return what a residual has to explain: the step from the neighbour, or the value.
+    """The term that a value's residual has to explain: the step from its neighbour, or the value.
 
-    It is unsigned because LLVM takes for granted that a signed difference does not wrap.
+    Unsigned, since LLVM takes for granted that a difference of signed numbers does not wrap.
     """
     return np.int64(np.uint64(value) - np.uint64(previous & carry))
 
@@ -340,7 +340,7 @@ def next_exception(residuals, i):
 
 @inner
 def linear_bits(plan):
-    """Return the cost of a LINEAR block's exceptions, in bits."""
+    """The cost of a LINEAR block's exceptions, in bits."""
     return plan[PLAN_EXCEPTION_COUNT] * (plan[PLAN_POSITION_WIDTH] + plan[PLAN_RESIDUAL_WIDTH])
 
 

@@ -4,7 +4,7 @@ A line is a run of readings at even steps of time; a block has one, and one more
 Values are decimals whose steps are tokens of a prefix code, none of them an escape: mantissa i is mantissa
 i - 1, or `start`, plus base + unit * token i.
 
-A reduction needs no more of most readings than their sum, and a multiplication sums eight tokens at a time.
+To reduce most readings takes only their sum. A multiplication sums eight tokens at a time.
 Measured on one core (Zen 4, 2.8 GHz): 0.28 ns a reading of a day; to lay out mantissas takes 0.5 already.
 """
 
@@ -81,7 +81,7 @@ def read_lines(data, descriptor, lines):
 
 @inner
 def _fill_lines(data, offset, end, count, gap_count, begin, lines):
-    """Fill one line and one after each gap; return what read_lines does."""
+    """Fill one line, and one after each gap; return what read_lines does."""
     time, step, unit = begin
     position_width, residual_width = np.int64(0), np.int64(0)
     if gap_count > 0:
@@ -93,15 +93,15 @@ def _fill_lines(data, offset, end, count, gap_count, begin, lines):
     if max(position_width, residual_width) > 64 or gap_count * width > (end - offset) << 3:
         return _NO_LINES
     position = offset << 3
-    line_count, first, told = 0, 0, 0
+    line_count, first, placed = 0, 0, 0
     for _ in range(gap_count):
         skipped = read_bits(data, position, position_width)
         jump = step + unit * unzigzag(read_bits(data, position + position_width, residual_width))
         position += width
-        if skipped >= np.uint64(count - told):
+        if skipped >= np.uint64(count - placed):
             return _NO_LINES
-        behind = told + np.int64(skipped)
-        told = behind + 1
+        behind = placed + np.int64(skipped)
+        placed = behind + 1
         if behind == 0:
             time = _wrapped_sum(time, jump - step)
             continue
@@ -178,9 +178,10 @@ def least_token(tokens):
 
 @inner
 def sums_of(tokens, first, count):
-    """Return the sum of `count` tokens from `first` on, and that of the sums up to each.
+    """Return the sum of `count` tokens from `first` on, and the sum of the sums up to each.
 
-    There are at least one and fewer than 2^24; TOKENS_SLACK bytes follow them.
+    There are at least one and fewer than 2^24.
+    TOKENS_SLACK bytes follow the tokens.
     """
     total = np.uint64(0)
     weighted = np.uint64(0)
@@ -201,7 +202,7 @@ def sums_of(tokens, first, count):
 
 @inner
 def _sums_of_word(word):
-    """The sum of eight tokens, and that of the sums up to each."""
+    """The sum of eight tokens, and the sum of the sums up to each."""
     even = word & _EVEN_BYTES
     odd = (word >> _EIGHT) & _EVEN_BYTES
     weighted = (even * _EVEN_WEIGHTS + odd * _ODD_WEIGHTS) >> np.uint64(48)

@@ -1,8 +1,8 @@
-"""The tokens of blocks, counted once, for all that is chosen by their counts.
+"""The tokens of blocks, counted once for all choices that are made by their counts.
 
 A block's list has one int64 for each token that it uses: the token in the upper half, how often it comes in
 the lower. It is never longer than the block, nor than TOKEN_COUNT. Lists stand one after another, and a plan
-says where its own stands; a block that no model may code has none.
+says where its own does; a block that no model may code has none.
 """
 
 import numpy as np

@@ -22,7 +22,7 @@ from ..numbers.search import are_bounds
 from ..numbers.sorting import sort_values
 from ..status import MALFORMED
 
-# Methods have the codes that they have in quality codes.
+# Methods have the codes that quality codes give them.
 NONE = 0
 CONSTANT = 1
 PREVIOUS = 2
@@ -270,7 +270,7 @@ def cut_gaps(
 
 @inner
 def _unknown_method(low, high, step, rules, has_rows):
-    """The method for what is between two rows with values; NONE where that is no gap."""
+    """The method for the time between two rows with values; NONE where that is no gap."""
     if step <= 0 or low >= high or low == TIME_MIN or high == TIME_MAX:
         return NONE
     length = length_of(low, high)

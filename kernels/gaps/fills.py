@@ -1,4 +1,4 @@
-"""Values for the pieces of gaps: first by their method, then so that known amounts still add up."""
+"""The values of pieces of gaps: first by their method, then so that known amounts still add up."""
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def shape_amounts(
     constant: float,
     filled: Float64Array,
 ) -> int:
-    """Value each piece by its method and the rows around its gap; PROFILE ones are left alone.
+    """Give each piece its value by its method and the rows around its gap; leave PROFILE ones alone.
 
     CONSTANT is `constant` a piece; PREVIOUS, NEXT and LINEAR follow the rates of the row before, the row
     after, and the line between the middles of both. CONSERVE is even, and has no value of its own.
@@ -91,7 +91,7 @@ def settle_amounts(values: Float64Array, pieces: Int64Array, filled: Float64Arra
     """Make the pieces of every cut row sum to its value; returns the piece count, or MALFORMED.
 
     They are scaled where none of them, nor the value, is negative, and they are not all zero; otherwise the
-    value is spread evenly. The largest piece takes what rounding leaves.
+    value is spread evenly. The largest piece gets what rounding leaves.
     """
     if not are_pieces(pieces, values.size) or filled.size < pieces.size // PIECE_FIELDS:
         return MALFORMED

@@ -1,9 +1,9 @@
-"""Levels of series with gaps: the instants at which one is wanted, and what is read there.
+"""Levels of series with gaps: the instants at which one is wanted, and the level there.
 
 The rows of series s stand at bounds[s] to bounds[s + 1], their times increase. A place is an instant, a slot
 and `row << METHOD_BITS | method`: one of method NONE is the row as it is, all others lie between that row and
-the next one of its series. `step` is how far rows mostly are apart; kernels/gaps/cut.py cuts a gap that is
-longer than 1.5 steps.
+the next one of its series. A gap longer than 1.5 steps, `step` being how far rows mostly are apart, has its
+places where kernels/gaps/cut.py cuts it.
 """
 
 import numpy as np
@@ -236,7 +236,7 @@ def fill_levels(
 
 @inner
 def _run_of_rows(places):
-    """Return how many of the first places, one or more, are consecutive rows."""
+    """How many of the first places, one or more, are rows that follow each other."""
     at = 1
     while at + _LANES <= places.size:
         differs = np.int64(0)
@@ -258,7 +258,7 @@ def _copy_rows(values, qualities, filled, codes):
 
 @inner
 def _level(times, values, place, time, constant):
-    """Return the level between a row and the next."""
+    """The level between a row and the next."""
     row, method = place >> METHOD_BITS, place & _METHOD_MASK
     low, high = values[row], values[row + 1]
     if method == CONSTANT:

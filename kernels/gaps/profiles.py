@@ -112,10 +112,10 @@ def weekly_profiles(
 ) -> int:
     """Each series' usual rate (amount per us) in each local hour of the week; the series count, or MALFORMED.
 
-    An hour's rate is that of all its rows; it counts where they cover half of it. Among n hours at the same
-    place in the week the (n + 1) // 4 lowest and as many highest are left out, and the others' mean is
-    usual: halfway from the mean, which one fault spoils, to the median, which is 0 where a tap is mostly
-    shut. A place that never was is as the same hour of the other days, or else as all hours.
+    An hour's rate is the rate of all its rows; it counts where they cover half of it. The usual rate of n
+    hours of the same place in the week is their mean without the (n + 1) // 4 lowest and as many highest:
+    halfway from the mean, which one fault spoils, to the median, which is 0 where a tap is mostly shut. An
+    hour without any history is as the same hour of the other days, or else as all hours.
 
     `profiles` holds 168 doubles a series, NaN without any history; `rates` two doubles for each hour that
     the rows of the largest series may touch, `cells` one integer and 169. Rows of more than a month have
@@ -180,7 +180,7 @@ def _hours_of(starts, ends, values, zone, cells, rates):
 
 @inner
 def _hour_at(zone, time, hour, hour_end, change):
-    """The local hour of the week, its end, and the offset's next change; given the same at a time before.
+    """The local hour of the week, its end, and the zone's next change of offset, given a time before's three.
 
     Mostly it is the same hour or the next one, which takes no look at the zone.
     """
@@ -245,7 +245,7 @@ def _complete(profile):
 def shape_profiles(
     slots: Int32Array, pieces: Int64Array, profiles: Float64Array, zone: Int64Array, filled: Float64Array
 ) -> int:
-    """Value each PROFILE piece by its series' usual week; returns the piece count, or MALFORMED."""
+    """Give each PROFILE piece its value by its series' usual week; return the piece count, or MALFORMED."""
     if not is_zone(zone) or not are_pieces(pieces, slots.size):
         return MALFORMED
     if filled.size < pieces.size // PIECE_FIELDS:

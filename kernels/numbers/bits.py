@@ -117,7 +117,7 @@ def flush_bits(data, offset, pending, pending_count):
 
 @inner
 def read_bits(data, position, width):
-    """Read `width` (0 to 64) bits at the bit `position` >= 0; what lies after `data` reads as zero."""
+    """Read `width` (0 to 64) bits at the bit `position` >= 0; bits past the end of `data` read as zero."""
     offset = position >> 3
     shift = position & 7
     value = np.uint64(0)

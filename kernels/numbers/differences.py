@@ -1,7 +1,7 @@
 """Differences of decimals, which are decimal: 1234.576 - 1234.567 is 0.009, as no difference of doubles is.
 
-Both readings are m / 10^e with one e, and so is their difference; the result is the nearest double. So few
-digits are allowed (EXACT_MANTISSA_MAX) that each of several possible exponents gives the same.
+Both readings are m / 10^e with one e, and so is their difference; the result is the double nearest to it. So
+few digits are allowed (EXACT_MANTISSA_MAX) that it makes no difference which of several exponents is taken.
 Readings that are no such decimals have the difference of their doubles.
 """
 

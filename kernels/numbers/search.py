@@ -48,7 +48,7 @@ def bucket_of(edges, instant, guess):
 
 @inner
 def are_bounds(bounds, row_count):
-    """Whether bounds are ranges of rows, one after another."""
+    """Whether they are ranges of rows, one after another."""
     if bounds.size == 0 or bounds[0] < 0 or bounds[bounds.size - 1] > row_count:
         return False
     for b in range(bounds.size - 1):

@@ -28,9 +28,8 @@ def sort_values(values):
 def sort_into(values, ordered):
     """Sort into `ordered`, of the same size; NaN must not be among the values.
 
-    A few values are sorted by rank: each goes to the slot numbered by how many are smaller. LLVM compares
-    several at once, and no branch depends on them. Equal values share a rank, so only their first slot is
-    written; the others take the value before them.
+    Up to 128 values: write each to the place numbered by how many values are less (rank sort: LLVM compares
+    several at once, and no branch depends on them). Equal values write one place; the others copy it.
     """
     is_ordered = True
     for k in range(values.size):

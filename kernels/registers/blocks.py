@@ -1,7 +1,7 @@
 """Registers straight from blocks to amounts over buckets: a meter's readings are never more than scratch.
 
-A meter gives what kernels/registers/reduce.py makes of it. Its readings stay in the processor's caches, which
-saves half of the time.
+A meter comes to the same as in kernels/registers/reduce.py. Its readings do not leave the processor's caches,
+which saves half of the time.
 """
 
 from typing import NamedTuple
@@ -48,8 +48,8 @@ from .target import (
 
 MALFORMED_BLOCK = -2  # less the block's number
 
-# Words of scratch for each reading of the largest meter, and for two more: its columns, then those that
-# reduce_registers needs.
+# Words of scratch for each reading of the largest meter, and for two more: its columns, then the words
+# that reduce_registers needs.
 BLOCK_SCRATCH_FIELDS = 3 + SCRATCH_FIELDS
 
 
@@ -70,7 +70,7 @@ class Exchange(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A reading that an exchange's stands in the place of for a while."""
+    """A reading that an exchange's reading displaces for a while."""
 
     time: int
     value: float
@@ -90,8 +90,8 @@ def reduce_register_blocks(
 ) -> int:
     """Do what reduce_registers does, with the usable readings of blocks.
 
-    Meter m is read from the blocks bounds[2 m] to bounds[2 m + 1], each beginning after the one before;
-    meters of one slot have the same blocks. `scratch` has BLOCK_SCRATCH_FIELDS words for each reading of the
+    Meter m is read from the blocks bounds[2 m] to bounds[2 m + 1], each later than the one before; meters
+    of one slot have the same blocks. `scratch` has BLOCK_SCRATCH_FIELDS words for each reading of the
     largest meter, and for two more. Returns the row count, MALFORMED, or -2 - b where block b is malformed.
     """
     if not has_room(edges, sink) or not _are_exchanged(blocks, bounds, meters, exchanges):
@@ -249,8 +249,8 @@ def _end_with(readings, first, behind, exchange):
 def _begin_with(readings, end, behind, exchange, displaced):
     """Put back what was displaced, and the new meter's first reading before its others.
 
-    Returns where these begin. The series' own reading of that very instant is one of the two, which the
-    exchange tells better.
+    Returns where these begin. A reading of the series at that very instant is one of the exchange's
+    two, which are the better record: it is left out.
     """
     is_replaced = end - 1 < behind and displaced.time == exchange.time
     _put(readings, end - 1, displaced.time, displaced.value, displaced.quality)
@@ -332,7 +332,7 @@ def _read_numbers(blocks, descriptor, readings):
 
 @inner
 def _are_small(mantissas):
-    """Whether their differences are decimals: see differences.py."""
+    """Whether their differences are decimal: see differences.py."""
     large_count = 0
     for k in range(mantissas.size):
         large_count += not -EXACT_MANTISSA_MAX < mantissas[k] < EXACT_MANTISSA_MAX

@@ -151,8 +151,8 @@ def intervals_between(
 ) -> int:
     """Make an interval of every two points of one slot that follow each other; returns their count.
 
-    `points` and `events` come from `pick_readings`; `slots` has one a reading, `moduli` and `multipliers` one
-    a slot. MALFORMED if something does not fit.
+    `points` and `events` come from `pick_readings`; `slots` are by reading, `moduli` and `multipliers` by
+    slot. MALFORMED if something does not fit.
     """
     times, values, qualities = readings.times, readings.values, readings.qualities
     size, slot_count = times.size, moduli.size
@@ -190,7 +190,7 @@ def _room_of(intervals):
 
 @inner
 def amount_between(old, new, event, modulus, exponent):
-    """Return the amount between two readings, NaN over a reset; and the exponent to try next.
+    """The amount that a register counted between readings, NaN over a reset; and the exponent to try next.
 
     `exponent` is one at which the readings may be decimals: see differences.py.
     """
@@ -203,5 +203,5 @@ def amount_between(old, new, event, modulus, exponent):
 
 @inner
 def quality_between(old, new, event):
-    """The code of what was counted between readings of two codes."""
+    """The code of an amount between readings of two codes."""
     return SUSPECT if event >= EVENT_BACKFLOW else worse_of(old, new)

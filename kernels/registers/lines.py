@@ -1,13 +1,13 @@
-"""Registers whose every interval is a bucket, straight from the tokens of their blocks to the sums of groups.
+"""Registers whose every interval is a bucket, straight from their blocks' tokens to the sums of groups.
 
-That is what most meters are that are asked for by their own interval: times as lines whose step is the
-buckets' width and that lie on their edges, values that never fall. An interval's amount is then a token, and
-the sums of a group are integers, exact: its decimals at one exponent, divided once. That is within an ulp
-of what the other ways make of the amounts one after another, each rounded. So are, rounded, the steps from
-one block to the next.
+Most meters that are asked for by their own interval are such: their times are lines on the buckets' edges,
+with the buckets' width as their step, and their values never fall. An interval's amount is then a token, and
+a group's sums are exact integers: decimals at one exponent, divided once. The result is within an ulp of the
+other ways, which round and add one amount after another. The steps from one block to the next are rounded
+too.
 
-A place's STEP_SUM is the sum of such amounts in a bucket. STEP_BEGINS is how many more meters have amounts
-than in the bucket before; amounts of gaps count too, which are shared out by time as ever.
+A place's STEP_SUM is the sum of such amounts in a bucket. STEP_BEGINS is by how many more meters than in the
+bucket before there are amounts, amounts over gaps too, which are shared out by time as ever.
 """
 
 from typing import NamedTuple
@@ -34,7 +34,7 @@ from ..numbers.decimals import INTEGER_POWERS, POWERS_OF_TEN
 from ..numbers.sums import two_sum
 from .target import STEP_BEGINS, STEP_FIELDS, STEP_SUM, place_of
 
-# The facts of each of a meter's blocks that are kept while its lines and tokens wait to be folded.
+# The facts of a meter's block, kept while its lines and tokens wait to be folded.
 _COUNT, _TOKENS, _LINES, _LINE_COUNT, _RISE, _BASE, _UNIT = range(7)
 _FIELDS = 7
 
@@ -59,7 +59,7 @@ class Grid(NamedTuple):
 
 
 class OpenMeter(NamedTuple):
-    """Views of the scratch that open_meter fills for fold_meter."""
+    """The scratch that open_meter fills for fold_meter."""
 
     facts: Int64Array  # of each block, _FIELDS of them
     tokens: UInt8Array  # of all blocks
@@ -124,7 +124,7 @@ def open_meter(blocks, first, end, span, grid, exponent_of_sums, scratch):
         scale = INTEGER_POWERS[max(exponent_of_sums - steps.exponent, 0)]
         if np.float64(abs(base) + 255 * unit) * np.float64(scale) > _STEP_MAX:
             return none
-        # By how much more than its first token tells it begins above the end of the block before.
+        # How far the block's start lies above the end of the block before, its first token apart.
         rise = start - value if block > first else np.int64(0)
         if rise + base + unit * np.int64(tokens[token_count]) < 0:
             return none

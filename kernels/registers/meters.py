@@ -1,4 +1,4 @@
-"""A kernel's facts of each meter, and the room that it needs."""
+"""The facts of each meter that a kernel is given, and the scratch that it needs."""
 
 from typing import NamedTuple
 

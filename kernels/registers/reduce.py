@@ -1,4 +1,4 @@
-"""Registers straight to amounts over buckets, a meter's or a group's, in one pass.
+"""Registers straight to amounts over buckets, of meters or of groups, in one pass.
 
 Intervals between a register's readings follow each other, so that one bucket is open at a time: none is
 written to memory, neither interval nor bucket, before it is whole.

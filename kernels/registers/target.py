@@ -12,7 +12,7 @@ from ..numbers.sums import two_sum
 from ..quality import is_estimate
 from ..status import MALFORMED
 
-# A place's last fields, int64s that are zero again when a kernel is done: see lines.py.
+# The last fields of a place: int64s that are zero again when a kernel is done, see lines.py.
 STEP_SUM, STEP_BEGINS = range(2)
 STEP_FIELDS = 2
 
@@ -58,10 +58,10 @@ class Cursor(NamedTuple):
 
 
 class Amount(NamedTuple):
-    """The amount of an open bucket so far."""
+    """The parts of an open bucket's amount so far."""
 
     total: float
-    lost: float  # what rounding took from the total
+    lost: float  # the total's rounding error
     covered: float  # us of the bucket for which there is an amount
     estimated: float  # of these, us of an estimate
     count: float  # intervals that begin in the bucket
@@ -71,7 +71,7 @@ class Amount(NamedTuple):
 
 @inner
 def no_amount():
-    """Return what a bucket has when it is opened."""
+    """Return the amount of a bucket that is just opened."""
     return Amount(0.0, 0.0, 0.0, 0.0, 0.0, np.inf, -np.inf)
 
 
@@ -157,7 +157,7 @@ def close_whole(intervals, wants_estimates, cursor, target):
 
 @inner
 def with_begin(amount, begun):
-    """Return what a bucket has after one more interval, of the amount `begun`, has begun."""
+    """Return the bucket's amount after one more interval, of the amount `begun`, has begun."""
     return Amount(
         amount.total,
         amount.lost,
@@ -171,7 +171,7 @@ def with_begin(amount, begun):
 
 @inner
 def with_share(amount, share, length, is_estimated):
-    """Return a bucket's amount with a share of an interval, `length` us long in the bucket."""
+    """Return the bucket's amount with a share of an interval that lies in the bucket for `length` us."""
     total, rounding = two_sum(amount.total, share)
     return Amount(
         total,
@@ -262,7 +262,7 @@ def place_of(slot, bucket, target):
 
 @inner
 def _values_of(amount):
-    """Return a bucket's results, by field from EMIT_SUM to EMIT_ESTIMATED."""
+    """The bucket's values, by field from EMIT_SUM to EMIT_ESTIMATED."""
     return (
         amount.total + amount.lost if amount.covered > 0 else np.nan,
         amount.count,

@@ -1,7 +1,7 @@
 """Which row of one series is nearest in time to each row of another.
 
 Left rows of slot k stand at bounds[k] to bounds[k + 1], and are matched with the right rows firsts[k] to
-ends[k], which may be none. Times of both are sorted within a slot; they may repeat.
+ends[k], if any. Times of both are sorted within a slot; they may repeat.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..status import MALFORMED
 
 BACKWARD = 0  # the last right row at or before the left one
 FORWARD = 1  # the first one at or after it
-NEAREST = 2  # of both the nearer; that before where they are as near
+NEAREST = 2  # the nearer of both; the one before where they are as near
 
 NO_MATCH = -1
 

@@ -59,7 +59,7 @@ def append_to_slots(
     slot_values: Float64Array,
     slot_qualities: UInt8Array,
 ) -> int:
-    """Append each row to its slot, for as long as its time is later; returns how many it has put.
+    """Append each row to its slot, for as long as its time is later; return how many it has appended.
 
     `places`: where each slot's rows begin, then where its next one goes to. Returns MALFORMED where a slot,
     or a place, is out of range.
@@ -288,7 +288,7 @@ def rank_rows(
     times: Int64Array,
     ranks: Int64Array,
 ) -> int:
-    """Count, for each row, the known rows up to its slot and time; returns how many rows are known.
+    """Count for each row the known rows up to its slot and time; return how many rows are known.
 
     Both sides are sorted by slot and time, the known rows without repeats.
     """

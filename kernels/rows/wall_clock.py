@@ -30,7 +30,7 @@ NEVER = -(2**63)
 _NEAR_US = 2 * 86_400_000_000
 _VOTES_MAX = 15
 
-# The cost of a step that is not the usual one: a repeated stamp, a shorter step, a hole, a step back.
+# The costs of a step that is not the usual one: a repeated stamp, a shorter step, a hole, a step back.
 _COST_REPEATED = 1
 _COST_SHORT = 2
 _COST_HOLE = 3
@@ -87,9 +87,9 @@ def settle_repeated_hours(
 ) -> int:
     """Tell first from second occurrences among `rows`, sorted by series and, inside, as in the file.
 
-    Sets `utc_us` and `status` of rows in a repeated hour. Rows become PENDING, unless `final`, where no later
-    row shows that their series has left the hour; they leave the state as it was. Returns how
-    many are PENDING, or MALFORMED.
+    Sets `utc_us` and `status` of rows in a repeated hour. Where no later row shows that a series has
+    left the hour, its rows there become PENDING, unless `final`, and leave the state as it was.
+    Returns how many are PENDING, or MALFORMED.
     """
     if windows.size < 3 or windows.size % 3 != 0 or windows[0] != NEVER:
         return MALFORMED

@@ -35,7 +35,7 @@ def _equals(buffer, start, size, key_bytes, key_stops, code):
             if buffer[start + i] != key_bytes[key_start + i]:
                 return False
         return True
-    # Words, the last of which may overlap the one before.
+    # Words; the last one may overlap the one before.
     for i in range(0, size - 7, 8):
         if load_word(buffer, np.uint64(start + i)) != load_word(key_bytes, np.uint64(key_start + i)):
             return False

@@ -1,7 +1,7 @@
 """Decimal text to float64, correctly rounded.
 
 Grammar: [sign] digits [decimal digits] [e [sign] digits], where the digits before the decimal mark
-may stand in groups of three behind a thousands separator; and inf, infinity with a sign. Empty text
+may stand in groups of three with a thousands separator; and inf, infinity with a sign. Empty text
 and the words of `_is_missing` are missing values.
 
 A number of at most 18 digits m * 10**e is exact in one step where m <= 2**53 and |e| <= 22 (W. D.
@@ -200,9 +200,9 @@ def _parse_number(buffer, start, stop, decimal, thousands):
 
 @inner
 def _plain_mantissa(buffer, start, stop, decimal):
-    """The digits of a short number without sign, group and power, and how many are behind the mark.
+    """The digits of a short number without sign, group and power, and how many follow the mark.
 
-    -1 where it is none: _parse_number tells what it is.
+    -1 where it is no such number: _parse_number finds out what it is.
     """
     mantissa = np.int64(0)
     behind = np.int64(0)

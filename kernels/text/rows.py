@@ -21,7 +21,7 @@ QUOTED_SIZE_MAX = 65536
 
 
 class RowFormat(NamedTuple):
-    """How rows are told apart, and how many spans have room for."""
+    """How rows are separated, and how many the spans have room for."""
 
     newline: int  # a byte
     quote: int  # a byte
@@ -136,8 +136,8 @@ def whole_rows(buffer: UInt8Array, newline: int, end_count: int, ends: Int32Arra
 def _unquote(buffer, start, stop, quote):
     """Status and span of a field that starts with a quote.
 
-    A field with doubled quotes inside keeps its outer quotes: whoever decodes it sees by the first
-    byte that it is to be undoubled.
+    A field with doubled quotes inside keeps its outer quotes: a first byte that is a quote tells the
+    decoder to undouble it.
     """
     if stop - start < 2 or buffer[stop - 1] != quote:
         return MALFORMED_QUOTES, start, stop
@@ -236,7 +236,7 @@ def split_rows(
         elif is_empty and status == OK:
             status = EMPTY_ROW
         if status != OK:
-            # Whoever reads the columns sees nothing of a row that is not taken.
+            # A row that is not taken has empty spans: readers of the columns see nothing of it.
             for column in range(slots.size):
                 place = 2 * (slots[column] * capacity + row_count)
                 if slots[column] >= 0:

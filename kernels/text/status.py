@@ -1,4 +1,4 @@
-"""What became of a row or a cell of a text file: one number, shared by the kernels that read text.
+"""The status of a row or a cell of a text file: one number, shared by the kernels that read text.
 
 Every text kernel passes over rows whose status is not OK, and sets the status of those that fail.
 """

@@ -59,7 +59,7 @@ _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
 def picture(shape: bytes) -> tuple[int, int]:
-    """Two words that test eight bytes at once: those of `shape`, where 0 stands for any digit.
+    """Two words that test eight bytes against `shape` at once; a 0 in it stands for any digit.
 
     A text XOR the first word has digits' values where digits belong, and 0 elsewhere. With the
     second word added, a byte that is more than 9 or 0 gets its high bit.

@@ -4,9 +4,9 @@ Readings of series s stand at bounds[s] to bounds[s + 1], sorted by time. Readin
 reading i where times[i] - before < times[j] <= times[i] + after. NaN is no reading: it is never in a window,
 but has a window itself.
 
-Nothing is ever taken out of a sum, so that nothing drifts: a window is a part before `middle`, with every
-suffix known, and a part after it, which grows. When the first is used up, all that is left
-becomes the first part (the queue of two stacks): two additions a reading, whatever the window's length.
+Nothing is ever taken out of a sum, so that nothing drifts. A window is a part before `middle`, whose suffix
+sums are all known, and a part from `middle` on, which grows. When the first is used up, the second becomes
+the first (the queue of two stacks): two additions a reading, whatever the window's length.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from ..status import MALFORMED
 
 
 class Window(NamedTuple):
-    """Which readings are in the window of one, and of how many at least it has a value."""
+    """Which readings are in the window of one, and how many it needs to have a value."""
 
     before: int  # us, at least 1
     after: int  # us, at least 0
@@ -32,7 +32,7 @@ COUNT = 0
 SUM = 1
 MEAN = 2
 
-_ROWS = 256  # whose sums are put together at once: their parts stay in the nearest cache
+_ROWS = 256  # summed at once: their parts stay in the nearest cache
 SUMS_SCRATCH = 5 * _ROWS
 
 MIN = 0
@@ -60,7 +60,7 @@ def _window_low(times, low, i, before):
 
 @inner
 def _window_high(times, high, i, end, after):
-    """Return the index after the last reading in the window of i."""
+    """The index after the last reading in the window of i."""
     now = np.uint64(times[i])
     while high < end and np.uint64(times[high]) - now <= np.uint64(after):
         high += 1
@@ -132,7 +132,7 @@ def rolling_sums(
 
 @inner
 def _sum_suffixes(values, low, high, suffixes):
-    """Sum and lost part of values[j:high], for every j from low, which stands first."""
+    """Sum and lost part of values[j:high] for every j, from j = low on."""
     total = lost = 0.0
     for k in range(high - low - 1, -1, -1):
         value = _at(values, low + k)
