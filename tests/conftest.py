@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 
 import pytest
@@ -18,6 +19,10 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("random", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+# These take limits of others as they are imported, which must not happen while a test has changed one.
+for name in ("compact", "removal", "retention"):
+    import_module(f"smartdata_ts._upkeep.{name}")
 
 if os.environ.get("SMARTDATA_TS_PORTABLE") == "1":
     from support import windows_manners
