@@ -79,7 +79,7 @@ evaluate: $(VENV)/.test ## how well the rules find leaks added to real meters, f
 docs: $(VENV)/.core   ## docs/cli.md from the commands' own help
 docs: $(VENV)/.core   ## docs/cli.md from the commands' own help, docs/query.schema.json from the signatures
 	$(BIN)/python -m smartdata_ts.cli._reference docs/cli.md
-	$(BIN)/python -m smartdata_ts._query.query_schema docs/query.schema.json
+	$(BIN)/python -m smartdata_ts._query.query_schema > docs/query.schema.json
 
 $(VENV)/.docs: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"

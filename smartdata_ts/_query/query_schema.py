@@ -7,7 +7,6 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from .query_text import METHODS, VERSION
@@ -107,4 +106,4 @@ def page(ask: Callable[..., Any]) -> str:
 if __name__ == "__main__":
     from smartdata_ts import Store
 
-    Path(sys.argv[1]).write_text(page(Store.query), encoding="utf-8")
+    sys.stdout.write(page(Store.query))
