@@ -87,7 +87,7 @@ def _least_rates(rows, row_us_max, slot, instant, least):
 
 @inner
 def _median(values):
-    """The median, of which the values are sorted for; NaN where there is none."""
+    """Return the median, NaN where there are no values; sorts the values."""
     if values.size == 0:
         return np.nan
     sort_values(values)

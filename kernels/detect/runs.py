@@ -34,7 +34,7 @@ class AmountRows(NamedTuple):
 
 
 class RunLimits(NamedTuple):
-    """What a run is, for each slot."""
+    """The limits that make a run, for each slot."""
 
     above: Float64Array  # amount an hour; NaN: no run is looked for
     cell_us: Int64Array
@@ -163,7 +163,7 @@ def _emit(rows, limits, s, sign, sink, count, first_row, run_end, found, is_open
                 cell_sum += sign * rows.values[i]
                 if cell_us >= cell_min:
                     rate = cell_sum * _HOUR_US / cell_us
-                    # What rests for less than `rest_us` is no end, and no rate of the run either.
+                    # A rest shorter than `rest_us` does not end the run, and does not count as its rate.
                     if rate > limits.above[s]:
                         least = min(least, rate)
                     cell_us, cell_sum = 0.0, 0.0

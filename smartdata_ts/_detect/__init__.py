@@ -1,1 +1,1 @@
-"""What is wrong with a meter: rules, one file each, and the findings that they make."""
+"""Rules that find faults of meters, one file each, and the findings that they make."""

@@ -48,7 +48,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule found of one series; its score is 1 at the rule's border."""
+    """One fault of one series; its score is 1 at the rule's border."""
 
     slot: int
     rule: str

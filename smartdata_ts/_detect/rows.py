@@ -101,12 +101,6 @@ class Rows:
             return np.nan
         return number if 0 < number < np.inf else np.nan
 
-    def tags_of(self, slot: int) -> dict[str, str]:
-        """All tags of a slot."""
-        position = self.frame.first + slot
-        found = {name: values[position] for name, values in self.context.facts.tags.items()}
-        return {name: value for name, value in found.items() if value is not None}
-
     @cached_property
     def day_edges(self) -> Int64Array:
         """The local days that cover all rows."""

@@ -27,7 +27,7 @@ class Rule:
     texts: ClassVar[Mapping[str, Mapping[str, str]]]
 
     def find(self, rows: Rows) -> Iterator[Finding]:
-        """What there is to find, series by series, in the order of time."""
+        """Yield the findings, series by series, in the order of time."""
         raise NotImplementedError
 
     @classmethod

@@ -1,4 +1,4 @@
-"""A series of which nothing is heard."""
+"""A series that no longer reports."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Silent(Rule):
             own = slice(int(rows.bounds[slot]), int(rows.bounds[slot + 1]))
             times = rows.frame.starts[own]
             if rows.frame.ends is not None:
-                # Of rows without a gap each begins where the one before ends.
+                # Each row begins where the one before ends, unless there is a gap.
                 times = np.append(times, rows.frame.ends[own][-1:])
             if times.size:
                 yield from self._silences(slot, times, for_us, rows)

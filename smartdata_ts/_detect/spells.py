@@ -9,7 +9,7 @@ from smartdata_ts.kernels.arrays import Int64Array
 
 
 def spells(rows: Rows, wanted: Int64Array, apart_us: int) -> Iterator[tuple[int, Int64Array]]:
-    """A slot, and rows of it of which none begins more than `apart_us` after the one before."""
+    """A slot, and rows of it, each beginning at most `apart_us` after the one before."""
     if not wanted.size:
         return
     slots, starts = rows.frame.slots[wanted], rows.frame.starts[wanted]

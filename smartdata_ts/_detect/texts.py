@@ -25,7 +25,7 @@ _MONTHS = {
 
 
 def text_of(finding: Finding, rule: type[Rule], zone: ZoneInfo, lang: str) -> str:
-    """What the finding says, in a language, with times of a zone."""
+    """Return the finding's text in a language, with times of a zone."""
     said = {figure.name: shown_number(figure.value, figure.unit, lang) for figure in finding.evidence}
     said["start"] = shown_time(finding.start, zone, lang)
     said["end"] = "" if finding.end is None else shown_time(finding.end, zone, lang)

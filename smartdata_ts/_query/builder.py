@@ -262,7 +262,7 @@ class Builder(Description):
         return self._then(Difference(_width(per)))
 
     def detect(self, rules: "Rules" = None, lang: str = "en", now: object = None) -> Self:
-        """What is wrong with each series: findings of rules, one row each, in the order of series and start.
+        """Find faults of each series by rules: one row a finding, in the order of series and start.
 
         `rules` are names, or pairs of a name and options such as ("leak", {"for_": "48h"}); None is every
         rule that fits: of amounts after `consumption`, of gauges else. `sd.rules()` lists them. A rule reads

@@ -1,4 +1,4 @@
-"""File operations that systems do not have in common, one module a system behind the same face.
+"""File operations that differ between systems: one module a system, with the same functions.
 
     PRIVATE                     flags of every opening: programs that are started do not inherit the file
     MAPS_FILES                  whether a mapped file can be read safely, and removed while it is mapped
